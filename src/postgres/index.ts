@@ -1,0 +1,21 @@
+// The one engine: databases, connections, one-flush batches, errors, quoting, embedded servers, shadows.
+export type {
+  AcquireOptions,
+  Connection,
+  Database,
+  DatabaseKind,
+  Health,
+  Lease,
+  PoolFigures,
+  Queryable,
+  QueryOptions,
+  QueryResult,
+  Row,
+  ServerFacts,
+  Statement,
+  TransactionStatus,
+} from "./database.ts";
+export * from "./errors.ts";
+export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
+export { currentUnit, runInUnit, type OpenUnit } from "./open-unit.ts";
+export { callerFrame } from "./caller.ts";

@@ -1,0 +1,14 @@
+// One real PostgreSQL 18 per run (test/support/global-setup.ts); every test file clones its own database from a template.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    globalSetup: ["test/support/global-setup.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+    allowOnly: false,
+  },
+});

@@ -10,7 +10,10 @@ export function callerFrame(): string {
   const stack = new Error("stack").stack ?? "";
   Error.stackTraceLimit = previousLimit;
   for (const line of stack.split("\n").slice(2)) {
-    const frame = line.trim().replace(/^at (async )?/, "").replace("file://", "");
+    const frame = line
+      .trim()
+      .replace(/^at (async )?/, "")
+      .replace("file://", "");
     const isOurs = packageRoots.some((root) => frame.includes(root)) && !frame.includes(".test.ts");
     if (frame !== "" && !isOurs && !frame.includes("node:") && !frame.includes("node_modules")) return frame;
   }

@@ -35,7 +35,11 @@ export interface AcquireOptions {
 /** What both a database and a leased connection can run. */
 export interface Queryable {
   /** Runs one statement and returns its result. On a database it joins the unit of work that is open in this flow. */
-  query<R extends Row = Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<QueryResult<R>>;
+  query<R extends Row = Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<QueryResult<R>>;
   /**
    * Sends all statements and one Sync in one network flush; PostgreSQL runs them as one implicit transaction: all or
    * nothing. Cannot hold SAVEPOINT, VACUUM or CREATE INDEX CONCURRENTLY.

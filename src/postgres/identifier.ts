@@ -23,9 +23,12 @@ function quotePart(name: string): string {
   if (!name.isWellFormed()) throw new InvalidInputError(`the name ${JSON.stringify(name)} is not valid Unicode`);
   const bytes = Buffer.byteLength(name, "utf8");
   if (bytes > MAX_IDENTIFIER_BYTES) {
-    throw new InvalidInputError(`the name ${JSON.stringify(name)} has ${bytes} bytes; PostgreSQL keeps ${MAX_IDENTIFIER_BYTES}`, {
-      hint: "choose a shorter name: PostgreSQL would cut this one in silence",
-    });
+    throw new InvalidInputError(
+      `the name ${JSON.stringify(name)} has ${bytes} bytes; PostgreSQL keeps ${MAX_IDENTIFIER_BYTES}`,
+      {
+        hint: "choose a shorter name: PostgreSQL would cut this one in silence",
+      },
+    );
   }
   return `"${name.replaceAll('"', '""')}"`;
 }

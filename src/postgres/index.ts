@@ -17,5 +17,8 @@ export type {
 } from "./database.ts";
 export * from "./errors.ts";
 export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
-export { currentUnit, runInUnit, type OpenUnit } from "./open-unit.ts";
+export { currentUnit, driverIO, isDriverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
 export { callerFrame } from "./caller.ts";
+export { openDatabase, isSameEngine, leaseForUnit, type DatabaseOptions, type PoolOptions } from "./connect.ts";
+export { LeasedConnection, type BatchFailure } from "./connection.ts";
+export { SQLSTATE, toStewardError } from "./server-errors.ts";

@@ -26,3 +26,15 @@ export function currentUnit(): OpenUnit | undefined {
 export function runInUnit<T>(unit: OpenUnit, work: () => T): T {
   return units.run(unit, work);
 }
+
+const driverFlows = new AsyncLocalStorage<true>();
+
+/** Runs the driver's own network work: the guard against outside calls lets it pass. */
+export function driverIO<T>(work: () => T): T {
+  return driverFlows.run(true, work);
+}
+
+/** Whether this flow is the driver's own network work. */
+export function isDriverIO(): boolean {
+  return driverFlows.getStore() === true;
+}

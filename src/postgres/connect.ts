@@ -1,0 +1,406 @@
+// openDatabase(): one engine per URL and process, shared by every handle that is opened on it.
+import pg from "pg";
+import type { PoolClient, PoolConfig } from "pg";
+import { callerFrame } from "./caller.ts";
+import { sendCancelRequest } from "./cancel-request.ts";
+import { LeasedConnection } from "./connection.ts";
+import type {
+  AcquireOptions,
+  Connection,
+  Database,
+  DatabaseKind,
+  Health,
+  Lease,
+  PoolFigures,
+  QueryOptions,
+  QueryResult,
+  Row,
+  ServerFacts,
+  Statement,
+} from "./database.ts";
+import { Engine, type EngineSource, type FlowNote } from "./engine.ts";
+import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  DatabaseAlreadyOpenError,
+  DatabaseClosedError,
+  InvalidInputError,
+  NestedCheckoutError,
+} from "./errors.ts";
+import { currentUnit, driverIO } from "./open-unit.ts";
+import { openPglite } from "./pglite.ts";
+import { readServerFacts } from "./server-facts.ts";
+import { toStewardError } from "./server-errors.ts";
+import { parseDatabaseUrl } from "./url.ts";
+
+export interface PoolOptions {
+  /** Most connections open at once. Default 10; always 1 for `pglite:`. */
+  readonly size?: number;
+  /** Most callers that may wait for a connection. Default 1000. */
+  readonly queueLimit?: number;
+  /** Longest wait for a connection, connecting included, in milliseconds. Default 10_000. */
+  readonly acquireTimeoutMs?: number;
+  /** A free connection is closed after this long, in milliseconds. Default 30_000. */
+  readonly idleTimeoutMs?: number;
+  /** A connection is closed after this long even when it is busy again and again, in milliseconds. Default 1_800_000. */
+  readonly maxLifetimeMs?: number;
+  /** A connection that was free for longer than this is tried before it is handed out. Default 30_000. */
+  readonly prePingAfterMs?: number;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/name?sslmode=…`, `pglite:` (memory) or `pglite:./folder`. */
+  readonly url: string;
+  readonly pool?: PoolOptions;
+  /** `statement_timeout` of every statement that names no other limit, in milliseconds; 0 = none. Default 30_000. */
+  readonly statementTimeoutMs?: number;
+  /** Shown in pg_stat_activity. Default `pgsteward`. */
+  readonly applicationName?: string;
+  /** Called for each connection when it is made, e.g. to fetch a short-lived password. */
+  readonly password?: string | (() => string | Promise<string>);
+  /** Named prepared statements: `true`, `false`, or `"auto"` (default): off when a pooler stands between. */
+  readonly preparedStatements?: boolean | "auto";
+  /** How long `close()` waits for connections that are still out, in milliseconds. Default 10_000. */
+  readonly drainTimeoutMs?: number;
+  /** Told when an idle connection died; the pool replaces it by itself. */
+  readonly onConnectionError?: (error: Error) => void;
+}
+
+const DEFAULT_POOL: Required<PoolOptions> = {
+  size: 10,
+  queueLimit: 1_000,
+  acquireTimeoutMs: 10_000,
+  idleTimeoutMs: 30_000,
+  maxLifetimeMs: 1_800_000,
+  prePingAfterMs: 30_000,
+};
+
+interface SharedEngine {
+  readonly engine: Engine;
+  /** What the engine was made with, without secrets; a second open with other options is refused. */
+  readonly fingerprint: string;
+  readonly facts: { current: Promise<ServerFacts> | undefined };
+}
+
+/** Engines by address. A memory database has none: nobody else can name it. */
+const engines = new Map<string, Promise<SharedEngine>>();
+
+/**
+ * Opens a database, or shares the one that is open in this process under the same URL. Every handle is closed on its own;
+ * the last one ends the pool. `pglite:` without a folder is a new memory database each time.
+ *
+ * A server is not contacted until the first statement: ask `health()` to know.
+ *
+ * @throws InvalidInputError for a URL or option that cannot be used
+ * @throws DatabaseAlreadyOpenError when the URL is open with other options; the message names the place
+ * @throws FolderInUseError, FolderBrokenError for an embedded database's folder
+ */
+export async function openDatabase(target: string | DatabaseOptions): Promise<Database> {
+  const openedAt = callerFrame();
+  const options: DatabaseOptions = typeof target === "string" ? { url: target } : target;
+  const address = parseDatabaseUrl(options.url);
+  const pool = checkedPool(options.pool, address.kind);
+  checkMilliseconds("statementTimeoutMs", options.statementTimeoutMs);
+  checkMilliseconds("drainTimeoutMs", options.drainTimeoutMs);
+  const fingerprint = JSON.stringify([pool, options.applicationName, options.preparedStatements]);
+  const make = async (): Promise<SharedEngine> => {
+    const source = await openSource(options);
+    return {
+      engine: new Engine(source, pool, openedAt, options.onConnectionError ?? (() => undefined)),
+      fingerprint,
+      facts: { current: undefined },
+    };
+  };
+
+  let shared: SharedEngine;
+  if (address.key === undefined) {
+    shared = await make();
+  } else {
+    const key = address.key;
+    const opening = engines.get(key) ?? make();
+    engines.set(key, opening);
+    try {
+      shared = await opening;
+    } catch (error) {
+      engines.delete(key);
+      throw error;
+    }
+    if (shared.engine.isClosed) {
+      engines.delete(key);
+      return openDatabase(target);
+    }
+    if (shared.fingerprint !== fingerprint) {
+      throw new DatabaseAlreadyOpenError(
+        `${address.displayUrl} is open already with other options, since ${shared.engine.openedAt}`,
+        {
+          hint: "use that handle, or open it with the same options to share its pool",
+        },
+      );
+    }
+  }
+  shared.engine.handles++;
+  return new DatabaseHandle(shared, address.displayUrl, options, address.key);
+}
+
+class DatabaseHandle implements Database {
+  readonly url: string;
+  readonly kind: DatabaseKind;
+  readonly #shared: SharedEngine;
+  readonly #options: DatabaseOptions;
+  readonly #key: string | undefined;
+  #isBehindPooler = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(shared: SharedEngine, url: string, options: DatabaseOptions, key: string | undefined) {
+    this.#shared = shared;
+    this.url = url;
+    this.kind = shared.engine.kind;
+    this.#options = options;
+    this.#key = key;
+    engineOfHandle.set(this, shared.engine);
+  }
+
+  get preparesStatements(): boolean {
+    const wanted = this.#options.preparedStatements ?? "auto";
+    return wanted === "auto" ? !this.#isBehindPooler : wanted;
+  }
+
+  async query<R extends Row = Row>(
+    text: string,
+    values: readonly unknown[] = [],
+    options: QueryOptions = {},
+  ): Promise<QueryResult<R>> {
+    const [result] = await this.batch([{ text, values }], options);
+    return result as QueryResult<R>;
+  }
+
+  async batch(statements: readonly Statement[], options: QueryOptions = {}): Promise<QueryResult[]> {
+    const unit = this.#unit();
+    if (unit !== undefined) return unit.runStatements(statements, options);
+    await using connection = await this.#lease({ signal: options.signal }, callerFrame());
+    try {
+      return await connection.batch(statements, options);
+    } catch (error) {
+      if (error instanceof ConnectionLostError && connection.wasSyncSent) {
+        throw new CommitOutcomeUnknownError(
+          "the connection was lost before the server answered: the statements may or may not be committed",
+          {
+            cause: error,
+            hint: "read what they would have changed before you run them again",
+          },
+        );
+      }
+      throw error;
+    }
+  }
+
+  async exec(script: string, options: QueryOptions = {}): Promise<void> {
+    const unit = this.#unit();
+    if (unit !== undefined) return unit.runScript(script, options);
+    await using connection = await this.#lease({ signal: options.signal }, callerFrame());
+    await connection.exec(script, options);
+  }
+
+  async connect(options: AcquireOptions = {}): Promise<Connection> {
+    const takenAt = callerFrame();
+    const unit = this.#unit();
+    if (unit !== undefined && options.besideUnit !== true) {
+      throw new NestedCheckoutError(
+        `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
+        {
+          hint: "run the statements through the unit's tx, or take the connection before the unit; connect({ besideUnit: true }) on a server",
+        },
+      );
+    }
+    this.#checkOpen();
+    return this.#lease(options, takenAt, this.#shared.engine.noteFlow(takenAt));
+  }
+
+  /** For units of work: a connection whose nesting the caller watches itself. */
+  leaseForUnit(options: AcquireOptions, takenAt: string): Promise<LeasedConnection> {
+    return this.#lease(options, takenAt);
+  }
+
+  async health(options: { readonly timeoutMs?: number } = {}): Promise<Health> {
+    const timeoutMs = options.timeoutMs ?? 5_000;
+    try {
+      await using connection = await this.#lease({ timeoutMs }, callerFrame());
+      const started = performance.now();
+      await connection.query("SELECT 1", [], { timeoutMs });
+      const latencyMs = performance.now() - started;
+      const server = await this.#facts(connection);
+      return { ok: true, latencyMs, pool: this.poolFigures(), server, error: undefined };
+    } catch (error) {
+      const { code, message, hint } = toStewardError(error);
+      return {
+        ok: false,
+        latencyMs: undefined,
+        pool: this.poolFigures(),
+        server: undefined,
+        error: { code, message, hint },
+      };
+    }
+  }
+
+  async serverFacts(): Promise<ServerFacts> {
+    if (this.#shared.facts.current !== undefined) return this.#shared.facts.current;
+    await using connection = await this.#lease({ besideUnit: true }, callerFrame());
+    return this.#facts(connection);
+  }
+
+  poolFigures(): PoolFigures {
+    return this.#shared.engine.figures();
+  }
+
+  leases(heldLongerThanMs = 0): readonly Lease[] {
+    return this.#shared.engine.leases(heldLongerThanMs);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { engine } = this.#shared;
+    engine.handles--;
+    if (engine.handles > 0) return;
+    await engine.close(this.#options.drainTimeoutMs ?? 10_000);
+    if (this.#key !== undefined && (await engines.get(this.#key)?.catch(() => undefined))?.engine === engine)
+      engines.delete(this.#key);
+  }
+
+  #facts(connection: Connection): Promise<ServerFacts> {
+    const { facts } = this.#shared;
+    if (facts.current !== undefined) return facts.current;
+    const reading = readServerFacts(connection);
+    facts.current = reading;
+    reading.catch(() => {
+      facts.current = undefined;
+    });
+    return reading;
+  }
+
+  #unit(): ReturnType<typeof currentUnit> {
+    const unit = currentUnit();
+    return unit !== undefined && isSameEngine(unit.database, this) ? unit : undefined;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new DatabaseClosedError("this database handle was closed", { hint: "open it again with openDatabase()" });
+    }
+  }
+
+  async #lease(options: AcquireOptions, takenAt: string, note?: FlowNote): Promise<LeasedConnection> {
+    this.#checkOpen();
+    const unit = this.kind === "pglite" ? this.#unit() : undefined;
+    if (unit !== undefined) {
+      throw new NestedCheckoutError(
+        `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
+        {
+          hint: "the embedded database has one connection: do this before or after the unit of work",
+        },
+      );
+    }
+    const { client, onRelease } = await driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
+    const connection = new LeasedConnection(client, {
+      database: this,
+      canCancel: this.kind === "server",
+      defaultTimeoutMs: this.#options.statementTimeoutMs ?? 30_000,
+      sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
+      onRelease,
+    });
+    await this.#detectPooler(client, connection);
+    return connection;
+  }
+
+  /** Once per engine: PgBouncer tells its clients another process id than the backend has. */
+  async #detectPooler(client: PoolClient, connection: LeasedConnection): Promise<void> {
+    const pooler = poolerOfEngine.get(this.#shared.engine);
+    if (pooler !== undefined) {
+      this.#isBehindPooler = pooler;
+      return;
+    }
+    if (this.kind === "pglite" || (this.#options.preparedStatements ?? "auto") !== "auto") return;
+    try {
+      const { rows } = await connection.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+      this.#isBehindPooler = rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
+      poolerOfEngine.set(this.#shared.engine, this.#isBehindPooler);
+    } catch (error) {
+      connection.release(error instanceof Error ? error : undefined);
+      throw error;
+    }
+  }
+}
+
+const engineOfHandle = new WeakMap<Database, Engine>();
+const poolerOfEngine = new WeakMap<Engine, boolean>();
+
+/** Whether two handles share one engine. */
+export function isSameEngine(a: Database, b: Database): boolean {
+  const engine = engineOfHandle.get(a);
+  return engine !== undefined && engine === engineOfHandle.get(b);
+}
+
+/** A connection for a unit of work; its nesting is watched by the unit, not by the pool. */
+export function leaseForUnit(database: Database, options: AcquireOptions, takenAt: string): Promise<LeasedConnection> {
+  if (!(database instanceof DatabaseHandle))
+    throw new InvalidInputError("this database was not opened by openDatabase()");
+  return database.leaseForUnit(options, takenAt);
+}
+
+async function openSource(options: DatabaseOptions): Promise<EngineSource> {
+  const address = parseDatabaseUrl(options.url);
+  if (address.kind === "pglite") {
+    const { poolConfig, close } = await openPglite(address.folder);
+    return {
+      kind: "pglite",
+      poolConfig: { ...poolConfig, max: 1, idleTimeoutMillis: 0, maxLifetimeSeconds: 0 },
+      close,
+    };
+  }
+  const poolConfig: PoolConfig = {
+    connectionString: options.url,
+    application_name: options.applicationName ?? "pgsteward",
+    ...(options.password === undefined ? {} : { password: options.password }),
+  };
+  try {
+    // The driver reads sslmode, certificates and options from the URL; what it cannot read must fail here, not at the first statement.
+    void new pg.Client(poolConfig);
+  } catch (cause) {
+    throw new InvalidInputError(`the URL ${address.displayUrl} cannot be used`, {
+      cause,
+      hint: "check its parameters after the ?",
+    });
+  }
+  return { kind: "server", poolConfig, close: () => Promise.resolve() };
+}
+
+function checkedPool(options: PoolOptions = {}, kind: DatabaseKind): Required<PoolOptions> {
+  const pool = { ...DEFAULT_POOL, ...options, ...(kind === "pglite" ? { size: 1 } : {}) };
+  for (const [name, value] of Object.entries(pool)) {
+    const minimum =
+      name === "queueLimit" || name === "prePingAfterMs" || name === "idleTimeoutMs" || name === "maxLifetimeMs"
+        ? 0
+        : 1;
+    if (!Number.isSafeInteger(value) || value < minimum || value > 2 ** 31 - 1) {
+      throw new InvalidInputError(
+        `pool.${name} must be a whole number from ${minimum} to ${2 ** 31 - 1}, got ${String(value)}`,
+      );
+    }
+  }
+  return pool;
+}
+
+function checkMilliseconds(name: string, value: number | undefined): void {
+  if (value !== undefined && (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1)) {
+    throw new InvalidInputError(
+      `${name} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${String(value)}`,
+    );
+  }
+}

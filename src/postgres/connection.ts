@@ -1,0 +1,231 @@
+// A connection taken from the pool: statements, scripts, cancellation, and the rule that only a clean one goes back.
+import type { PoolClient, Submittable } from "pg";
+import { Batch, type BatchOutcome } from "./batch.ts";
+import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
+import {
+  CancelledError,
+  ConnectionLostError,
+  DatabaseClosedError,
+  DecodeFailedError,
+  type StewardError,
+} from "./errors.ts";
+import { toStewardError } from "./server-errors.ts";
+
+const SET_STATEMENT_TIMEOUT_SQL = "SELECT pg_catalog.set_config('statement_timeout', $1, true)";
+/** After a cancel request (or the client-side limit of a script) went out, the server has this long before the socket is cut. */
+const CANCEL_GRACE_MS = 1_000;
+
+export interface ConnectionEnvironment {
+  readonly database: Database;
+  /** False for PGlite: it enforces no `statement_timeout` and has no second connection to send a cancel request on. */
+  readonly canCancel: boolean;
+  readonly defaultTimeoutMs: number;
+  sendCancelRequest(client: PoolClient): Promise<void>;
+  onRelease(): void;
+}
+
+/** A batch that the server did not carry out; `outcome` says what is known about it. */
+export interface BatchFailure {
+  readonly error: StewardError;
+  readonly outcome: Exclude<BatchOutcome, { kind: "done" }>;
+}
+
+export class LeasedConnection implements Connection {
+  readonly client: PoolClient;
+  readonly #environment: ConnectionEnvironment;
+  #isReleased = false;
+  #brokenBy: Error | undefined;
+  #wasSyncSent = false;
+  readonly #onClientError = (error: Error): void => {
+    this.#brokenBy ??= error;
+  };
+
+  constructor(client: PoolClient, environment: ConnectionEnvironment) {
+    this.client = client;
+    this.#environment = environment;
+    // The pool takes its own listener off while a client is out; without one, a lost socket would end the process.
+    client.on("error", this.#onClientError);
+  }
+
+  get database(): Database {
+    return this.#environment.database;
+  }
+
+  /** The connection was lost after a batch's Sync was written: its outcome is unknown. */
+  get wasSyncSent(): boolean {
+    return this.#wasSyncSent;
+  }
+
+  get transactionStatus(): TransactionStatus {
+    const status = (this.client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus();
+    if (status === "T") return "open";
+    return status === "E" ? "failed" : "idle";
+  }
+
+  async query<R extends Row = Row>(
+    text: string,
+    values: readonly unknown[] = [],
+    options: QueryOptions = {},
+  ): Promise<QueryResult<R>> {
+    const [result] = await this.batch([{ text, values }], options);
+    return result as QueryResult<R>;
+  }
+
+  async batch(statements: readonly Statement[], options: QueryOptions = {}): Promise<QueryResult[]> {
+    if (statements.length === 0) return [];
+    // Inside an explicit transaction the unit's own limits hold, unless the call names one.
+    const timeoutMs =
+      options.timeoutMs ?? (this.transactionStatus === "idle" ? this.#environment.defaultTimeoutMs : undefined);
+    const preludeLength = timeoutMs === undefined ? 0 : 1;
+    const prelude: Statement[] =
+      timeoutMs === undefined ? [] : [{ text: SET_STATEMENT_TIMEOUT_SQL, values: [String(timeoutMs)] }];
+    const sent = await this.tryBatch([...prelude, ...statements], options.signal, preludeLength);
+    if ("error" in sent) throw sent.error;
+    return sent.results.slice(preludeLength);
+  }
+
+  /**
+   * Sends a batch and tells how it ended instead of throwing; for callers that decide by the outcome.
+   *
+   * @param preludeLength - leading statements that are not the caller's, left out of `statementIndex`
+   */
+  async tryBatch(
+    statements: readonly Statement[],
+    signal: AbortSignal | undefined,
+    preludeLength = 0,
+  ): Promise<{ readonly results: QueryResult[] } | BatchFailure> {
+    this.#checkUsable();
+    if (signal?.aborted === true)
+      throw new CancelledError("cancelled before anything was sent", { cause: signal.reason });
+    const batch = new Batch(statements);
+    const watch = this.#watchSignal(signal);
+    this.client.query(batch as unknown as Submittable);
+    const outcome = await batch.outcome;
+    await watch.stop();
+    if (outcome.kind === "done") return { results: outcome.results };
+    return { outcome, error: this.#errorOf(outcome, watch.isAborted(), preludeLength) };
+  }
+
+  async exec(script: string, options: QueryOptions = {}): Promise<void> {
+    this.#checkUsable();
+    if (options.signal?.aborted === true)
+      throw new CancelledError("cancelled before anything was sent", { cause: options.signal.reason });
+    const watch = this.#watchSignal(options.signal, options.timeoutMs ?? this.#environment.defaultTimeoutMs);
+    try {
+      await this.client.query(script);
+    } catch (error) {
+      throw toStewardError(error, { isCancelledByCaller: watch.isAborted() });
+    } finally {
+      await watch.stop();
+    }
+  }
+
+  async cancel(): Promise<void> {
+    await this.#environment.sendCancelRequest(this.client);
+  }
+
+  release(error?: Error): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.client.removeListener("error", this.#onClientError);
+    const isClean = this.transactionStatus === "idle";
+    const giveBack = (reason?: Error): void => {
+      this.client.release(reason);
+      this.#environment.onRelease();
+    };
+    if (this.#environment.canCancel || isClean) {
+      giveBack(error ?? this.#brokenBy ?? (isClean ? undefined : new Error("released inside a transaction")));
+      return;
+    }
+    // PGlite has one session that outlives the driver's client: closing the client would leave the transaction open in it.
+    this.client.query("ROLLBACK").then(
+      () => giveBack(error),
+      (failure: Error) => giveBack(failure),
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.release();
+    return Promise.resolve();
+  }
+
+  #checkUsable(): void {
+    if (this.#isReleased) {
+      throw new DatabaseClosedError("this connection was given back to the pool already", {
+        hint: "keep the connection until the last statement is done, or take a new one with connect()",
+      });
+    }
+    if (this.#brokenBy !== undefined) {
+      throw new ConnectionLostError("the connection to the server was lost", {
+        cause: this.#brokenBy,
+        hint: "take a new one with connect()",
+      });
+    }
+  }
+
+  #errorOf(
+    outcome: Exclude<BatchOutcome, { kind: "done" }>,
+    isCancelledByCaller: boolean,
+    preludeLength: number,
+  ): StewardError {
+    switch (outcome.kind) {
+      case "failed":
+        return toStewardError(outcome.error, {
+          isCancelledByCaller,
+          statementIndex: Math.max(0, outcome.index - preludeLength),
+        });
+      case "undecodable":
+        return new DecodeFailedError(
+          `a type parser failed on a row of statement ${outcome.index - preludeLength + 1}; the statement itself was carried out`,
+          {
+            cause: outcome.error,
+            hint: "mend the type parser; do not repeat the statement",
+          },
+        );
+      case "lost": {
+        this.#brokenBy ??= outcome.error;
+        this.#wasSyncSent = outcome.wasSent;
+        return toStewardError(outcome.error, { isCancelledByCaller });
+      }
+    }
+  }
+
+  /** Sends a cancel request when the signal fires or the limit passes; cuts the socket when the server does not obey. */
+  #watchSignal(signal: AbortSignal | undefined, limitMs?: number): { isAborted(): boolean; stop(): Promise<void> } {
+    if (!this.#environment.canCancel || (signal === undefined && limitMs === undefined)) {
+      return { isAborted: () => signal?.aborted === true, stop: () => Promise.resolve() };
+    }
+    let cancelling: Promise<void> | undefined;
+    let isStopped = false;
+    let graceTimer: NodeJS.Timeout | undefined;
+    const cancel = (): void => {
+      if (cancelling !== undefined || isStopped) return;
+      graceTimer = setTimeout(
+        () => this.#destroySocket(new Error("the server did not stop the statement in time")),
+        CANCEL_GRACE_MS,
+      );
+      // A refused cancel request leaves the socket's end to the grace timer.
+      cancelling = this.cancel().catch(() => undefined);
+    };
+    const limit = limitMs === undefined || limitMs === 0 ? undefined : setTimeout(cancel, limitMs);
+    signal?.addEventListener("abort", cancel, { once: true });
+    return {
+      isAborted: () => signal?.aborted === true,
+      stop: async () => {
+        isStopped = true;
+        clearTimeout(limit);
+        clearTimeout(graceTimer);
+        signal?.removeEventListener("abort", cancel);
+        // The request names the backend, not the statement: it must be through before the connection runs anything else.
+        await cancelling;
+      },
+    };
+  }
+
+  #destroySocket(error: Error): void {
+    this.#brokenBy ??= error;
+    (this.client as unknown as { connection: { stream: { destroy(error: Error): void } } }).connection.stream.destroy(
+      error,
+    );
+  }
+}

@@ -1,0 +1,250 @@
+// The pool behind every handle of one URL: bounded queue, bounded waits, pre-ping of long-idle connections, figures, and
+// the note where each connection was taken. The pool itself is node-postgres's.
+import { AsyncLocalStorage } from "node:async_hooks";
+import pg from "pg";
+import type { PoolClient, PoolConfig } from "pg";
+import { Batch } from "./batch.ts";
+import type { PoolOptions } from "./connect.ts";
+import type { AcquireOptions, DatabaseKind, Lease, PoolFigures } from "./database.ts";
+import {
+  AcquireTimeoutError,
+  CancelledError,
+  DatabaseClosedError,
+  NestedCheckoutError,
+  QueueFullError,
+} from "./errors.ts";
+import { toStewardError } from "./server-errors.ts";
+
+/** A pre-ping that takes longer than this means a dead connection. */
+const PING_LIMIT_MS = 5_000;
+
+export interface EngineSource {
+  readonly kind: DatabaseKind;
+  readonly poolConfig: PoolConfig;
+  /** Ends what stands behind the pool (the PGlite instance and its folder lock). */
+  close(): Promise<void>;
+}
+
+interface HeldLease {
+  readonly takenAt: string;
+  readonly since: number;
+}
+
+export interface FlowNote {
+  readonly engine: Engine;
+  readonly takenAt: string;
+  isHeld: boolean;
+}
+
+export interface LeasedClient {
+  readonly client: PoolClient;
+  /** Call once, when the client went back. */
+  readonly onRelease: () => void;
+}
+
+/** Connections held by this async flow; only kept for a pool of one, where asking for a second one would wait for itself. */
+const heldByFlow = new AsyncLocalStorage<FlowNote>();
+
+export class Engine {
+  readonly kind: DatabaseKind;
+  readonly openedAt: string;
+  readonly pool: pg.Pool;
+  handles = 0;
+  isClosed = false;
+  readonly #source: EngineSource;
+  readonly #options: Required<PoolOptions>;
+  readonly #leases = new Set<HeldLease>();
+  readonly #lastUse = new WeakMap<PoolClient, number>();
+  #acquired = 0;
+  #waitTotalMs = 0;
+  #waitMaxMs = 0;
+
+  constructor(
+    source: EngineSource,
+    options: Required<PoolOptions>,
+    openedAt: string,
+    onConnectionError: (error: Error) => void,
+  ) {
+    this.kind = source.kind;
+    this.openedAt = openedAt;
+    this.#source = source;
+    this.#options = options;
+    this.pool = new pg.Pool({
+      max: options.size,
+      connectionTimeoutMillis: options.acquireTimeoutMs,
+      idleTimeoutMillis: options.idleTimeoutMs,
+      maxLifetimeSeconds: Math.ceil(options.maxLifetimeMs / 1000),
+      keepAlive: true,
+      ...source.poolConfig,
+    });
+    // Without a listener an idle connection that dies ends the process. The pool has dropped it already.
+    this.pool.on("error", (error) => onConnectionError(toStewardError(error)));
+  }
+
+  /**
+   * Marks the calling flow as one that holds a connection of a pool of one, so that asking for a second one fails at once
+   * instead of waiting for itself. Only for `connect()`: units of work and single statements know their nesting. Must be
+   * called before the first await, so that the caller's flow carries the note.
+   */
+  noteFlow(takenAt: string): FlowNote | undefined {
+    if (this.#options.size !== 1) return undefined;
+    this.#checkNesting(takenAt);
+    const note: FlowNote = { engine: this, takenAt, isHeld: false };
+    heldByFlow.enterWith(note);
+    return note;
+  }
+
+  async acquire(options: AcquireOptions, takenAt: string, note?: FlowNote): Promise<LeasedClient> {
+    this.#checkOpen();
+    if (options.signal?.aborted === true)
+      throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
+    if (note === undefined) this.#checkNesting(takenAt);
+    const isFull = this.pool.totalCount >= this.#options.size && this.pool.idleCount === 0;
+    if (isFull && this.pool.waitingCount >= this.#options.queueLimit) {
+      throw new QueueFullError(
+        `${this.pool.waitingCount} callers wait for a connection already, the limit is ${this.#options.queueLimit}`,
+        {
+          hint: this.#holders("lower the load, or raise pool.queueLimit"),
+        },
+      );
+    }
+    const askedAt = Date.now();
+    const client = await this.#take(options);
+    const waitedMs = Date.now() - askedAt;
+    this.#acquired++;
+    this.#waitTotalMs += waitedMs;
+    this.#waitMaxMs = Math.max(this.#waitMaxMs, waitedMs);
+    const held: HeldLease = { takenAt, since: Date.now() };
+    this.#leases.add(held);
+    if (note !== undefined) note.isHeld = true;
+    const onRelease = (): void => {
+      this.#leases.delete(held);
+      if (note !== undefined) note.isHeld = false;
+      this.#lastUse.set(client, Date.now());
+    };
+    return { client, onRelease };
+  }
+
+  figures(): PoolFigures {
+    return {
+      total: this.pool.totalCount,
+      idle: this.pool.idleCount,
+      waiting: this.pool.waitingCount,
+      size: this.#options.size,
+      queueLimit: this.#options.queueLimit,
+      acquired: this.#acquired,
+      waitMs: {
+        total: this.#waitTotalMs,
+        mean: this.#acquired === 0 ? 0 : this.#waitTotalMs / this.#acquired,
+        max: this.#waitMaxMs,
+      },
+    };
+  }
+
+  leases(heldLongerThanMs = 0): readonly Lease[] {
+    const now = Date.now();
+    return [...this.#leases]
+      .map(({ takenAt, since }) => ({ takenAt, heldMs: now - since }))
+      .filter(({ heldMs }) => heldMs >= heldLongerThanMs)
+      .toSorted((a, b) => b.heldMs - a.heldMs);
+  }
+
+  /** Waits up to `drainTimeoutMs` for connections that are out, then ends the pool and what stands behind it. */
+  async close(drainTimeoutMs: number): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    const ended = this.pool.end();
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainTimeoutMs);
+    });
+    await Promise.race([ended, limit]);
+    clearTimeout(timer);
+    await this.#source.close();
+  }
+
+  async #take(options: AcquireOptions): Promise<PoolClient> {
+    for (;;) {
+      const client = await this.#checkout(options);
+      const lastUse = this.#lastUse.get(client);
+      if (lastUse === undefined || Date.now() - lastUse < this.#options.prePingAfterMs || (await isAlive(client)))
+        return client;
+      client.release(new Error("the connection died while it was idle"));
+    }
+  }
+
+  #checkout(options: AcquireOptions): Promise<PoolClient> {
+    const limitMs = options.timeoutMs ?? this.#options.acquireTimeoutMs;
+    return new Promise((resolve, reject) => {
+      let isSettled = false;
+      const settle = (finish: () => void): void => {
+        if (isSettled) return;
+        isSettled = true;
+        clearTimeout(timer);
+        options.signal?.removeEventListener("abort", onAbort);
+        finish();
+      };
+      const onAbort = (): void =>
+        settle(() =>
+          reject(new CancelledError("cancelled while waiting for a connection", { cause: options.signal?.reason })),
+        );
+      const onTimeout = (cause?: unknown): void =>
+        settle(() =>
+          reject(
+            new AcquireTimeoutError(
+              `no connection became free in ${limitMs} ms (pool of ${this.#options.size}, ${this.pool.waitingCount} waiting)`,
+              {
+                cause,
+                hint: this.#holders("hold connections shorter, or raise pool.size or pool.acquireTimeoutMs"),
+              },
+            ),
+          ),
+        );
+      const timer = setTimeout(onTimeout, limitMs);
+      options.signal?.addEventListener("abort", onAbort, { once: true });
+      this.pool.connect((error, client, release) => {
+        if (error !== undefined || client === undefined) {
+          if (error?.message === "timeout exceeded when trying to connect") return onTimeout(error);
+          return settle(() => reject(toStewardError(error)));
+        }
+        if (isSettled) return release();
+        settle(() => resolve(client));
+      });
+    });
+  }
+
+  #checkOpen(): void {
+    if (this.isClosed)
+      throw new DatabaseClosedError("the database was closed", { hint: "open it again with openDatabase()" });
+  }
+
+  #checkNesting(takenAt: string): void {
+    const note = heldByFlow.getStore();
+    if (note?.engine !== this || !note.isHeld) return;
+    throw new NestedCheckoutError(
+      `a second connection was asked for at ${takenAt} while this flow holds the only one`,
+      {
+        hint: `the embedded database has one connection; use the one taken at ${note.takenAt}, or give it back first`,
+      },
+    );
+  }
+
+  #holders(advice: string): string {
+    const places = this.leases()
+      .slice(0, 3)
+      .map(({ takenAt, heldMs }) => `${takenAt} (${heldMs} ms)`);
+    return places.length === 0 ? advice : `${advice}; connections are held by ${places.join(", ")}`;
+  }
+}
+
+async function isAlive(client: PoolClient): Promise<boolean> {
+  const ping = new Batch([{ text: "" }]);
+  client.query(ping as unknown as pg.Submittable);
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), PING_LIMIT_MS);
+  });
+  const isDone = await Promise.race([ping.outcome.then((outcome) => outcome.kind === "done"), limit]);
+  clearTimeout(timer);
+  return isDone;
+}

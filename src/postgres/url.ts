@@ -1,0 +1,56 @@
+// Database URLs: which kind, which engine they share, and how they may be shown.
+import { resolve } from "node:path";
+import { InvalidInputError } from "./errors.ts";
+
+export type DatabaseAddress =
+  | { readonly kind: "server"; readonly key: string; readonly displayUrl: string }
+  /** `folder` and `key` are undefined for a memory database. */
+  | {
+      readonly kind: "pglite";
+      readonly key: string | undefined;
+      readonly displayUrl: string;
+      readonly folder: string | undefined;
+    };
+
+const FORMS = "postgres://user:password@host:5432/name, pglite: (memory) or pglite:./folder";
+
+/** @throws InvalidInputError; the message never holds the password */
+export function parseDatabaseUrl(url: unknown): DatabaseAddress {
+  if (typeof url !== "string" || url.trim() === "") {
+    throw new InvalidInputError("the database URL is empty", { hint: `write ${FORMS}` });
+  }
+  if (url.startsWith("pglite:")) {
+    const path = url.slice("pglite:".length);
+    if (path === "" || path === "memory" || path === "//")
+      return { kind: "pglite", key: undefined, displayUrl: "pglite:", folder: undefined };
+    const folder = resolve(path);
+    return { kind: "pglite", key: `pglite:${folder}`, displayUrl: `pglite:${path}`, folder };
+  }
+  if (!/^postgres(ql)?:\/\//.test(url)) {
+    const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0];
+    throw new InvalidInputError(
+      scheme === undefined ? "the database URL has no scheme" : `database URLs of the form ${scheme} are not known`,
+      {
+        hint: `write ${FORMS}`,
+      },
+    );
+  }
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    throw new InvalidInputError("the database URL cannot be read", {
+      hint: `write ${FORMS}; characters like @ : / # in the password must be percent-encoded`,
+    });
+  }
+  return { kind: "server", key: url, displayUrl: withoutPassword(parsed) };
+}
+
+function withoutPassword(url: URL): string {
+  const shown = new URL(url);
+  if (shown.password !== "") shown.password = "***";
+  for (const name of new URLSearchParams(shown.search).keys()) {
+    if (/password|sslkey|secret|token/i.test(name)) shown.searchParams.set(name, "***");
+  }
+  return shown.toString();
+}

@@ -14,9 +14,15 @@ export interface Catalog {
   readonly enums: readonly Enum[];
   readonly domains: readonly Domain[];
   readonly compositeTypes: readonly CompositeType[];
+  readonly ranges: readonly RangeType[];
   readonly sequences: readonly Sequence[];
   readonly extensions: readonly Extension[];
   readonly grants: readonly Grant[];
+  /** Extended statistics (`CREATE STATISTICS`). */
+  readonly statistics: readonly Statistics[];
+  readonly eventTriggers: readonly EventTrigger[];
+  /** What exists beside all this, e.g. collations, casts, operators, publications, foreign servers: named, never dropped in silence. */
+  readonly unknownObjects: readonly UnknownObject[];
 }
 
 /** An object that an extension brought along (`pg_depend.deptype = 'e'`) carries the extension's name. */
@@ -42,16 +48,25 @@ export interface Table extends ObjectBase {
   /** For a partitioned table: `pg_get_partkeydef`, e.g. `RANGE (created_at)`. */
   readonly partitionKey: string | undefined;
   /** For a partition: its parent and `pg_get_expr(relpartbound)`, e.g. `FOR VALUES FROM (…) TO (…)` or `DEFAULT`. */
-  readonly partitionOf: { readonly schema: string; readonly name: string; readonly bound: string } | undefined;
+  readonly partitionOf:
+    | {
+        readonly schema: string;
+        readonly name: string;
+        readonly bound: string;
+        /** A DETACH … CONCURRENTLY was interrupted: finish it with DETACH PARTITION … FINALIZE. */
+        readonly isDetachPending: boolean;
+      }
+    | undefined;
   /** Parents by inheritance that is not partitioning. */
   readonly inherits: readonly { readonly schema: string; readonly name: string }[];
   readonly rowSecurity: { readonly enabled: boolean; readonly forced: boolean };
-  /** Heap with TOAST and free-space map, without indexes, in bytes; 0 for a partitioned table. */
-  readonly sizeBytes: number;
+  /** Heap with TOAST and free-space map, without indexes, in bytes; 0 for a partitioned table; `undefined` when it is gone meanwhile. */
+  readonly sizeBytes: number | undefined;
   /** Heap, TOAST and indexes, in bytes. */
-  readonly totalBytes: number;
+  readonly totalBytes: number | undefined;
   /** `reltuples`; `undefined` for a table never analyzed. */
   readonly rowEstimate: number | undefined;
+  /** e.g. `fillfactor=70`; those of the TOAST table as `toast.autovacuum_enabled=false`. */
   readonly storageParameters: readonly string[];
   readonly tablespace: string | undefined;
   readonly accessMethod: string | undefined;
@@ -61,6 +76,11 @@ export interface Table extends ObjectBase {
   readonly indexes: readonly Index[];
   readonly triggers: readonly Trigger[];
   readonly policies: readonly Policy[];
+  readonly rules: readonly Rule[];
+  /** Server and options of a foreign table. */
+  readonly foreign: { readonly server: string; readonly options: readonly string[] } | undefined;
+  /** `CREATE TABLE … OF type`, as SQL, e.g. `public.address`. */
+  readonly ofType: string | undefined;
 }
 
 export interface Column {
@@ -69,23 +89,33 @@ export interface Column {
   readonly position: number;
   /** `format_type`, e.g. `character varying(40)`, `timestamp with time zone`, `vector(3)`. */
   readonly type: string;
-  /** Name of the type without modifiers and its schema: `{ schema: "pg_catalog", name: "int4" }`; arrays keep their element's name in `elementOf`. */
-  readonly typeName: { readonly schema: string; readonly name: string };
+  /** Name of the type without modifiers and its schema: `{ schema: "pg_catalog", name: "int4" }`; an array (`_int4`) has its element's name in `elementOf`. */
+  readonly typeName: TypeName & { readonly elementOf: TypeName | undefined };
   /** For a domain: `format_type` of the base type at the bottom, e.g. `integer`; otherwise equal to `type`. */
   readonly baseType: string;
+  /** False also under a NOT NULL constraint that is not validated yet (PostgreSQL 18; the constraint's `isValidated` tells). */
   readonly isNullable: boolean;
   /** `pg_get_expr` of the default; for a generated column see `generated`. */
   readonly default: string | undefined;
   readonly identity: "always" | "by default" | undefined;
   readonly generated: { readonly kind: "stored" | "virtual"; readonly expression: string } | undefined;
-  /** Only when it differs from the type's default collation. */
+  /** As SQL, e.g. `"C"` or `texts.german`; only when it differs from the type's default collation. */
   readonly collation: string | undefined;
   readonly storage: "plain" | "external" | "extended" | "main";
+  /** Whether `storage` is the type's own. */
+  readonly isDefaultStorage: boolean;
   readonly compression: string | undefined;
   readonly statisticsTarget: number | undefined;
   /** False for a column that only comes from a parent (partition or inheritance). */
   readonly isLocal: boolean;
+  /** `attoptions`, e.g. `n_distinct=-0.5`; for a column of a foreign table its options too. */
+  readonly options: readonly string[];
   readonly comment: string | undefined;
+}
+
+export interface TypeName {
+  readonly schema: string;
+  readonly name: string;
 }
 
 export interface Constraint {
@@ -112,6 +142,8 @@ export interface Constraint {
         readonly columns: readonly string[];
         readonly onUpdate: ReferentialAction;
         readonly onDelete: ReferentialAction;
+        /** Columns of `ON DELETE SET NULL (…)` and `SET DEFAULT (…)`; empty means all columns of the key. */
+        readonly onDeleteColumns: readonly string[];
         readonly match: "simple" | "full" | "partial";
       }
     | undefined;
@@ -126,7 +158,12 @@ export interface IndexKey {
   /** `pg_get_indexdef(oid, n, false)`: the column or expression as SQL. */
   readonly expression: string;
   readonly operatorClass: string;
+  readonly operatorClassSchema: string;
   readonly isDefaultOperatorClass: boolean;
+  /** e.g. `siglen=64`. */
+  readonly operatorClassOptions: readonly string[];
+  readonly statisticsTarget: number | undefined;
+  /** As SQL; only when it differs from the column's collation. */
   readonly collation: string | undefined;
   readonly direction: "asc" | "desc";
   readonly nulls: "first" | "last";
@@ -156,7 +193,7 @@ export interface Index {
   readonly isClustered: boolean;
   readonly storageParameters: readonly string[];
   readonly tablespace: string | undefined;
-  readonly sizeBytes: number;
+  readonly sizeBytes: number | undefined;
   /** Scans since statistics were reset; `undefined` where the server keeps none. */
   readonly scans: number | undefined;
   /** `pg_get_indexdef`. */
@@ -171,6 +208,8 @@ export interface Trigger {
   readonly functionName: string;
   readonly timing: "before" | "after" | "instead of";
   readonly events: readonly ("insert" | "update" | "delete" | "truncate")[];
+  /** Columns of `UPDATE OF`; empty when every update counts. */
+  readonly updateColumns: readonly string[];
   readonly level: "row" | "statement";
   readonly enabled: "origin" | "disabled" | "replica" | "always";
   /** False for one cloned from the partitioned parent. */
@@ -190,6 +229,15 @@ export interface Policy {
   readonly comment: string | undefined;
 }
 
+/** A rewrite rule that a person wrote; the one that makes a view is the view. */
+export interface Rule {
+  readonly name: string;
+  readonly definition: string;
+  readonly event: "select" | "insert" | "update" | "delete";
+  readonly enabled: "origin" | "disabled" | "replica" | "always";
+  readonly comment: string | undefined;
+}
+
 export interface View extends ObjectBase {
   readonly kind: "view" | "materialized view";
   /** `pg_get_viewdef`. */
@@ -200,6 +248,7 @@ export interface View extends ObjectBase {
   /** Indexes of a materialized view. */
   readonly indexes: readonly Index[];
   readonly triggers: readonly Trigger[];
+  readonly rules: readonly Rule[];
   /** False for a materialized view created WITH NO DATA. */
   readonly isPopulated: boolean;
 }
@@ -217,8 +266,38 @@ export interface Function extends ObjectBase {
   readonly parallel: "safe" | "restricted" | "unsafe";
   /** `proconfig`, e.g. `search_path=pg_catalog`. */
   readonly settings: readonly string[];
-  /** `pg_get_functiondef`; `undefined` for an aggregate. */
+  /** `pg_get_functiondef`; for an aggregate `undefined`, see `aggregate`. */
   readonly definition: string | undefined;
+  readonly aggregate: Aggregate | undefined;
+}
+
+/** What `CREATE AGGREGATE` says; functions, operators and types as SQL, e.g. `pg_catalog.int4pl`. */
+export interface Aggregate {
+  readonly kind: "normal" | "ordered set" | "hypothetical set";
+  readonly transitionFunction: string;
+  readonly stateType: string;
+  readonly stateSpace: number;
+  readonly initialValue: string | undefined;
+  readonly finalFunction: string | undefined;
+  readonly finalTakesExtraArguments: boolean;
+  readonly finalModify: "read only" | "shareable" | "read write";
+  readonly combineFunction: string | undefined;
+  readonly serializeFunction: string | undefined;
+  readonly deserializeFunction: string | undefined;
+  readonly sortOperator: string | undefined;
+  /** Moving-aggregate mode; `undefined` without it. */
+  readonly moving:
+    | {
+        readonly transitionFunction: string;
+        readonly inverseFunction: string;
+        readonly stateType: string;
+        readonly stateSpace: number;
+        readonly initialValue: string | undefined;
+        readonly finalFunction: string | undefined;
+        readonly finalTakesExtraArguments: boolean;
+        readonly finalModify: "read only" | "shareable" | "read write";
+      }
+    | undefined;
 }
 
 export interface Enum extends ObjectBase {
@@ -226,18 +305,43 @@ export interface Enum extends ObjectBase {
 }
 
 export interface Domain extends ObjectBase {
+  /** The type it stands on as written, which may be another domain. */
   readonly type: string;
+  /** `format_type` of the type at the bottom. */
+  readonly baseType: string;
   readonly isNullable: boolean;
   readonly default: string | undefined;
   readonly collation: string | undefined;
-  readonly constraints: readonly { readonly name: string; readonly definition: string; readonly isValidated: boolean }[];
+  readonly constraints: readonly {
+    readonly name: string;
+    readonly definition: string;
+    readonly isValidated: boolean;
+    readonly comment: string | undefined;
+  }[];
 }
 
 export interface CompositeType extends ObjectBase {
-  readonly attributes: readonly { readonly name: string; readonly type: string; readonly collation: string | undefined }[];
+  readonly attributes: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly collation: string | undefined;
+    readonly comment: string | undefined;
+  }[];
+}
+
+/** Its multirange type belongs to it and is not listed elsewhere. Names as SQL. */
+export interface RangeType extends ObjectBase {
+  readonly subtype: string;
+  readonly operatorClass: string;
+  readonly isDefaultOperatorClass: boolean;
+  readonly collation: string | undefined;
+  readonly canonicalFunction: string | undefined;
+  readonly differenceFunction: string | undefined;
+  readonly multirangeName: string;
 }
 
 export interface Sequence extends ObjectBase {
+  readonly persistence: "permanent" | "unlogged" | "temporary";
   readonly type: string;
   readonly start: string;
   readonly increment: string;
@@ -248,7 +352,9 @@ export interface Sequence extends ObjectBase {
   /** `undefined` before the first `nextval`, or without the right to read it. Text: it may exceed 2^53. */
   readonly lastValue: string | undefined;
   /** Column that owns it (`OWNED BY`, serial or identity). */
-  readonly ownedBy: { readonly schema: string; readonly table: string; readonly column: string; readonly isIdentity: boolean } | undefined;
+  readonly ownedBy:
+    | { readonly schema: string; readonly table: string; readonly column: string; readonly isIdentity: boolean }
+    | undefined;
 }
 
 export interface Extension {
@@ -258,11 +364,19 @@ export interface Extension {
   readonly comment: string | undefined;
 }
 
-/** One entry of an access control list, of a default privilege, or of a column. `public` is the grantee PUBLIC. */
+/**
+ * One entry of an access control list, of a default privilege (the grantor is the role it was set for), or of a column.
+ * `public` is the grantee PUBLIC. An object whose list was never touched has no entry and means PostgreSQL's defaults; a list
+ * emptied by REVOKE is one entry of the owner without privileges. Views, materialized views and foreign tables are `table`.
+ */
 export interface Grant {
   readonly objectKind: "schema" | "table" | "column" | "sequence" | "function" | "type" | "database" | "default";
+  /** `undefined` for a schema, a database, and a default that holds in every schema. */
   readonly schema: string | undefined;
-  /** For a function with its identity arguments; for a column `table.column`; for a default the kind of object it is for. */
+  /**
+   * For a function with its identity arguments; for a column `table.column`; for a default the kind of object it is for:
+   * `tables`, `sequences`, `functions`, `types`, `schemas`, `large objects`.
+   */
   readonly object: string;
   readonly grantee: string;
   readonly grantor: string;
@@ -270,4 +384,32 @@ export interface Grant {
   readonly privileges: readonly string[];
   /** Those of them the grantee may pass on. */
   readonly grantable: readonly string[];
+}
+
+export interface Statistics extends ObjectBase {
+  readonly table: { readonly schema: string; readonly name: string };
+  /** `pg_get_statisticsobjdef`. */
+  readonly definition: string;
+  readonly statisticsTarget: number | undefined;
+}
+
+export interface EventTrigger {
+  readonly name: string;
+  readonly owner: string;
+  readonly event: string;
+  /** Command tags of its WHEN clause; empty when it fires for all. */
+  readonly tags: readonly string[];
+  readonly functionSchema: string;
+  readonly functionName: string;
+  readonly enabled: "origin" | "disabled" | "replica" | "always";
+  readonly comment: string | undefined;
+  readonly extension: string | undefined;
+}
+
+export interface UnknownObject {
+  /** PostgreSQL's word, e.g. `collation`, `operator`, `publication`, `foreign server`. */
+  readonly kind: string;
+  /** `undefined` for what belongs to the database. */
+  readonly schema: string | undefined;
+  readonly name: string;
 }

@@ -32,43 +32,62 @@ interface Wire {
 
 const { prepareValue } = (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils;
 
-interface BatchItem {
-  readonly text: string;
+/**
+ * A statement ready to be written: its values are serialised, so that a value that cannot be sent (a circular object, a
+ * throwing `toPostgres`) fails here, before a byte is written.
+ *
+ * @throws InvalidInputError naming the parameter, never its value
+ */
+export class WireStatement {
+  readonly statement: Statement;
   readonly name: string | undefined;
   readonly values: unknown[];
   readonly result: DriverResult;
-  isParsedHere: boolean;
+  decodeFailure: { readonly error: unknown } | undefined;
+
+  constructor(statement: Statement, name: string | undefined = statement.name) {
+    this.statement = statement;
+    this.name = name;
+    this.values = (statement.values ?? []).map((value, position) => {
+      try {
+        return prepareValue(value);
+      } catch (cause) {
+        throw new InvalidInputError(`parameter $${position + 1} cannot be sent`, {
+          cause,
+          hint: "pass text, numbers, dates, buffers, arrays or objects that JSON can hold",
+        });
+      }
+    });
+    const Result = pg.Result as unknown as new (rowMode: string | undefined, types: unknown) => DriverResult;
+    this.result = new Result(statement.rowMode, statement.types ?? pg.types);
+  }
 }
 
-/** How a batch ended. `failed`: the server refused statement `index` and nothing of the batch was kept. */
+/** How a batch ended. */
 export type BatchOutcome =
   | { readonly kind: "done"; readonly results: QueryResult[] }
-  | { readonly kind: "failed"; readonly index: number; readonly error: Error }
-  /** The server finished, but a type parser threw while statement `index` was read: outside a transaction it is committed. */
-  | { readonly kind: "undecodable"; readonly index: number; readonly error: unknown }
+  /** The server refused statement `index`; `results` are those of the statements before it. Outside a transaction nothing was kept. */
+  | { readonly kind: "failed"; readonly index: number; readonly error: Error; readonly results: QueryResult[] }
+  /** The server carried out everything, but a type parser threw on a row of statement `index`: outside a transaction it is committed. */
+  | { readonly kind: "undecodable"; readonly index: number; readonly error: unknown; readonly results: QueryResult[] }
   /** The connection ended. `wasSent`: the Sync was written, so the outcome of an implicit transaction is unknown. */
   | { readonly kind: "lost"; readonly wasSent: boolean; readonly error: Error };
 
-/**
- * Serialises all values first, so a value that cannot be sent (a circular object, a throwing `toPostgres`) throws before
- * a byte is written.
- *
- * @throws InvalidInputError naming the statement and the parameter, never its value
- */
 export class Batch {
   readonly outcome: Promise<BatchOutcome>;
   /** The driver reads this; results travel through `outcome`. */
   readonly callback = (): void => {};
-  readonly #items: BatchItem[];
+  readonly #items: readonly WireStatement[];
   #settle!: (outcome: BatchOutcome) => void;
   #index = 0;
-  #decodeFailure: { index: number; error: unknown } | undefined;
   #wire: Wire | undefined;
   #serverError: Error | undefined;
-  #parsed: BatchItem[] = [];
+  readonly #parsed: WireStatement[] = [];
 
-  constructor(statements: readonly Statement[]) {
-    this.#items = statements.map(toItem);
+  constructor(statements: readonly (Statement | WireStatement)[]) {
+    this.#items = statements.map((statement) =>
+      statement instanceof WireStatement ? statement : new WireStatement(statement),
+    );
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -77,7 +96,10 @@ export class Batch {
   submit(connection: WireConnection): Error | null {
     const wire = connection as unknown as Wire;
     const known = new Map<string, string>();
-    for (const { name, text } of this.#items) {
+    for (const {
+      name,
+      statement: { text },
+    } of this.#items) {
       if (name === undefined) continue;
       const old = known.get(name) ?? wire.parsedStatements[name];
       if (old !== undefined && old !== text) {
@@ -93,8 +115,8 @@ export class Batch {
         const isKnown =
           item.name !== undefined && (wire.parsedStatements[item.name] !== undefined || seen.has(item.name));
         if (!isKnown) {
-          wire.parse({ text: item.text, name: item.name });
-          item.isParsedHere = true;
+          wire.parse({ text: item.statement.text, name: item.name });
+          this.#parsed.push(item);
           if (item.name !== undefined) seen.add(item.name);
         }
         wire.bind({ statement: item.name, values: item.values });
@@ -105,7 +127,6 @@ export class Batch {
     } finally {
       wire.stream.uncork?.();
     }
-    this.#parsed = this.#items.filter((item) => item.isParsedHere);
     wire.on("parseComplete", this.#onParseComplete);
     return null;
   }
@@ -114,7 +135,8 @@ export class Batch {
   // hand this message to a Submittable: without this note the next use of the name would fail with 42P05.
   readonly #onParseComplete = (): void => {
     const item = this.#parsed.shift();
-    if (item?.name !== undefined && this.#wire !== undefined) this.#wire.parsedStatements[item.name] = item.text;
+    if (item?.name !== undefined && this.#wire !== undefined)
+      this.#wire.parsedStatements[item.name] = item.statement.text;
   };
 
   handleRowDescription(message: { fields: FieldDef[] }): void {
@@ -122,13 +144,12 @@ export class Batch {
   }
 
   handleDataRow(message: { fields: unknown[] }): void {
-    if (this.#decodeFailure !== undefined) return;
     const item = this.#items[this.#index];
-    if (item === undefined) return;
+    if (item === undefined || item.decodeFailure !== undefined) return;
     try {
       item.result.addRow(item.result.parseRow(message.fields));
     } catch (error) {
-      this.#decodeFailure = { index: this.#index, error };
+      item.decodeFailure = { error };
     }
   }
 
@@ -154,7 +175,7 @@ export class Batch {
       const wasSent = this.#wire !== undefined;
       this.#finish(
         error instanceof InvalidInputError
-          ? { kind: "failed", index: 0, error }
+          ? { kind: "failed", index: 0, error, results: [] }
           : { kind: "lost", wasSent, error: this.#serverError ?? error },
       );
       return;
@@ -167,7 +188,12 @@ export class Batch {
   }
 
   readonly #onReadyAfterError = (): void => {
-    this.#finish({ kind: "failed", index: this.#index, error: this.#serverError ?? new Error("unknown server error") });
+    this.#finish({
+      kind: "failed",
+      index: this.#index,
+      error: this.#serverError ?? new Error("unknown server error"),
+      results: this.#items.slice(0, this.#index).map((item) => item.result),
+    });
   };
 
   // FATAL errors (57P01 and alike) are followed by the end of the connection, not by ReadyForQuery: the transaction is gone.
@@ -176,10 +202,12 @@ export class Batch {
   };
 
   handleReadyForQuery(): void {
+    const results = this.#items.map((item) => item.result);
+    const index = this.#items.findIndex((item) => item.decodeFailure !== undefined);
     this.#finish(
-      this.#decodeFailure === undefined
-        ? { kind: "done", results: this.#items.map((item) => item.result) }
-        : { kind: "undecodable", ...this.#decodeFailure },
+      index === -1
+        ? { kind: "done", results }
+        : { kind: "undecodable", index, error: this.#items[index]?.decodeFailure?.error, results },
     );
   }
 
@@ -189,25 +217,4 @@ export class Batch {
     this.#wire?.removeListener("end", this.#onEndAfterError);
     this.#settle(outcome);
   }
-}
-
-function toItem(statement: Statement, index: number): BatchItem {
-  const values = (statement.values ?? []).map((value, position) => {
-    try {
-      return prepareValue(value);
-    } catch (cause) {
-      throw new InvalidInputError(`parameter $${position + 1} of statement ${index + 1} cannot be sent`, {
-        cause,
-        hint: "pass text, numbers, dates, buffers, arrays or objects that JSON can hold",
-      });
-    }
-  });
-  const Result = pg.Result as unknown as new (rowMode: string | undefined, types: unknown) => DriverResult;
-  return {
-    text: statement.text,
-    name: statement.name,
-    values,
-    result: new Result(statement.rowMode, statement.types ?? pg.types),
-    isParsedHere: false,
-  };
 }

@@ -315,22 +315,27 @@ class DatabaseHandle implements Database {
       sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
       onRelease,
     });
-    await this.#detectPooler(client, connection);
+    const { version, isBehindPooler } = await this.#detect(client, connection);
+    connection.serverVersion = version;
+    this.#isBehindPooler = isBehindPooler;
     return connection;
   }
 
-  /** Once per engine: PgBouncer tells its clients another process id than the backend has. */
-  async #detectPooler(client: PoolClient, connection: LeasedConnection): Promise<void> {
-    const pooler = poolerOfEngine.get(this.#shared.engine);
-    if (pooler !== undefined) {
-      this.#isBehindPooler = pooler;
-      return;
-    }
-    if (this.kind === "pglite" || (this.#options.preparedStatements ?? "auto") !== "auto") return;
+  /** Once per engine: its version, and whether PgBouncer stands between (it tells its clients another process id than the backend has). */
+  async #detect(client: PoolClient, connection: LeasedConnection): Promise<ServerTraits> {
+    const known = traitsOfEngine.get(this.#shared.engine);
+    if (known !== undefined) return known;
     try {
-      const { rows } = await connection.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
-      this.#isBehindPooler = rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
-      poolerOfEngine.set(this.#shared.engine, this.#isBehindPooler);
+      const { rows } = await connection.query<{ pid: number; version: number }>(
+        "SELECT pg_catalog.pg_backend_pid() AS pid, pg_catalog.current_setting('server_version_num')::int4 AS version",
+      );
+      const told = (client as unknown as { processID: number | null }).processID;
+      const traits: ServerTraits = {
+        version: rows[0]?.version ?? 0,
+        isBehindPooler: this.kind === "server" && rows[0]?.pid !== told,
+      };
+      traitsOfEngine.set(this.#shared.engine, traits);
+      return traits;
     } catch (error) {
       connection.release(error instanceof Error ? error : undefined);
       throw error;
@@ -338,8 +343,13 @@ class DatabaseHandle implements Database {
   }
 }
 
+interface ServerTraits {
+  readonly version: number;
+  readonly isBehindPooler: boolean;
+}
+
 const engineOfHandle = new WeakMap<Database, Engine>();
-const poolerOfEngine = new WeakMap<Engine, boolean>();
+const traitsOfEngine = new WeakMap<Engine, ServerTraits>();
 
 /** Whether two handles share one engine. */
 export function isSameEngine(a: Database, b: Database): boolean {

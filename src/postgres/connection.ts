@@ -1,6 +1,6 @@
 // A connection taken from the pool: statements, scripts, cancellation, and the rule that only a clean one goes back.
 import type { PoolClient, Submittable } from "pg";
-import { Batch, type BatchOutcome } from "./batch.ts";
+import { Batch, type BatchOutcome, type WireStatement } from "./batch.ts";
 import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
 import {
   CancelledError,
@@ -32,6 +32,8 @@ export interface BatchFailure {
 
 export class LeasedConnection implements Connection {
   readonly client: PoolClient;
+  /** `server_version_num`, e.g. 180004. */
+  serverVersion = 0;
   readonly #environment: ConnectionEnvironment;
   #isReleased = false;
   #brokenBy: Error | undefined;
@@ -90,7 +92,7 @@ export class LeasedConnection implements Connection {
    * @param preludeLength - leading statements that are not the caller's, left out of `statementIndex`
    */
   async tryBatch(
-    statements: readonly Statement[],
+    statements: readonly (Statement | WireStatement)[],
     signal: AbortSignal | undefined,
     preludeLength = 0,
   ): Promise<{ readonly results: QueryResult[] } | BatchFailure> {

@@ -22,3 +22,14 @@ export { callerFrame } from "./caller.ts";
 export { openDatabase, isSameEngine, leaseForUnit, type DatabaseOptions, type PoolOptions } from "./connect.ts";
 export { LeasedConnection, type BatchFailure } from "./connection.ts";
 export { SQLSTATE, toStewardError } from "./server-errors.ts";
+export {
+  allowExternal,
+  createGuardState,
+  refuseExternalCall,
+  type ExternalCall,
+  type GuardMode,
+  type GuardOptions,
+  type GuardState,
+} from "./external-call.ts";
+export { WireStatement } from "./batch.ts";
+export { preparedStatementName } from "./prepared-statements.ts";

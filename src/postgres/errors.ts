@@ -55,6 +55,9 @@ export const ERROR_CODES = {
   DATABASE_ALREADY_OPEN: { httpStatus: 500, exitCode: 70 },
   FOLDER_IN_USE: { httpStatus: 503, exitCode: 75 },
   FOLDER_BROKEN: { httpStatus: 500, exitCode: 65 },
+  MIGRATION_EDITED: { httpStatus: 409, exitCode: 65 },
+  ADDRESS_IN_USE: { httpStatus: 503, exitCode: 73 },
+  INTERNAL: { httpStatus: 500, exitCode: 70 },
   MISSING_DEPENDENCY: { httpStatus: 500, exitCode: 78 },
   EMBEDDED_SERVER_FAILED: { httpStatus: 503, exitCode: 69 },
   UNIT_CLOSED: { httpStatus: 500, exitCode: 70 },
@@ -256,4 +259,16 @@ export class ExternalCallInUnitError extends StewardError {
 /** The unit stayed open past its limit and was rolled back. */
 export class UnitTooLongError extends StewardError {
   readonly code = "UNIT_TOO_LONG";
+}
+/** A migration file was changed after it was applied. */
+export class MigrationEditedError extends StewardError {
+  readonly code = "MIGRATION_EDITED";
+}
+/** The port the server was told to listen on is taken. */
+export class AddressInUseError extends StewardError {
+  readonly code = "ADDRESS_IN_USE";
+}
+/** A fault in pgsteward itself: anything that reached an edge without being one of our errors. */
+export class InternalError extends StewardError {
+  readonly code = "INTERNAL";
 }

@@ -367,11 +367,11 @@ export function leaseForUnit(database: Database, options: AcquireOptions, takenA
 async function openSource(options: DatabaseOptions): Promise<EngineSource> {
   const address = parseDatabaseUrl(options.url);
   if (address.kind === "pglite") {
-    const { poolConfig, close } = await openPglite(address.folder);
+    const opened = await openPglite(address.folder);
     return {
       kind: "pglite",
-      poolConfig: { ...poolConfig, max: 1, idleTimeoutMillis: 0, maxLifetimeSeconds: 0 },
-      close,
+      poolConfig: { ...opened.poolConfig, max: 1, idleTimeoutMillis: 0, maxLifetimeSeconds: 0 },
+      close: () => opened.close(),
     };
   }
   const poolConfig: PoolConfig = {

@@ -2,13 +2,7 @@
 import type { PoolClient, Submittable } from "pg";
 import { Batch, type BatchOutcome, type WireStatement } from "./batch.ts";
 import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
-import {
-  CancelledError,
-  ConnectionLostError,
-  DatabaseClosedError,
-  DecodeFailedError,
-  type StewardError,
-} from "./errors.ts";
+import { CancelledError, DatabaseClosedError, DecodeFailedError, type StewardError } from "./errors.ts";
 import { toStewardError } from "./server-errors.ts";
 
 const SET_STATEMENT_TIMEOUT_SQL = "SELECT pg_catalog.set_config('statement_timeout', $1, true)";
@@ -38,6 +32,8 @@ export class LeasedConnection implements Connection {
   #isReleased = false;
   #brokenBy: Error | undefined;
   #wasSyncSent = false;
+  #running: Batch | undefined;
+  #cancelling: Promise<void> | undefined;
   readonly #onClientError = (error: Error): void => {
     this.#brokenBy ??= error;
   };
@@ -102,8 +98,12 @@ export class LeasedConnection implements Connection {
     const batch = new Batch(statements);
     const watch = this.#watchSignal(signal);
     this.client.query(batch as unknown as Submittable);
+    this.#running = batch;
     const outcome = await batch.outcome;
+    this.#running = undefined;
     await watch.stop();
+    // A cancel request names the backend, not the statement: it must be through before anything else runs.
+    if (this.#cancelling !== undefined) await this.#cancelling;
     if (outcome.kind === "done") return { results: outcome.results };
     return { outcome, error: this.#errorOf(outcome, watch.isAborted(), preludeLength) };
   }
@@ -120,6 +120,17 @@ export class LeasedConnection implements Connection {
     } finally {
       await watch.stop();
     }
+  }
+
+  /** Stops the statement that runs, if any: a cancel request first, then the end of the socket when the server does not obey. */
+  interrupt(error: Error): void {
+    const running = this.#running;
+    if (running === undefined || !this.#environment.canCancel) return;
+    const timer = setTimeout(() => {
+      if (this.#running === running) this.#destroySocket(error);
+    }, CANCEL_GRACE_MS);
+    this.#cancelling = this.cancel().catch(() => undefined);
+    void running.outcome.then(() => clearTimeout(timer));
   }
 
   async cancel(): Promise<void> {
@@ -158,10 +169,7 @@ export class LeasedConnection implements Connection {
       });
     }
     if (this.#brokenBy !== undefined) {
-      throw new ConnectionLostError("the connection to the server was lost", {
-        cause: this.#brokenBy,
-        hint: "take a new one with connect()",
-      });
+      throw toStewardError(this.#brokenBy);
     }
   }
 
@@ -218,7 +226,6 @@ export class LeasedConnection implements Connection {
         clearTimeout(limit);
         clearTimeout(graceTimer);
         signal?.removeEventListener("abort", cancel);
-        // The request names the backend, not the statement: it must be through before the connection runs anything else.
         await cancelling;
       },
     };

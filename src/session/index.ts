@@ -1,0 +1,13 @@
+// Units of work: what agents use to touch rows.
+export {
+  createSessionFactory,
+  type Declared,
+  type DeclaredResult,
+  type ReadOptions,
+  type SessionFactory,
+  type SessionFactoryOptions,
+  type UnitOptions,
+} from "./session-factory.ts";
+export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
+export { UnitDatabase, type Schema } from "./unit-database.ts";
+export type { FlushRecord, IsolationLevel, UnitObserver, UnitWarning } from "./unit-of-work.ts";

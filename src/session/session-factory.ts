@@ -1,0 +1,285 @@
+// createSessionFactory(): what business code gets instead of a connection. Three ways to run a unit of work.
+import { QueryPromise } from "drizzle-orm/query-promise";
+import {
+  callerFrame,
+  createGuardState,
+  currentUnit,
+  InvalidInputError,
+  isSameEngine,
+  type Database,
+  type GuardMode,
+} from "../postgres/index.ts";
+import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
+import { installGuard } from "./guard.ts";
+import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
+import { UnitOfWork, type IsolationLevel, type UnitObserver, type UnitWarning } from "./unit-of-work.ts";
+
+export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {
+  /** Drizzle tables and relations, for `tx.query.…`. */
+  readonly schema?: TSchema;
+  /** Database role of every unit (`SET LOCAL ROLE`): one that owns nothing and cannot bypass row-level security. */
+  readonly role?: string;
+  /** What happens when a unit's function calls the outside world while the unit is open. Default `"throw"`. */
+  readonly guard?: GuardMode;
+  /** Hosts that may be called all the same, e.g. a trace collector. */
+  readonly allowHosts?: readonly (string | RegExp)[];
+  readonly limits?: Partial<SessionLimits>;
+  /** What `context.tenantId` must look like. Default `"uuid"`. */
+  readonly tenantIdType?: "uuid" | "text";
+  /** Told about units that are open for long. Default: `process.emitWarning`. */
+  readonly onWarning?: (warning: UnitWarning) => void;
+  /** Told about every flush and every end of a unit, without values. */
+  readonly observers?: readonly UnitObserver[];
+}
+
+export interface UnitOptions {
+  /** Shown in warnings and records, e.g. `"claim task"`. */
+  readonly name?: string;
+  readonly isolation?: IsolationLevel;
+  readonly limits?: Partial<SessionLimits>;
+  /** Aborting cancels the running statement on the server and rolls the unit back. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadOptions extends UnitOptions {
+  /** With `isolation: "serializable"`: waits for a snapshot that cannot fail. */
+  readonly deferrable?: boolean;
+}
+
+/** A query that is not awaited yet: a Drizzle builder, or what `tx`'s own methods return. */
+export type Declared = PromiseLike<unknown>;
+export type DeclaredResult<Q> = Q extends readonly Declared[]
+  ? { -readonly [K in keyof Q]: Awaited<Q[K]> }
+  : Awaited<Q>;
+
+export interface SessionFactory<TSchema extends Schema = Record<string, never>> {
+  readonly database: Database;
+  /**
+   * Runs one query, or a list, as one atomic unit in one network flush. The function returns the queries without awaiting
+   * them; the result has the same shape.
+   */
+  run<const Q extends Declared | readonly Declared[]>(
+    context: SessionContext,
+    declare: (tx: UnitDatabase<TSchema>) => Q,
+    options?: UnitOptions,
+  ): Promise<DeclaredResult<Q>>;
+  /**
+   * Opens a unit of work for code whose statements depend on each other. Commits when the function returns, rolls back when
+   * it throws. Inside an open unit of the same database it becomes a nested unit (savepoint).
+   */
+  begin<T>(
+    context: SessionContext,
+    work: (tx: UnitDatabase<TSchema>) => Promise<T> | T,
+    options?: UnitOptions,
+  ): Promise<T>;
+  /** Like `run` when the function returns queries, like `begin` when it is async; READ ONLY in both cases. */
+  read<const Q extends Declared | readonly Declared[]>(
+    context: SessionContext,
+    work: (tx: UnitDatabase<TSchema>) => Q,
+    options?: ReadOptions,
+  ): Promise<DeclaredResult<Q>>;
+}
+
+/**
+ * @example
+ * const sessions = createSessionFactory(db, { role: "app", schema });
+ * const rows = await sessions.run({ tenantId }, (tx) => tx.select().from(agents).where(eq(agents.id, id)));
+ */
+export function createSessionFactory<TSchema extends Schema = Record<string, never>>(
+  database: Database,
+  options: SessionFactoryOptions<TSchema> = {},
+): SessionFactory<TSchema> {
+  return new Factory(database, options);
+}
+
+interface UnitKind {
+  readonly isReadOnly: boolean;
+  readonly isDeferrable: boolean;
+}
+const WRITE: UnitKind = { isReadOnly: false, isDeferrable: false };
+
+class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
+  readonly database: Database;
+  readonly #options: SessionFactoryOptions<TSchema>;
+  readonly #schema: ReturnType<typeof schemaConfig>;
+  readonly #limits: SessionLimits;
+
+  constructor(database: Database, options: SessionFactoryOptions<TSchema>) {
+    this.database = database;
+    this.#options = options;
+    this.#schema = schemaConfig(options.schema);
+    this.#limits = checkedLimits(DEFAULT_LIMITS, options.limits);
+    createGuardState({ mode: options.guard, allowHosts: options.allowHosts }); // refuses wrong options here, not at the first unit
+    if (options.guard !== "off") installGuard();
+  }
+
+  async run<const Q extends Declared | readonly Declared[]>(
+    context: SessionContext,
+    declare: (tx: UnitDatabase<TSchema>) => Q,
+    options: UnitOptions = {},
+  ): Promise<DeclaredResult<Q>> {
+    const joined = this.#openUnit(context);
+    if (joined !== undefined) return settleDeclared(declare(new UnitDatabase<TSchema>(joined, this.#schema)));
+    const unit = this.#unit(context, options, WRITE, "declared");
+    return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
+  }
+
+  async begin<T>(
+    context: SessionContext,
+    work: (tx: UnitDatabase<TSchema>) => Promise<T> | T,
+    options: UnitOptions = {},
+  ): Promise<T> {
+    const joined = this.#openUnit(context);
+    if (joined !== undefined) return new UnitDatabase<TSchema>(joined, this.#schema).begin(work);
+    return this.#runInteractive(this.#unit(context, options, WRITE, "interactive"), work);
+  }
+
+  async read<const Q extends Declared | readonly Declared[]>(
+    context: SessionContext,
+    work: (tx: UnitDatabase<TSchema>) => Q,
+    options: ReadOptions = {},
+  ): Promise<DeclaredResult<Q>> {
+    const joined = this.#openUnit(context);
+    if (joined !== undefined) return settleDeclared(work(new UnitDatabase<TSchema>(joined, this.#schema)));
+    const unit = this.#unit(
+      context,
+      options,
+      { isReadOnly: true, isDeferrable: options.deferrable ?? false },
+      "undecided",
+    );
+    const tx = new UnitDatabase<TSchema>(unit, this.#schema);
+    // Which of the two it is shows when the function has returned: a native promise means that it awaits inside.
+    const returned = unit.enter(() => work(tx));
+    if (returned instanceof Promise) return (await this.#runInteractive(unit, () => returned)) as DeclaredResult<Q>;
+    return this.#runDeclared(unit, returned);
+  }
+
+  async #runDeclared<Q extends Declared | readonly Declared[]>(
+    unit: UnitOfWork,
+    declared: Q,
+  ): Promise<DeclaredResult<Q>> {
+    try {
+      const queries = declaredQueries(declared);
+      if (queries.length === 0) return [] as unknown as DeclaredResult<Q>;
+      unit.declare(queries.length);
+      const results = await Promise.race([unit.enter(() => Promise.all(queries)), unit.aborted]);
+      return (Array.isArray(declared) ? results : results[0]) as DeclaredResult<Q>;
+    } finally {
+      await unit.rollback();
+    }
+  }
+
+  async #runInteractive<T>(unit: UnitOfWork, work: (tx: UnitDatabase<TSchema>) => Promise<T> | T): Promise<T> {
+    const tx = new UnitDatabase<TSchema>(unit, this.#schema);
+    try {
+      const value = await Promise.race([unit.enter(async () => work(tx)), unit.aborted]);
+      await unit.enter(() => unit.commit());
+      return value;
+    } catch (error) {
+      await unit.rollback();
+      const violation = unit.guard?.violation;
+      throw violation !== undefined && isCausedBy(error, violation) ? violation : error;
+    }
+  }
+
+  /** The unit of this flow, when it is one of ours on the same database. */
+  #openUnit(context: SessionContext): UnitOfWork | undefined {
+    checkContext(context, this.#options.tenantIdType ?? "uuid");
+    const unit = currentUnit();
+    if (!(unit instanceof UnitOfWork) || !isSameEngine(unit.database, this.database)) return undefined;
+    const outer = unit.settings.context;
+    for (const key of ["tenantId", "actorId", "role"] as const) {
+      if (context[key] !== undefined && context[key] !== outer[key]) {
+        throw new InvalidInputError(
+          `a unit of work has one context: its ${key} cannot change inside the unit opened at ${unit.openedAt}`,
+          {
+            hint: "end the outer unit first, or open the inner one with the same context",
+          },
+        );
+      }
+    }
+    return unit;
+  }
+
+  #unit(
+    context: SessionContext,
+    options: UnitOptions,
+    kind: UnitKind,
+    mode: "declared" | "interactive" | "undecided",
+  ): UnitOfWork {
+    const { guard, allowHosts, role, onWarning, observers } = this.#options;
+    return new UnitOfWork(
+      {
+        database: this.database,
+        context,
+        role: context.role ?? role,
+        limits: options.limits === undefined ? this.#limits : checkedLimits(this.#limits, options.limits),
+        isolation: options.isolation,
+        ...kind,
+        name: options.name,
+        signal: options.signal,
+        guard: guard === "off" || mode === "declared" ? undefined : createGuardState({ mode: guard, allowHosts }),
+        openedAt: callerFrame(),
+        onWarning: onWarning ?? warnProcess,
+        observers: observers ?? [],
+      },
+      mode,
+    );
+  }
+}
+
+function declaredQueries(declared: Declared | readonly Declared[]): readonly Declared[] {
+  const queries = Array.isArray(declared) ? (declared as readonly Declared[]) : [declared as Declared];
+  for (const query of queries) {
+    if (query instanceof QueryPromise) continue;
+    const isThenable = typeof (query as { then?: unknown } | null | undefined)?.then === "function";
+    if (isThenable && !(query instanceof Promise)) continue;
+    throw new InvalidInputError(
+      query instanceof Promise
+        ? "run() takes queries that are not awaited yet, not a promise"
+        : "run() takes a query or an array of queries",
+      {
+        hint: "return the query without await and from a function that is not async; use begin() when one depends on another's result",
+      },
+    );
+  }
+  return queries;
+}
+
+async function settleDeclared<Q extends Declared | readonly Declared[]>(declared: Q): Promise<DeclaredResult<Q>> {
+  if (!Array.isArray(declared)) return (await (declared as Declared)) as DeclaredResult<Q>;
+  return (await Promise.all(declared as readonly Declared[])) as DeclaredResult<Q>;
+}
+
+function isCausedBy(error: unknown, cause: Error): boolean {
+  for (
+    let current: unknown = error, depth = 0;
+    current instanceof Error && depth < 10;
+    current = current.cause, depth++
+  ) {
+    if (current === cause) return true;
+  }
+  return false;
+}
+
+function checkedLimits(base: SessionLimits, changes: Partial<SessionLimits> | undefined): SessionLimits {
+  for (const [name, value] of Object.entries(changes ?? {})) {
+    if (!(name in DEFAULT_LIMITS))
+      throw new InvalidInputError(`there is no limit ${name}`, {
+        hint: `known are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
+      });
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1)) {
+      throw new InvalidInputError(
+        `limits.${name} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${String(value)}`,
+      );
+    }
+  }
+  return { ...base, ...changes };
+}
+
+function warnProcess(warning: UnitWarning): void {
+  const subject = warning.name === undefined ? "unit of work" : `unit of work "${warning.name}"`;
+  process.emitWarning(`${subject} opened at ${warning.openedAt}: ${warning.kind} (${warning.afterMs} ms)`, {
+    code: "PGSTEWARD_UNIT_WARNING",
+  });
+}

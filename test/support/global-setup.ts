@@ -1,0 +1,30 @@
+// One real PostgreSQL 18 per test run. Tests get its address by inject("serverUrl") and their own database from it by
+// testDatabase(). `PGSTEWARD_TEST_URL` runs them on another server (a superuser's URL) instead.
+import type { TestProject } from "vitest/node";
+import { startEmbeddedServer } from "../../src/postgres/embedded-server.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** URL of a superuser on the run's server, database `postgres`. */
+    serverUrl: string;
+  }
+}
+
+export default async function globalSetup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const given = process.env["PGSTEWARD_TEST_URL"];
+  if (given !== undefined) {
+    project.provide("serverUrl", given);
+    return undefined;
+  }
+  const server = await startEmbeddedServer({
+    settings: {
+      shared_preload_libraries: "pg_stat_statements",
+      track_io_timing: "on",
+      wal_level: "logical",
+      max_connections: "200",
+      max_prepared_transactions: "10",
+    },
+  });
+  project.provide("serverUrl", server.url);
+  return () => server.stop();
+}

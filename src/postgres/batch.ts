@@ -5,6 +5,7 @@ import pg from "pg";
 import type { Connection as WireConnection, FieldDef, QueryResult, QueryResultRow } from "pg";
 import type { Statement } from "./database.ts";
 import { InvalidInputError } from "./errors.ts";
+import { isServerMessage } from "./server-errors.ts";
 
 /** What the driver calls on an object given to `client.query()`. Not part of @types/pg. */
 interface DriverResult extends QueryResult {
@@ -171,7 +172,7 @@ export class Batch {
   handleCopyData(): void {}
 
   handleError(error: Error): void {
-    if (this.#wire === undefined || !(error instanceof pg.DatabaseError)) {
+    if (this.#wire === undefined || !isServerMessage(error)) {
       const wasSent = this.#wire !== undefined;
       this.#finish(
         error instanceof InvalidInputError

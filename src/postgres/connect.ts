@@ -213,6 +213,7 @@ class DatabaseHandle implements Database {
       );
     }
     this.#checkOpen();
+    this.#checkNotNested(takenAt);
     return this.#lease(options, takenAt, this.#shared.engine.noteFlow(takenAt));
   }
 
@@ -224,6 +225,7 @@ class DatabaseHandle implements Database {
   async health(options: { readonly timeoutMs?: number } = {}): Promise<Health> {
     const timeoutMs = options.timeoutMs ?? 5_000;
     try {
+      this.#checkNotNested(callerFrame());
       await using connection = await this.#lease({ timeoutMs }, callerFrame());
       const started = performance.now();
       await connection.query("SELECT 1", [], { timeoutMs });
@@ -244,6 +246,7 @@ class DatabaseHandle implements Database {
 
   async serverFacts(): Promise<ServerFacts> {
     if (this.#shared.facts.current !== undefined) return this.#shared.facts.current;
+    this.#checkNotNested(callerFrame());
     await using connection = await this.#lease({ besideUnit: true }, callerFrame());
     return this.#facts(connection);
   }
@@ -290,6 +293,18 @@ class DatabaseHandle implements Database {
     return unit !== undefined && isSameEngine(unit.database, this) ? unit : undefined;
   }
 
+  /** The embedded database has one connection, which an open unit of this flow holds: waiting for it would never end. */
+  #checkNotNested(takenAt: string): void {
+    const unit = this.kind === "pglite" ? this.#unit() : undefined;
+    if (unit === undefined) return;
+    throw new NestedCheckoutError(
+      `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
+      {
+        hint: "the embedded database has one connection: do this before or after the unit of work",
+      },
+    );
+  }
+
   #checkOpen(): void {
     if (this.#closing !== undefined) {
       throw new DatabaseClosedError("this database handle was closed", { hint: "open it again with openDatabase()" });
@@ -298,15 +313,6 @@ class DatabaseHandle implements Database {
 
   async #lease(options: AcquireOptions, takenAt: string, note?: FlowNote): Promise<LeasedConnection> {
     this.#checkOpen();
-    const unit = this.kind === "pglite" ? this.#unit() : undefined;
-    if (unit !== undefined) {
-      throw new NestedCheckoutError(
-        `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
-        {
-          hint: "the embedded database has one connection: do this before or after the unit of work",
-        },
-      );
-    }
     const { client, onRelease } = await driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
     const connection = new LeasedConnection(client, {
       database: this,

@@ -1,5 +1,5 @@
 // From what the driver and the server report to the class a caller acts on. The one place that knows SQLSTATEs.
-import pg from "pg";
+import type { DatabaseError as ServerMessage } from "pg";
 import {
   AuthenticationFailedError,
   CancelledError,
@@ -110,6 +110,16 @@ const REFUSED = new Set([
   "EACCES",
 ]);
 
+/**
+ * Whether the server itself reported it (ErrorResponse). By its shape, not its class: PGlite brings a class of its own.
+ *
+ * @see https://www.postgresql.org/docs/18/protocol-error-fields.html
+ */
+export function isServerMessage(error: unknown): error is ServerMessage {
+  const { severity, code } = error as { severity?: unknown; code?: unknown };
+  return error instanceof Error && typeof severity === "string" && typeof code === "string" && code.length === 5;
+}
+
 /** Messages of data exceptions repeat the value in quotes (`invalid input syntax for type uuid: "…"`); it must not be shown. */
 function withoutValues(message: string): string {
   return message.replace(/["«„].*["»“]/s, '"…"');
@@ -119,7 +129,7 @@ function withoutValues(message: string): string {
  * Keeps DETAIL, CONTEXT and the like reachable on the cause, but out of everything that prints or logs it: they hold row
  * values ("Key (email)=(…) already exists").
  */
-function hideValues(error: pg.DatabaseError, message: string): void {
+function hideValues(error: ServerMessage, message: string): void {
   for (const key of ["detail", "where", "internalQuery"] as const) {
     if (error[key] !== undefined) Object.defineProperty(error, key, { value: error[key], enumerable: false });
   }
@@ -130,7 +140,7 @@ function hideValues(error: pg.DatabaseError, message: string): void {
 }
 
 /** Columns from a unique or foreign key violation's DETAIL: `Key (tenant_id, email)=(…) …`. Names only. */
-function columnsOf(error: pg.DatabaseError): readonly string[] | undefined {
+function columnsOf(error: ServerMessage): readonly string[] | undefined {
   if (error.column !== undefined) return [error.column];
   const keys = /^[^(]*\((.+?)\)=\(/s.exec(error.detail ?? "")?.[1];
   return keys?.split(", ").map((name) => name.replace(/^"(.*)"$/, "$1").replaceAll('""', '"'));
@@ -145,7 +155,7 @@ export interface ErrorContext {
 /** The error a caller acts on, for anything that came out of the driver. Errors of ours come back as they are. */
 export function toStewardError(error: unknown, context: ErrorContext = {}): StewardError {
   if (error instanceof StewardError) return error;
-  if (error instanceof pg.DatabaseError && error.code !== undefined) return fromServer(error, error.code, context);
+  if (isServerMessage(error)) return fromServer(error, error.code ?? "", context);
   const cause = error instanceof Error ? error : new Error(String(error));
   const systemCode = (cause as NodeJS.ErrnoException).code ?? "";
   if (REFUSED.has(systemCode)) {
@@ -181,7 +191,7 @@ export function toStewardError(error: unknown, context: ErrorContext = {}): Stew
   });
 }
 
-function fromServer(error: pg.DatabaseError, sqlState: string, context: ErrorContext): StewardError {
+function fromServer(error: ServerMessage, sqlState: string, context: ErrorContext): StewardError {
   const columns = columnsOf(error);
   const sqlClass = sqlState.slice(0, 2);
   const message = sqlClass === "22" ? withoutValues(error.message) : error.message;

@@ -234,6 +234,7 @@ function declaredQueries(declared: Declared | readonly Declared[]): readonly Dec
     if (query instanceof QueryPromise) continue;
     const isThenable = typeof (query as { then?: unknown } | null | undefined)?.then === "function";
     if (isThenable && !(query instanceof Promise)) continue;
+    if (query instanceof Promise) query.catch(() => undefined); // its failure is that it was started at all
     throw new InvalidInputError(
       query instanceof Promise
         ? "run() takes queries that are not awaited yet, not a promise"

@@ -98,6 +98,10 @@ const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
   serializable: "ISOLATION LEVEL SERIALIZABLE",
 };
 
+/** What would end, or start, the transaction under the unit; ROLLBACK TO and RELEASE of the caller's own savepoints are fine. */
+const TRANSACTION_CONTROL =
+  /^[\s;]*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
+
 /** SQLSTATEs of a prepared statement that the server no longer knows, or knows otherwise (pooler, DISCARD, changed table). */
 const STALE_STATEMENT: ReadonlySet<string> = new Set([SQLSTATE.invalidStatementName, SQLSTATE.duplicateStatement]);
 
@@ -163,6 +167,7 @@ export class UnitOfWork implements OpenUnit {
     return new Promise<QueryResult>((resolve, reject) => {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
+      if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
       const name =
         statement.name ?? (this.database.preparesStatements ? preparedStatementName(statement.text) : undefined);
       this.#queue.push({ wire: new WireStatement(statement, name), resolve, reject });
@@ -377,7 +382,11 @@ export class UnitOfWork implements OpenUnit {
     const lead = [...prelude, ...this.#takePrefix()];
     const sentAt = Date.now();
     this.#isStarted = true;
-    const sent = await connection.tryBatch([...lead, ...items.map(({ wire }) => wire)], this.settings.signal);
+    const sent = await connection.tryBatch(
+      [...lead, ...items.map(({ wire }) => wire)],
+      this.settings.signal,
+      lead.length,
+    );
     if ("error" in sent && isFirst && isStaleStatement(sent.error) && sent.outcome.kind === "failed") {
       // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out.
       connection.release(sent.error);
@@ -389,6 +398,11 @@ export class UnitOfWork implements OpenUnit {
     this.#observe(items, sent, sentAt, isFirst ? sentAt - askedAt : 0);
     if (!("error" in sent)) {
       if (this.#declared !== undefined) this.#close("committed");
+      else if (connection.transactionStatus !== "open") {
+        // A function or a statement hidden from our check ended it: what follows would commit by itself.
+        this.#failure = transactionControlError();
+        this.#isLost = true;
+      }
       items.forEach((item, index) => item.resolve(sent.results[lead.length + index] as QueryResult));
       return;
     }
@@ -596,4 +610,10 @@ function commitOutcomeUnknown(cause: StewardError): CommitOutcomeUnknownError {
       hint: "read what it would have changed before you run it again",
     },
   );
+}
+
+function transactionControlError(): InvalidInputError {
+  return new InvalidInputError("BEGIN, COMMIT and ROLLBACK belong to the unit of work itself", {
+    hint: "return to commit, throw to roll back, and nest begin() for a part that may fail",
+  });
 }

@@ -200,7 +200,8 @@ function describe(folder: string, versionLine: string): EmbeddedBinaries {
   return { folder, version: version[0], major: Number(version[1]) };
 }
 
-function canEnter(folder: string, user: ServerUser): boolean {
+/** Whether the server's user may pass through a folder. */
+export function canEnter(folder: string, user: ServerUser): boolean {
   return spawnSync("/bin/sh", ["-c", 'test -x "$1"', "sh", folder], { ...ids(user), cwd: "/" }).status === 0;
 }
 

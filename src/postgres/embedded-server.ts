@@ -17,9 +17,10 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  canEnter,
   findBinaries,
   ids,
   ownFolder,
@@ -317,7 +318,15 @@ async function prepareCluster(
     });
   });
   if (files.length === 0) {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await mkdir(dataDir, { recursive: true });
+    if (user.uid !== undefined && !canEnter(dirname(dataDir), user)) {
+      throw new EmbeddedServerFailedError(
+        `the user ${user.name}, who runs the server for root, may not enter ${dirname(dataDir)}`,
+        {
+          hint: `open the way (chmod o+x on each folder above), choose another folder, or start this program as another user`,
+        },
+      );
+    }
     return fillCluster(dataDir, binaries, user, signal);
   }
   const major = (await readFile(join(dataDir, "PG_VERSION"), "utf8").catch(() => undefined))?.trim();

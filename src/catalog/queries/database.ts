@@ -1,0 +1,60 @@
+// The database itself, its schemas and its extensions.
+import type { Extension, Schema } from "../model.ts";
+import { isUserSchema, joinComment, joinExtension, optional, rowsOf, type Part } from "./family.ts";
+
+export function databaseName(): Part<string> {
+  const text = "SELECT pg_catalog.current_database() AS name";
+  return { statement: { text }, map: (result) => rowsOf<{ name: string }>(result)[0]?.name ?? "" };
+}
+
+const SCHEMAS_SQL = `
+SELECT n.nspname AS name, pg_catalog.pg_get_userbyid(n.nspowner) AS owner,
+  description.description AS comment, extension.extname AS extension
+FROM pg_catalog.pg_namespace AS n
+${joinComment("pg_namespace", "n.oid")}
+${joinExtension("pg_namespace", "n.oid")}
+WHERE ${isUserSchema("n")}
+ORDER BY n.nspname`;
+
+interface SchemaRow {
+  readonly name: string;
+  readonly owner: string;
+  readonly comment: string | null;
+  readonly extension: string | null;
+}
+
+/** All schemas that are not the system's, whichever were asked for. */
+export function schemas(): Part<readonly Schema[]> {
+  return {
+    statement: { text: SCHEMAS_SQL },
+    map: (result) =>
+      rowsOf<SchemaRow>(result).map((row) => ({
+        name: row.name,
+        owner: row.owner,
+        comment: optional(row.comment),
+        extension: optional(row.extension),
+      })),
+  };
+}
+
+const EXTENSIONS_SQL = `
+SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema, description.description AS comment
+FROM pg_catalog.pg_extension AS e
+JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+${joinComment("pg_extension", "e.oid")}
+ORDER BY e.extname`;
+
+interface ExtensionRow {
+  readonly name: string;
+  readonly version: string;
+  readonly schema: string;
+  readonly comment: string | null;
+}
+
+/** All extensions: they belong to the database, so a choice of schemas does not narrow them. */
+export function extensions(): Part<readonly Extension[]> {
+  return {
+    statement: { text: EXTENSIONS_SQL },
+    map: (result) => rowsOf<ExtensionRow>(result).map((row) => ({ ...row, comment: optional(row.comment) })),
+  };
+}

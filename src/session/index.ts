@@ -1,4 +1,5 @@
 // Units of work: what agents use to touch rows.
+export { defineTable, tableMetadata, type TableMetadata } from "./define-table.ts";
 export {
   createSessionFactory,
   type Declared,

@@ -59,7 +59,7 @@ export function defineTable<T extends PgTable>(table: T, described: TableMetadat
       hint: `its columns are ${Object.keys(columns).join(", ")}`,
     });
   }
-  metadata.set(table, described as TableMetadata);
+  metadata.set(table, described);
   return table;
 }
 

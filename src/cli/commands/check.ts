@@ -1,0 +1,122 @@
+// `pgsteward check`: the schema rules over a server, an embedded database, a SQL file or a folder of them.
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command, Option } from "commander";
+import { checkCatalog, type CheckReport, type Severity } from "../../advise/index.ts";
+import { readCatalog, type Catalog } from "../../catalog/index.ts";
+import { nearestWord } from "../../config/index.ts";
+import { InvalidInputError, type Database } from "../../postgres/index.ts";
+import { renderCheckReport } from "../check-report.ts";
+import {
+  chooseDatabase,
+  openExisting,
+  readCommandSettings,
+  requireValid,
+  type CommandContext,
+  type CommandSettings,
+} from "../context.ts";
+import type { Run } from "../command.ts";
+import { withLoadedSql } from "../loaded-sql.ts";
+
+const FAIL_LEVELS = ["error", "warning", "info", "never"] as const;
+type FailLevel = (typeof FAIL_LEVELS)[number];
+
+export function checkCommand(run: Run): Command {
+  const command = new Command("check")
+    .description("check a schema: what is wrong, why it matters, the SQL that mends it")
+    .argument(
+      "[target]",
+      "a database URL, a .sql file or a folder of .sql files; default: the database of the settings",
+    )
+    .addOption(
+      new Option("--fail-on <severity>", "exit 1 when there is a finding of this severity or a worse one")
+        .choices(FAIL_LEVELS)
+        .default("error"),
+    )
+    .option("--schema <name...>", "look at these schemas only")
+    .addHelpText(
+      "before",
+      `Examples:
+  pgsteward check postgres://localhost/app
+  pgsteward check migrations/ --fail-on warning
+  pgsteward check dump.sql --schema public --json
+`,
+    );
+  return command.action((target: string | undefined, options: { failOn: FailLevel; schema?: string[] }) =>
+    run(command, (context) => check(context, target, options)),
+  );
+}
+
+async function check(
+  context: CommandContext,
+  target: string | undefined,
+  options: { readonly failOn: FailLevel; readonly schema?: readonly string[] },
+): Promise<number> {
+  const settings = await readCommandSettings(context);
+  requireValid(settings);
+  const path = target === undefined ? undefined : pathOf(context, target);
+  const schemas = options.schema ?? [];
+
+  let shown: string;
+  let notices: readonly string[] = [];
+  let report: CheckReport;
+  if (path === undefined) {
+    await using database = await openExisting(context, settings, chooseDatabase(context, settings, target));
+    shown = database.url;
+    report = await checkDatabase(database, settings, schemas);
+  } else {
+    shown = target ?? "";
+    report = await withLoadedSql(path, context, async (database, loaded) => {
+      notices = loaded.notices;
+      return checkDatabase(database, settings, schemas);
+    });
+  }
+  context.output.result(context.output.json ? { target: shown, notices, ...report } : undefined, () =>
+    renderCheckReport({ report, target: shown, notices, paint: context.output.paint }),
+  );
+  return isFailure(report, options.failOn) ? 1 : 0;
+}
+
+async function checkDatabase(
+  database: Database,
+  settings: CommandSettings,
+  schemas: readonly string[],
+): Promise<CheckReport> {
+  const catalog = await readCatalog(database, schemas.length === 0 ? {} : { schemas: [...schemas] });
+  const missing = schemas.filter((name) => !catalog.schemas.some((schema) => schema.name === name));
+  if (missing.length > 0) throw unknownSchema(missing, await readCatalog(database));
+  return checkCatalog(catalog, settings.checkConfig);
+}
+
+function unknownSchema(missing: readonly string[], catalog: Catalog): InvalidInputError {
+  const known = catalog.schemas.map((schema) => schema.name);
+  const nearest = nearestWord(missing[0] ?? "", known);
+  return new InvalidInputError(`there is no schema ${missing.map((name) => `"${name}"`).join(", ")} in this database`, {
+    hint: nearest === undefined ? `schemas here: ${known.join(", ") || "none"}` : `did you mean ${nearest}?`,
+  });
+}
+
+/** The path a target names; `undefined` when it is a database URL. */
+function pathOf(context: CommandContext, target: string): string | undefined {
+  if (/^(?:pglite:|[a-z][a-z0-9+.-]*:\/\/)/i.test(target)) return undefined;
+  const path = resolve(context.cwd, target);
+  if (existsSync(join(path, "PG_VERSION"))) {
+    throw new InvalidInputError(`${target} is the folder of a database`, { hint: `write pglite:${target}` });
+  }
+  if (!existsSync(path)) {
+    throw new InvalidInputError(
+      `${target === "" ? "an empty text" : target} is neither a database URL nor a file or folder that exists`,
+      {
+        hint: "give postgres://user@host/name, pglite:./folder, a .sql file or a folder of .sql files",
+      },
+    );
+  }
+  return path;
+}
+
+const SEVERITIES: readonly Severity[] = ["info", "warning", "error"];
+
+function isFailure(report: CheckReport, failOn: FailLevel): boolean {
+  if (failOn === "never") return false;
+  return SEVERITIES.slice(SEVERITIES.indexOf(failOn)).some((severity) => report.counts[severity] > 0);
+}

@@ -1,0 +1,148 @@
+// The command line: global options, help, how errors and signals become exit codes. Returns the exit code; main.ts exits.
+import { Command, CommanderError } from "commander";
+import { nearestWord } from "../config/index.ts";
+import { CancelledError, InvalidInputError } from "../postgres/index.ts";
+import { checkCommand } from "./commands/check.ts";
+import { describeCommand } from "./commands/describe.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { startCommand } from "./commands/start.ts";
+import { packageVersion, type Run } from "./command.ts";
+import type { GlobalOptions } from "./context.ts";
+import { Output } from "./output.ts";
+
+const EXAMPLES = `Examples:
+  pgsteward start                          a database with sample data, a report and a first page, in this folder
+  pgsteward check                          check the database of this folder, of DATABASE_URL or of --database
+  pgsteward check schema.sql --json        check a dump or a folder of .sql files; no server needed
+  pgsteward describe tasks.todos           what there is to know about one table
+  pgsteward doctor                         settings with their origin, connection, rights, what is wrong
+`;
+
+const EXIT_CODES = `
+Exit codes:
+  0 done   1 findings at or above --fail-on   64 wrong use   65 wrong data   69 not reachable   70 fault in pgsteward
+  73 cannot create   75 try again later   77 not allowed   78 wrong configuration   130 Ctrl-C   143 SIGTERM
+
+Environment: PGSTEWARD_DATABASE_URL, DATABASE_URL, PGSTEWARD_LOG_LEVEL, NO_COLOR, DEBUG; all in docs/configuration.md`;
+
+/** Runs one command line, e.g. `["check", "schema.sql", "--json"]`, and returns its exit code. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  let exitCode = 0;
+  const outputFor = (options: GlobalOptions): Output =>
+    new Output(process.stdout, process.stderr, process.env, {
+      json: options.json ?? args.includes("--json"),
+      verbose: options.verbose ?? ((process.env["DEBUG"] ?? "") !== "" || args.includes("--verbose")),
+      color: options.color ?? !args.includes("--no-color"),
+    });
+
+  const run: Run = async (command, action) => {
+    const options: GlobalOptions = command.optsWithGlobals();
+    const context = { output: outputFor(options), cwd: process.cwd(), env: process.env, signal: abort.signal, options };
+    exitCode = await untilAborted(action(context), abort.signal);
+  };
+  const program = makeProgram(run);
+  const unwatch = watchSignals(abort);
+  try {
+    if (args.length === 0) {
+      program.outputHelp();
+      return 0;
+    }
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0; // --help, --version
+    const output = outputFor({});
+    if (abort.signal.aborted) {
+      const reason: unknown = abort.signal.reason;
+      output.note("stopped");
+      return reason === "SIGTERM" ? 143 : 130;
+    }
+    return output.error(thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown);
+  } finally {
+    unwatch();
+  }
+}
+
+function makeProgram(run: Run): Command {
+  const program = new Command("pgsteward")
+    .description(
+      "PostgreSQL that AI agents cannot misuse: it looks at a schema, says what is wrong, and shows the remedy.",
+    )
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .option("--json", "print the result as one JSON document")
+    .option("--database <url>", "postgres://user@host:5432/name, pglite: (memory) or pglite:./folder")
+    .option("--config <file>", "configuration file instead of pgsteward.config.{ts,mts,js,mjs,json}")
+    .option("--no-color", "no colours (also: NO_COLOR=1)")
+    .option("--verbose", "log more, and show the stack of an error")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .addHelpText("before", EXAMPLES)
+    .addHelpText("after", EXIT_CODES);
+  for (const make of [startCommand, checkCommand, describeCommand, doctorCommand]) program.addCommand(make(run));
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined, outputError: () => undefined })
+      .showSuggestionAfterError(false)
+      .allowExcessArguments(false);
+    if (command !== program)
+      command.configureHelp({ showGlobalOptions: true }).helpOption("-h, --help", "show this help");
+  }
+  return program;
+}
+
+/** commander's complaint as one of our errors, with the nearest command or option. */
+function usageError(error: CommanderError, program: Command, args: readonly string[]): InvalidInputError {
+  const message = error.message.replace(/^error: /, "").replaceAll("'", "");
+  const wrong = /'([^']*)'/.exec(error.message)?.[1] ?? "";
+  const command = program.commands.find((candidate) => args.includes(candidate.name()));
+  const known =
+    error.code === "commander.unknownCommand"
+      ? program.commands.map((candidate) => candidate.name())
+      : error.code === "commander.unknownOption"
+        ? [...program.options, ...(command?.options ?? [])].flatMap((option) => option.long ?? [])
+        : [];
+  const nearest = nearestWord(wrong.split("=", 1)[0] ?? "", known);
+  const help = `pgsteward ${command === undefined ? "" : `${command.name()} `}--help`;
+  return new InvalidInputError(message, {
+    hint: nearest === undefined ? `see ${help}` : `did you mean ${nearest}? see ${help}`,
+  });
+}
+
+/** The first signal asks the command to end; the second one ends the process at once. */
+function watchSignals(abort: AbortController): () => void {
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (abort.signal.aborted) {
+      unwatch(); // without our handler the signal ends the process
+      process.kill(process.pid, signal);
+      return;
+    }
+    abort.abort(signal);
+  };
+  const unwatch = (): void => {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return unwatch;
+}
+
+/** Longest wait, after Ctrl-C, for a command to put things in order. */
+const UNWIND_MS = 10_000;
+
+function untilAborted(work: Promise<number>, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      const timer = setTimeout(() => reject(new CancelledError("stopped by a signal")), UNWIND_MS);
+      timer.unref();
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    work.then(
+      // A command that ends by itself after the signal is still one that was stopped.
+      (code) => (signal.aborted ? reject(new CancelledError("stopped by a signal")) : resolve(code)),
+      (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))),
+    );
+  });
+}

@@ -1,0 +1,14 @@
+// SQL files and migrations: reading, splitting, loading into a throw-away database, running with a history.
+export { loadSqlFiles, parseSqlFiles, requiredExtensions, type LoadedSql, type ParsedSqlFile } from "./load-sql.ts";
+export { readSqlFiles, type SqlFile } from "./sql-files.ts";
+export { parseSqlScript, type ScriptStatement, type SqlScript } from "./sql-script.ts";
+export { parseMigration, readMigrations, type Migration, type MigrationPart } from "./migration-files.ts";
+export {
+  pendingMigrations,
+  readMigrationHistory,
+  revertMigrations,
+  runMigrations,
+  type AppliedMigration,
+  type MigrationRun,
+  type RunMigrationsOptions,
+} from "./run-migrations.ts";

@@ -1,0 +1,326 @@
+// Builds the schema of SQL files in a throw-away database: what belongs to another server (databases, tablespaces, data) is
+// left out and said, roles that the files only mention are made.
+import {
+  DatabaseError,
+  identifier,
+  IntegrityError,
+  InvalidInputError,
+  InvalidSqlError,
+  type Connection,
+} from "../postgres/index.ts";
+import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
+import type { SqlFile } from "./sql-files.ts";
+
+export interface ParsedSqlFile extends SqlFile {
+  readonly script: SqlScript;
+}
+
+export interface LoadedSql {
+  readonly files: number;
+  /** Statements that were run. */
+  readonly statements: number;
+  /** What was left out or made up, one sentence each. */
+  readonly notices: readonly string[];
+}
+
+export interface LoadSqlOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Parses files before anything is opened.
+ *
+ * @throws InvalidSqlError for the first syntax error, with file, line, column, the line and a caret
+ * @throws InvalidInputError for a psql command that would change what is loaded (`\i`, `\gexec`, a second `\connect` …)
+ */
+export async function parseSqlFiles(files: readonly SqlFile[]): Promise<readonly ParsedSqlFile[]> {
+  const parsed: ParsedSqlFile[] = [];
+  for (const file of files) {
+    const script = await parseSqlScript(file.text, file.name);
+    checkPsqlCommands(file, script);
+    parsed.push({ ...file, script });
+  }
+  return parsed;
+}
+
+/** Names of the extensions the files create, sorted; `plpgsql` is always there and not named. */
+export function requiredExtensions(files: readonly ParsedSqlFile[]): readonly string[] {
+  const names = statementsOf(files).flatMap(({ kind, node }) =>
+    kind === "CreateExtensionStmt" ? [String(node["extname"])] : [],
+  );
+  return [...new Set(names)].filter((name) => name !== "plpgsql").sort();
+}
+
+/**
+ * Runs the files' statements one by one on one connection of a database that is ours to fill.
+ *
+ * @throws InvalidSqlError with file, line and caret when the server refuses a statement; what ran before it stays
+ */
+export async function loadSqlFiles(
+  connection: Connection,
+  files: readonly ParsedSqlFile[],
+  options: LoadSqlOptions = {},
+): Promise<LoadedSql> {
+  const notices = new Notices();
+  await createMissingRoles(connection, files, notices);
+  let statements = 0;
+  const skippedExtensions = new Set<string>();
+  for (const file of files) {
+    for (const part of file.script.psqlParts) notices.addPsqlPart(part);
+    for (const statement of file.script.statements) {
+      const reason = reasonToSkip(statement, skippedExtensions);
+      if (reason !== undefined) {
+        notices.add(reason);
+        continue;
+      }
+      try {
+        await connection.exec(statement.text, { signal: options.signal });
+        statements++;
+      } catch (error) {
+        const excuse =
+          error instanceof DatabaseError ? excuseFor(statement, error, skippedExtensions, notices) : undefined;
+        if (excuse === undefined) throw located(error, statement, file, skippedExtensions);
+        notices.add(excuse);
+      }
+    }
+    if (connection.transactionStatus !== "idle") {
+      await connection.exec("COMMIT");
+      notices.add(`${file.name} ends inside a transaction; it was committed`);
+    }
+    // A dump empties search_path for its session; the next file and the reader of the catalog must not inherit that.
+    await connection.exec("RESET SESSION AUTHORIZATION");
+    await connection.exec("RESET ALL");
+  }
+  return { files: files.length, statements, notices: notices.list() };
+}
+
+function statementsOf(files: readonly ParsedSqlFile[]): readonly ScriptStatement[] {
+  return files.flatMap((file) => file.script.statements);
+}
+
+/** psql commands that change nothing we load. */
+const HARMLESS_COMMANDS = new Set([
+  "restrict",
+  "unrestrict",
+  "set",
+  "unset",
+  "echo",
+  "qecho",
+  "warn",
+  "timing",
+  "pset",
+  "x",
+  "encoding",
+  ".",
+]);
+const CONNECT_COMMANDS = new Set(["connect", "c"]);
+const COPY_COMMAND = "copy";
+
+function checkPsqlCommands(file: SqlFile, script: SqlScript): void {
+  let connects = 0;
+  for (const part of script.psqlParts) {
+    if (part.kind !== "command") continue;
+    const name = commandName(part.text);
+    if (HARMLESS_COMMANDS.has(name) || name === COPY_COMMAND) continue;
+    const place = placeOf(file.text, part.offset);
+    if (CONNECT_COMMANDS.has(name) && ++connects === 1) continue;
+    const hint = CONNECT_COMMANDS.has(name)
+      ? "the file fills more than one database: dump each of them into its own file"
+      : ["i", "ir", "include", "include_relative"].includes(name)
+        ? "give the folder that holds the included files, or put them into this file"
+        : "take the command out, or load the file with psql and check that database";
+    throw new InvalidInputError(
+      `${file.name}:${place.line}:${place.column}: the psql command \\${name} cannot be followed here`,
+      { hint },
+    );
+  }
+}
+
+function commandName(text: string): string {
+  return /^\\(\S[\w+]*)/.exec(text)?.[1] ?? "";
+}
+
+/** Each sentence once, with how often it applied. */
+class Notices {
+  readonly #counts = new Map<string, number>();
+  #copyRows = 0;
+  #copyBlocks = 0;
+
+  add(sentence: string): void {
+    if (sentence === "") return;
+    this.#counts.set(sentence, (this.#counts.get(sentence) ?? 0) + 1);
+  }
+  get skippedData(): boolean {
+    return this.#copyBlocks > 0;
+  }
+  addPsqlPart(part: { readonly kind: "command" | "copy data"; readonly text: string }): void {
+    if (part.kind === "copy data") {
+      this.#copyBlocks++;
+      this.#copyRows += part.text.split("\n").filter((line) => line !== "").length;
+    } else if (CONNECT_COMMANDS.has(commandName(part.text))) {
+      this.add("\\connect was ignored: everything goes into one throw-away database");
+    } else if (commandName(part.text) === COPY_COMMAND) {
+      this.#copyBlocks++;
+    }
+  }
+  list(): readonly string[] {
+    const list = [...this.#counts].map(([sentence, count]) =>
+      count === 1 ? sentence : `${sentence} (${count} times)`,
+    );
+    if (this.#copyBlocks > 0)
+      list.push(`the data of ${this.#copyBlocks} COPY statements (${this.#copyRows} rows) was not loaded`);
+    return list;
+  }
+}
+
+/** Statements about the server rather than the schema. */
+const SERVER_STATEMENTS: Readonly<Record<string, string>> = {
+  CreatedbStmt: "CREATE DATABASE",
+  DropdbStmt: "DROP DATABASE",
+  AlterDatabaseStmt: "ALTER DATABASE",
+  AlterDatabaseSetStmt: "ALTER DATABASE … SET",
+  AlterDatabaseRefreshCollStmt: "ALTER DATABASE",
+  CreateTableSpaceStmt: "CREATE TABLESPACE",
+  DropTableSpaceStmt: "DROP TABLESPACE",
+  AlterTableSpaceOptionsStmt: "ALTER TABLESPACE",
+  AlterSystemStmt: "ALTER SYSTEM",
+  CreateSubscriptionStmt: "CREATE SUBSCRIPTION",
+  AlterSubscriptionStmt: "ALTER SUBSCRIPTION",
+  SecLabelStmt: "SECURITY LABEL",
+};
+const SERVER_OBJECTS: ReadonlySet<unknown> = new Set(["OBJECT_DATABASE", "OBJECT_TABLESPACE", "OBJECT_SUBSCRIPTION"]);
+
+/** Why a statement is not run; an empty text when there is nothing to tell. */
+function reasonToSkip({ kind, node }: ScriptStatement, skippedExtensions: ReadonlySet<string>): string | undefined {
+  const server = SERVER_STATEMENTS[kind];
+  if (server !== undefined) return `${server} was not run: it is about a server, not a schema`;
+  const objectType = node["objtype"] ?? node["objectType"] ?? node["renameType"];
+  if (SERVER_OBJECTS.has(objectType)) return "a statement about a database or tablespace was not run";
+  if (kind === "CopyStmt") {
+    const isData = node["is_from"] === true && node["filename"] === undefined;
+    return isData ? "" : "a COPY from or to a file or program was not run"; // the data itself was counted with the psql parts
+  }
+  if (objectType === "OBJECT_EXTENSION" && skippedExtensions.has(stringIn(node["object"]) ?? "")) {
+    return `a statement about the extension ${stringIn(node["object"])} was not run`;
+  }
+  return undefined;
+}
+
+const STATE = {
+  duplicateSchema: "42P06",
+  duplicateObject: "42710",
+  undefinedObject: "42704",
+  invalidParameterValue: "22023",
+  featureNotSupported: "0A000",
+  undefinedFile: "58P01",
+  insufficientPrivilege: "42501",
+  inFailedTransaction: "25P02",
+};
+
+/** A sentence when the failure does not matter for the schema (empty when it is not worth telling); otherwise `undefined`. */
+function excuseFor(
+  { kind, node }: ScriptStatement,
+  error: DatabaseError,
+  skippedExtensions: Set<string>,
+  notices: Notices,
+): string | undefined {
+  const state = error.sqlState;
+  if (state === STATE.inFailedTransaction) return undefined;
+  if (kind === "CreateSchemaStmt" && state === STATE.duplicateSchema && node["schemaname"] === "public") return "";
+  if (kind === "CreateRoleStmt" && state === STATE.duplicateObject)
+    return `the role ${String(node["role"])} was there already`;
+  if (kind === "VariableSetStmt" && (state === STATE.undefinedObject || state === STATE.invalidParameterValue)) {
+    return `SET ${String(node["name"])} was not run: this server does not know it`;
+  }
+  if (kind === "CreateExtensionStmt") {
+    const name = String(node["extname"]);
+    const isAbsent: readonly string[] = [
+      STATE.featureNotSupported,
+      STATE.undefinedFile,
+      STATE.undefinedObject,
+      STATE.insufficientPrivilege,
+    ];
+    if (!isAbsent.includes(state)) return undefined;
+    skippedExtensions.add(name);
+    return `the extension ${name} is not available in the throw-away database: it was left out`;
+  }
+  // Rows that point to rows of a COPY block cannot be stored without them; the schema does not need either.
+  if (
+    ["InsertStmt", "UpdateStmt", "DeleteStmt"].includes(kind) &&
+    error instanceof IntegrityError &&
+    notices.skippedData
+  ) {
+    return "a row was not loaded because it refers to COPY data";
+  }
+  return undefined;
+}
+
+function located(
+  error: unknown,
+  statement: ScriptStatement,
+  file: ParsedSqlFile,
+  skippedExtensions: ReadonlySet<string>,
+): unknown {
+  if (!(error instanceof DatabaseError)) return error;
+  const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
+  const hint =
+    skippedExtensions.size > 0 && error instanceof InvalidSqlError
+      ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://…`
+      : error.hint;
+  return sqlErrorAt(file.text, statement.offset + inStatement, file.name, error.message, {
+    sqlState: error.sqlState,
+    cause: error,
+    hint,
+  });
+}
+
+const MISSING_ROLES_SQL = `
+SELECT wanted.name
+FROM unnest($1::text[]) AS wanted (name)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = wanted.name)
+ORDER BY wanted.name`;
+
+/** Owners and grantees are roles of the server the files come from; here they only have to exist. */
+async function createMissingRoles(
+  connection: Connection,
+  files: readonly ParsedSqlFile[],
+  notices: Notices,
+): Promise<void> {
+  const statements = statementsOf(files);
+  const created = new Set(
+    statements.flatMap(({ kind, node }) => (kind === "CreateRoleStmt" ? [String(node["role"])] : [])),
+  );
+  const mentioned = new Set(statements.flatMap(({ kind, node }) => rolesIn(kind, node)));
+  const wanted = [...mentioned].filter((name) => !created.has(name) && !name.startsWith("pg_"));
+  if (wanted.length === 0) return;
+  const { rows } = await connection.query<{ name: string }>(MISSING_ROLES_SQL, [wanted]);
+  for (const { name } of rows) await connection.exec(`CREATE ROLE ${identifier(name)} NOLOGIN`);
+  if (rows.length > 0) notices.add(`roles made for the check: ${rows.map((row) => row.name).join(", ")}`);
+}
+
+function rolesIn(kind: string, node: unknown): string[] {
+  if (kind === "VariableSetStmt") {
+    const { name, args } = node as { name?: unknown; args?: unknown };
+    const role = name === "role" || name === "session_authorization" ? stringIn(args) : undefined;
+    return role === undefined || role === "none" ? [] : [role];
+  }
+  return roleSpecsIn(node);
+}
+
+function roleSpecsIn(node: unknown): string[] {
+  if (Array.isArray(node)) return node.flatMap(roleSpecsIn);
+  if (typeof node !== "object" || node === null) return [];
+  if ("roletype" in node)
+    return node.roletype === "ROLESPEC_CSTRING" && "rolename" in node ? [String(node.rolename)] : [];
+  return Object.values(node).flatMap(roleSpecsIn);
+}
+
+/** The first string in a parse node. */
+function stringIn(node: unknown): string | undefined {
+  if (Array.isArray(node)) return node.map(stringIn).find((found) => found !== undefined);
+  if (typeof node !== "object" || node === null) return undefined;
+  if ("sval" in node && typeof node.sval === "string") return node.sval;
+  return Object.values(node)
+    .map(stringIn)
+    .find((found) => found !== undefined);
+}

@@ -1,0 +1,80 @@
+// Numbered SQL migrations as dbmate writes them: `0007_add_owner_to_agents.sql` with `-- migrate:up` and `-- migrate:down`.
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { InvalidInputError } from "../postgres/index.ts";
+import { byNameWithNumbers, decode } from "./sql-files.ts";
+
+export interface MigrationPart {
+  /** The part's SQL, with the rest of the file as blanks before it, so positions are the file's. */
+  readonly sql: string;
+  /** False where the mark says `transaction:false`: each statement runs on its own. */
+  readonly isTransactional: boolean;
+}
+
+export interface Migration {
+  /** The digits the name begins with, e.g. `0007`. */
+  readonly version: string;
+  /** The rest of the name, e.g. `add_owner_to_agents`. */
+  readonly name: string;
+  readonly file: string;
+  /** SHA-256 of the file, in hex; line ends do not count. */
+  readonly checksum: string;
+  readonly text: string;
+  readonly up: MigrationPart;
+  /** `undefined` when the file does not say how to go back. */
+  readonly down: MigrationPart | undefined;
+}
+
+/**
+ * Reads a folder's migrations in their order. Files that do not end in `.sql` are passed over.
+ *
+ * @throws InvalidInputError when a name has no number, a number is used twice, or a file has no `-- migrate:up`
+ */
+export function readMigrations(folder: string): readonly Migration[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith(".sql"));
+  } catch (cause) {
+    throw new InvalidInputError(`the folder of migrations ${folder} cannot be read`, { cause });
+  }
+  const migrations = names
+    .sort(byNameWithNumbers)
+    .map((file) => parseMigration(file, decode(readFileSync(join(folder, file)), file)));
+  const seen = new Map<bigint, string>();
+  for (const { version, file } of migrations) {
+    const other = seen.get(BigInt(version));
+    if (other !== undefined)
+      throw new InvalidInputError(`${other} and ${file} have the same number`, {
+        hint: "give one of them the next free number",
+      });
+    seen.set(BigInt(version), file);
+  }
+  return migrations;
+}
+
+export function parseMigration(file: string, text: string): Migration {
+  const [, version, name] = /^(\d+)_(.+)\.sql$/.exec(file) ?? [];
+  if (version === undefined || name === undefined) {
+    throw new InvalidInputError(`${file} is not named like a migration`, {
+      hint: "name it like 0007_add_owner_to_agents.sql",
+    });
+  }
+  const up = part(text, "up");
+  if (up === undefined)
+    throw new InvalidInputError(`${file} has no "-- migrate:up" line`, {
+      hint: "write -- migrate:up before the SQL and -- migrate:down before the way back",
+    });
+  const checksum = createHash("sha256").update(text.replaceAll("\r\n", "\n")).digest("hex");
+  return { version, name, file, checksum, text, up, down: part(text, "down") };
+}
+
+function part(text: string, direction: "up" | "down"): MigrationPart | undefined {
+  const marks = [...text.matchAll(/^--\s*migrate:(up|down)\b(.*)$/gm)];
+  const index = marks.findIndex(([, found]) => found === direction);
+  const mark = marks[index];
+  if (mark === undefined) return undefined;
+  const start = mark.index + mark[0].length;
+  const sql = text.slice(0, start).replaceAll(/[^\n]/g, " ") + text.slice(start, marks[index + 1]?.index);
+  return { sql, isTransactional: !/\btransaction:\s*false\b/.test(mark[2] ?? "") };
+}

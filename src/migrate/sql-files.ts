@@ -1,0 +1,105 @@
+// Reads a SQL file, or a folder of them as migration tools keep it, in the order in which they are meant to run.
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import { InvalidInputError } from "../postgres/index.ts";
+
+export interface SqlFile {
+  /** As it is shown in messages: the file's name, or its path inside the folder. */
+  readonly name: string;
+  /** Only what builds the schema: the part of a migration that undoes it is replaced by blanks, so lines keep their numbers. */
+  readonly text: string;
+}
+
+/**
+ * Reads a `.sql` file or every `.sql` file of a folder and the folders in it, ordered by name with numbers as numbers
+ * (`2_b.sql` before `10_a.sql`). Down parts (`-- migrate:down`, `-- +goose Down`, `-- +migrate Down`) and down files
+ * (`….down.sql`, `down.sql`, `U2__….sql`) are left out.
+ *
+ * @throws InvalidInputError when the path is missing, holds no SQL file, or a file is not readable text
+ */
+export function readSqlFiles(path: string): readonly SqlFile[] {
+  const info = statSync(path, { throwIfNoEntry: false });
+  if (info === undefined)
+    throw new InvalidInputError(`${path} does not exist`, { hint: "give a .sql file or a folder of .sql files" });
+  if (!info.isDirectory()) return [readSqlFile(path, basename(path))];
+
+  const names = readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.toLowerCase().endsWith(".sql"))
+    .filter((name) => !name.split(/[\\/]/).some((part) => part.startsWith(".") || part === "node_modules"))
+    .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true);
+  const wanted = names.filter((name) => !isDownFile(basename(name)));
+  if (wanted.length === 0) {
+    const seen =
+      names.length === 0 ? "no .sql file" : `only files that undo a migration (${names.slice(0, 3).join(", ")})`;
+    throw new InvalidInputError(`the folder ${path} holds ${seen}`, {
+      hint: "give the folder that holds the .sql files",
+    });
+  }
+  return wanted.sort(byNameWithNumbers).map((name) => readSqlFile(join(path, name), relative(path, join(path, name))));
+}
+
+function isDownFile(name: string): boolean {
+  return /(?:^|[._-])down\.sql$/i.test(name) || /^U\d[\w.]*__.*\.sql$/.test(name);
+}
+
+const collator = new Intl.Collator("en", { numeric: true, sensitivity: "variant" });
+
+/** Natural order, part of the path by part, the same on every machine. */
+export function byNameWithNumbers(a: string, b: string): number {
+  const left = a.split(/[\\/]/);
+  const right = b.split(/[\\/]/);
+  for (let index = 0; index < Math.min(left.length, right.length); index++) {
+    const order = collator.compare(left[index] ?? "", right[index] ?? "");
+    if (order !== 0) return order;
+  }
+  return left.length - right.length || (a < b ? -1 : 1);
+}
+
+function readSqlFile(path: string, name: string): SqlFile {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    throw new InvalidInputError(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+  return { name, text: withoutDownPart(decode(bytes, name)) };
+}
+
+/** The text of a SQL file, without a byte order mark. Refuses what is no plain text, with what to do about it. */
+export function decode(bytes: Buffer, name: string): string {
+  const refuse = (what: string, hint: string): never => {
+    throw new InvalidInputError(`${name} is ${what}, not SQL text`, { hint });
+  };
+  if (bytes.subarray(0, 5).toString("latin1") === "PGDMP") {
+    refuse(
+      "a dump in pg_dump's custom format",
+      `make it plain first: pg_restore --schema-only --file schema.sql ${name}`,
+    );
+  }
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) refuse("compressed", `unpack it first: gunzip ${name}`);
+  if (bytes.includes(0)) refuse("binary or UTF-16", "save it as UTF-8");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes); // drops the byte order mark too
+  } catch {
+    return refuse("not valid UTF-8", "save it as UTF-8, e.g. iconv -f LATIN1 -t UTF-8");
+  }
+}
+
+const UP = /^--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b/i;
+const DOWN = /^--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b/i;
+
+/** Blanks every line between a down mark and the next up mark. */
+export function withoutDownPart(text: string): string {
+  if (!/^--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b/im.test(text)) return text;
+  let isDown = false;
+  return text
+    .split("\n")
+    .map((line) => {
+      if (UP.test(line)) isDown = false;
+      else if (DOWN.test(line)) isDown = true;
+      return isDown ? line.replaceAll(/[^\r]/g, " ") : line;
+    })
+    .join("\n");
+}

@@ -2,7 +2,7 @@
 // and records; whoever makes or watches the call (session/guard.ts, our own clients of the outside) stops it.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { ExternalCallInUnitError, InvalidInputError } from "./errors.ts";
-import { currentUnit, isDriverIO } from "./open-unit.ts";
+import { currentUnit } from "./open-unit.ts";
 
 /** `throw`: the call is refused and the unit fails. `warn`: it goes out and is reported. `off`: nobody looks. */
 export type GuardMode = "throw" | "warn" | "off";
@@ -99,7 +99,7 @@ export function allowExternal<T>(work: () => T): T {
 export function refuseExternalCall(call: ExternalCall): ExternalCallInUnitError | undefined {
   const unit = currentUnit();
   const guard = unit?.guard;
-  if (unit === undefined || guard === undefined || guard.mode === "off" || isDriverIO()) return undefined;
+  if (unit === undefined || guard === undefined || guard.mode === "off") return undefined;
   const allowance = allowances.getStore();
   if (allowance?.isActive === true && allowance.guard === guard) return undefined;
   if (call.host !== undefined && isAllowedHost(guard.allowHosts, call.host, call.port)) return undefined;

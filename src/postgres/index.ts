@@ -17,7 +17,7 @@ export type {
 } from "./database.ts";
 export * from "./errors.ts";
 export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
-export { currentUnit, driverIO, isDriverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
+export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
 export { callerFrame } from "./caller.ts";
 export { openDatabase, isSameEngine, leaseForUnit, type DatabaseOptions, type PoolOptions } from "./connect.ts";
 export { LeasedConnection, type BatchFailure } from "./connection.ts";
@@ -33,3 +33,5 @@ export {
 } from "./external-call.ts";
 export { WireStatement } from "./batch.ts";
 export { preparedStatementName } from "./prepared-statements.ts";
+export { startEmbeddedServer, type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
+export { withShadow, type ShadowInfo, type ShadowKind, type ShadowOptions } from "./shadow.ts";

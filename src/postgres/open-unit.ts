@@ -17,7 +17,7 @@ export interface OpenUnit {
   runScript(script: string, options?: QueryOptions): Promise<void>;
 }
 
-const units = new AsyncLocalStorage<OpenUnit>();
+const units = new AsyncLocalStorage<OpenUnit | undefined>();
 
 /** The unit of work that is open in this async flow, if any. */
 export function currentUnit(): OpenUnit | undefined {
@@ -30,17 +30,10 @@ export function runInUnit<T>(unit: OpenUnit, work: () => T): T {
   return units.run(unit, work);
 }
 
-// The sockets a driver opens keep the flow they were opened in for all their later events. A notification listener may
-// open a unit there: the mark must not reach into that one, so it holds only for the unit it was set in.
-const driverFlows = new AsyncLocalStorage<{ readonly unit: OpenUnit | undefined }>();
-
-/** Runs the driver's own network work: the guard against outside calls lets it pass. */
+/**
+ * Runs the driver's own network work in a flow without a unit, so the guard against outside calls lets it pass. The sockets
+ * it opens keep that flow for all their later events: they neither hold on to the unit nor pass for one.
+ */
 export function driverIO<T>(work: () => T): T {
-  return driverFlows.run({ unit: units.getStore() }, work);
-}
-
-/** Whether this flow is the driver's own network work. */
-export function isDriverIO(): boolean {
-  const flow = driverFlows.getStore();
-  return flow !== undefined && flow.unit === units.getStore();
+  return units.run(undefined, work);
 }

@@ -4,7 +4,18 @@ export type Severity = "error" | "warning" | "info";
 
 /** What a finding is about. `name` is the object's own name; `table` is set for parts of a table. */
 export interface Subject {
-  readonly kind: "table" | "column" | "constraint" | "index" | "policy" | "view" | "function" | "sequence" | "schema" | "type" | "trigger";
+  readonly kind:
+    | "table"
+    | "column"
+    | "constraint"
+    | "index"
+    | "policy"
+    | "view"
+    | "function"
+    | "sequence"
+    | "schema"
+    | "type"
+    | "trigger";
   readonly schema: string;
   readonly table?: string | undefined;
   readonly name: string;

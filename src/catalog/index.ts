@@ -1,6 +1,6 @@
 // The catalog: what pg_catalog says exists, read in one snapshot, and what can be said about it without the server.
+export type { Aggregate } from "./aggregate.ts";
 export type {
-  Aggregate,
   Catalog,
   Column,
   CompositeType,

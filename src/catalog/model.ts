@@ -1,6 +1,8 @@
 // The catalog: what pg_catalog says exists, read in one snapshot. Types only. Everything is plain data (JSON-safe), in the
 // order of names, so that two catalogs can be compared and one can be stored.
 
+import type { Aggregate } from "./aggregate.ts";
+
 /** One reading of a database. Lists are sorted by schema, then name; names are as in pg_catalog, never quoted. */
 export interface Catalog {
   /** `server_version_num`, e.g. 180004. */
@@ -269,35 +271,6 @@ export interface Function extends ObjectBase {
   /** `pg_get_functiondef`; for an aggregate `undefined`, see `aggregate`. */
   readonly definition: string | undefined;
   readonly aggregate: Aggregate | undefined;
-}
-
-/** What `CREATE AGGREGATE` says; functions, operators and types as SQL, e.g. `pg_catalog.int4pl`. */
-export interface Aggregate {
-  readonly kind: "normal" | "ordered set" | "hypothetical set";
-  readonly transitionFunction: string;
-  readonly stateType: string;
-  readonly stateSpace: number;
-  readonly initialValue: string | undefined;
-  readonly finalFunction: string | undefined;
-  readonly finalTakesExtraArguments: boolean;
-  readonly finalModify: "read only" | "shareable" | "read write";
-  readonly combineFunction: string | undefined;
-  readonly serializeFunction: string | undefined;
-  readonly deserializeFunction: string | undefined;
-  readonly sortOperator: string | undefined;
-  /** Moving-aggregate mode; `undefined` without it. */
-  readonly moving:
-    | {
-        readonly transitionFunction: string;
-        readonly inverseFunction: string;
-        readonly stateType: string;
-        readonly stateSpace: number;
-        readonly initialValue: string | undefined;
-        readonly finalFunction: string | undefined;
-        readonly finalTakesExtraArguments: boolean;
-        readonly finalModify: "read only" | "shareable" | "read write";
-      }
-    | undefined;
 }
 
 export interface Enum extends ObjectBase {

@@ -46,6 +46,13 @@ export function notFromExtension(catalog: string, oid: string): string {
       AND membership.deptype = 'e'))`;
 }
 
+/** Leaves out what the server made by itself for another object, e.g. the constructors of a range type. */
+export function notInternal(catalog: string, oid: string): string {
+  return `NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend AS maker
+    WHERE maker.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND maker.objid = ${oid} AND maker.deptype = 'i')`;
+}
+
 /** Joins the comment as `description.description`. */
 export function joinComment(catalog: string, oid: string, subId = "0"): string {
   return `LEFT JOIN pg_catalog.pg_description AS description
@@ -68,7 +75,7 @@ export function schemaAndExtensionValues(scope: Scope): readonly unknown[] {
 
 /** Rows of a statement, as the shape its SELECT list has. */
 export function rowsOf<R>(result: QueryResult): readonly R[] {
-  return result.rows as readonly R[];
+  return result.rows as unknown as readonly R[];
 }
 
 export function optional<T>(value: T | null): T | undefined {

@@ -1,10 +1,12 @@
 // Functions, procedures, window functions and aggregates.
-import type { Aggregate, Function } from "../model.ts";
+import type { Aggregate } from "../aggregate.ts";
+import type { Function } from "../model.ts";
 import {
   EXTENSION_FILTER,
   inSchemas,
   joinComment,
   joinExtension,
+  notInternal,
   optional,
   rowsOf,
   schemaAndExtensionValues,
@@ -42,9 +44,8 @@ ${joinComment("pg_proc", "p.oid")}
 ${joinExtension("pg_proc", "p.oid")}
 WHERE ${inSchemas("n")}
   AND ${EXTENSION_FILTER}
+  AND ${notInternal("pg_proc", "p.oid")}
 ORDER BY n.nspname, p.proname, arguments`;
-
-type FinalModify = "r" | "s" | "w";
 
 interface FunctionRow {
   readonly schema: string;
@@ -76,13 +77,13 @@ interface FunctionRow {
   readonly aggtransspace: number;
   readonly agginitval: string | null;
   readonly aggfinalextra: boolean;
-  readonly aggfinalmodify: FinalModify;
+  readonly aggfinalmodify: string;
   readonly sortOperator: string | null;
   readonly movingStateType: string | null;
   readonly aggmtransspace: number;
   readonly aggminitval: string | null;
   readonly aggmfinalextra: boolean;
-  readonly aggmfinalmodify: FinalModify;
+  readonly aggmfinalmodify: string;
 }
 
 const KIND = { f: "function", p: "procedure", a: "aggregate", w: "window" } as const;

@@ -7,6 +7,7 @@ import {
   joinComment,
   joinExtension,
   notFromExtension,
+  notInternal,
   optional,
   rowsOf,
   schemaAndExtensionValues,
@@ -171,7 +172,8 @@ ${schemaColumn === undefined ? "" : `JOIN pg_catalog.pg_namespace AS n ON n.oid 
 WHERE o.oid >= ${FIRST_USER_OID}
   ${schemaColumn === undefined ? "" : `AND ${inSchemas("n")}`}
   ${condition === undefined ? "" : `AND ${condition}`}
-  AND ${notFromExtension(catalog, "o.oid")}`;
+  AND ${notFromExtension(catalog, "o.oid")}
+  AND ${notInternal(catalog, "o.oid")}`;
 }
 
 // The base table of user mappings is the superuser's; the view shows names to everybody.

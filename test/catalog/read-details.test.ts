@@ -1,0 +1,296 @@
+// What the rich schema cannot show: features of the newest server, states of indexes, rights of the login, extensions,
+// transactions of others, and the number of statements.
+import { randomBytes } from "node:crypto";
+import { expect, inject, test } from "vitest";
+import { readCatalog, type Catalog, type Table } from "../../src/catalog/index.ts";
+import { identifier, openDatabase } from "../../src/postgres/index.ts";
+import { runOnServer, testDatabase, testPglite } from "../support/test-database.ts";
+import { startWireProxy } from "../support/wire-proxy.ts";
+
+function tableOf(catalog: Catalog, name: string): Table {
+  const table = catalog.tables.find((candidate) => candidate.name === name);
+  if (table === undefined) throw new Error(`no table ${name}`);
+  return table;
+}
+
+test("what came with PostgreSQL 15 to 18 is read", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE TABLE parent (a int, b int, PRIMARY KEY (a, b));
+      CREATE TABLE child (
+        a int, b int, c int,
+        double int GENERATED ALWAYS AS (c * 2) VIRTUAL,
+        FOREIGN KEY (a, b) REFERENCES parent ON DELETE SET NULL (b),
+        CONSTRAINT soft CHECK (c > 0) NOT ENFORCED,
+        UNIQUE NULLS NOT DISTINCT (c)
+      );
+      ALTER TABLE child ADD CONSTRAINT a_there NOT NULL a NOT VALID;
+      CREATE TABLE booking (id int4range, at daterange, PRIMARY KEY (id, at WITHOUT OVERLAPS));
+      CREATE VIEW invoker WITH (security_invoker = true) AS SELECT 1 AS one;`,
+  });
+  const catalog = await readCatalog(database);
+  const child = tableOf(catalog, "child");
+  expect(child.columns.find(({ name }) => name === "double")?.generated).toEqual({
+    kind: "virtual",
+    expression: "(c * 2)",
+  });
+  expect(child.columns.find(({ name }) => name === "a")?.isNullable).toBe(false);
+  expect(child.constraints).toMatchObject([
+    { name: "a_there", kind: "not null", columns: ["a"], isValidated: false },
+    { name: "child_a_b_fkey", references: { onDelete: "set null", onDeleteColumns: ["b"] } },
+    { name: "child_c_key", definition: "UNIQUE NULLS NOT DISTINCT (c)" },
+    { name: "soft", kind: "check", isEnforced: false },
+  ]);
+  expect(child.indexes).toMatchObject([{ name: "child_c_key", nullsNotDistinct: true }]);
+  expect(tableOf(catalog, "booking").constraints.find(({ kind }) => kind === "primary key")).toMatchObject({
+    definition: "PRIMARY KEY (id, at WITHOUT OVERLAPS)",
+    columns: ["id", "at"],
+  });
+  expect(catalog.views[0]?.options).toEqual(["security_invoker=true"]);
+});
+
+test("foreign tables, event triggers, publications and foreign servers are read or named", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE FOREIGN DATA WRAPPER elsewhere;
+      CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+      CREATE USER MAPPING FOR PUBLIC SERVER far;
+      CREATE FOREIGN TABLE remote (id int OPTIONS (name 'ID')) SERVER far OPTIONS (place 'there');
+      CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+      CREATE EVENT TRIGGER watcher ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION watch();
+      ALTER EVENT TRIGGER watcher ENABLE ALWAYS;
+      CREATE PUBLICATION news FOR ALL TABLES;
+      CREATE TYPE shell;`,
+  });
+  const catalog = await readCatalog(database);
+  expect(tableOf(catalog, "remote")).toMatchObject({
+    kind: "foreign",
+    foreign: { server: "far", options: ["place=there"] },
+    columns: [{ options: ["name=ID"] }],
+    sizeBytes: 0,
+  });
+  expect(catalog.eventTriggers).toMatchObject([
+    {
+      name: "watcher",
+      event: "ddl_command_end",
+      tags: ["CREATE TABLE"],
+      functionSchema: "public",
+      functionName: "watch",
+      enabled: "always",
+    },
+  ]);
+  expect(catalog.unknownObjects).toEqual([
+    { kind: "base type", schema: "public", name: "shell" },
+    { kind: "foreign data wrapper", schema: undefined, name: "elsewhere" },
+    { kind: "foreign server", schema: undefined, name: "far" },
+    { kind: "publication", schema: undefined, name: "news" },
+    { kind: "user mapping", schema: undefined, name: "public SERVER far" },
+  ]);
+});
+
+test("self-referencing partitioned tables show one foreign key each", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node) PARTITION BY RANGE (id);
+      CREATE TABLE node_1 PARTITION OF node FOR VALUES FROM (0) TO (10);
+      CREATE TABLE node_2 PARTITION OF node FOR VALUES FROM (10) TO (20);`,
+  });
+  const catalog = await readCatalog(database);
+  const keys = catalog.tables.map((table) =>
+    table.constraints
+      .filter(({ kind }) => kind === "foreign key")
+      .map(({ isLocal, references }) => [table.name, isLocal, references?.table]),
+  );
+  expect(keys).toEqual([[["node", true, "node"]], [["node_1", false, "node"]], [["node_2", false, "node"]]]);
+});
+
+test("an operator class that is the default of another type only is a choice", async () => {
+  await using database = await testPglite({
+    setup: `
+      CREATE EXTENSION vector;
+      CREATE TABLE chunk (id int, at varchar(20), embedding vector(3));
+      CREATE INDEX by_cosine ON chunk USING hnsw (embedding vector_cosine_ops) WITH (m = 8);
+      CREATE INDEX by_at ON chunk (at);`,
+  });
+  const chunk = tableOf(await readCatalog(database), "chunk");
+  expect(chunk.columns[2]).toMatchObject({
+    type: "public.vector(3)",
+    typeName: { schema: "public", name: "vector", elementOf: undefined },
+  });
+  expect(chunk.indexes).toMatchObject([
+    { name: "by_at", keys: [{ operatorClass: "text_ops", isDefaultOperatorClass: true }] },
+    {
+      name: "by_cosine",
+      method: "hnsw",
+      storageParameters: ["m=8"],
+      keys: [{ operatorClass: "vector_cosine_ops", operatorClassSchema: "public", isDefaultOperatorClass: false }],
+    },
+  ]);
+});
+
+test("members of extensions are left out, and marked when they are asked for", async () => {
+  await using database = await testPglite({ setup: "CREATE EXTENSION vector; CREATE TABLE mine (id int);" });
+  const catalog = await readCatalog(database);
+  expect(catalog.functions).toEqual([]);
+  expect(catalog.unknownObjects).toEqual([]);
+  expect(catalog.extensions.map(({ name }) => name)).toContain("vector");
+  const full = await readCatalog(database, { includeExtensionObjects: true });
+  expect(full.functions.length).toBeGreaterThan(50);
+  expect(new Set(full.functions.map(({ extension }) => extension))).toEqual(new Set(["vector"]));
+  expect(full.tables).toMatchObject([{ name: "mine", extension: undefined }]);
+  expect(full.unknownObjects).toContainEqual({ kind: "base type", schema: "public", name: "vector" });
+});
+
+test("an unknown schema is refused with those that exist; the system's are refused too", async () => {
+  await using database = await testDatabase({ setup: "CREATE SCHEMA tasks" });
+  await expect(readCatalog(database, { schemas: ["tasks", "task"] })).rejects.toMatchObject({
+    code: "INVALID_INPUT",
+    message: expect.stringContaining('"task"'),
+    hint: "it has the schemas public, tasks",
+  });
+  await expect(readCatalog(database, { schemas: ["pg_catalog"] })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+  expect(database.poolFigures().idle).toBe(1);
+  expect((await database.query<{ one: number }>("SELECT 1 AS one")).rows[0]?.one).toBe(1);
+});
+
+test("a login without rights reads everything but the last value of sequences", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE SCHEMA closed;
+      REVOKE ALL ON SCHEMA public FROM PUBLIC;
+      CREATE TABLE closed.secret (id serial PRIMARY KEY, word text CHECK (word <> ''));
+      CREATE VIEW closed.secrets AS SELECT * FROM closed.secret;
+      INSERT INTO closed.secret (word) VALUES ('x');`,
+  });
+  const role = `poor_${randomBytes(5).toString("hex")}`;
+  const serverUrl = inject("serverUrl");
+  await runOnServer(serverUrl, `CREATE ROLE ${identifier(role)} LOGIN PASSWORD 'poor'`);
+  try {
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = "poor";
+    const owned = await readCatalog(database);
+    expect(owned.sequences[0]?.lastValue).toBe("1");
+    await using poor = await openDatabase(url.href);
+    const catalog = await readCatalog(poor);
+    expect(catalog.sequences[0]?.lastValue).toBeUndefined();
+    expect({ ...catalog, sequences: [] }).toEqual({ ...owned, sequences: [] });
+  } finally {
+    await runOnServer(serverUrl, `DROP ROLE ${identifier(role)}`);
+  }
+});
+
+test("an index left by a failed CREATE INDEX CONCURRENTLY is invalid", async () => {
+  await using database = await testDatabase({
+    setup: "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1);",
+  });
+  await expect(database.exec("CREATE UNIQUE INDEX CONCURRENTLY broken ON t (a)")).rejects.toMatchObject({
+    code: "UNIQUE_VIOLATION",
+  });
+  expect(tableOf(await readCatalog(database), "t").indexes).toMatchObject([
+    { name: "broken", isValid: false, isBeingBuilt: false },
+  ]);
+});
+
+test("an index that is being built says so", async () => {
+  await using database = await testDatabase({ setup: "CREATE TABLE t (a int)" });
+  await using writer = await database.connect();
+  await writer.exec("BEGIN; INSERT INTO t VALUES (1)");
+  const building = database.exec("CREATE INDEX CONCURRENTLY slow ON t (a)");
+  const BUILD_SQL = "SELECT index_relid FROM pg_stat_progress_create_index WHERE datname = current_database()";
+  while ((await database.query(BUILD_SQL)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(tableOf(await readCatalog(database), "t").indexes).toMatchObject([
+    { name: "slow", isValid: false, isBeingBuilt: true },
+  ]);
+  await writer.exec("COMMIT");
+  await building;
+  expect(tableOf(await readCatalog(database), "t").indexes).toMatchObject([
+    { name: "slow", isValid: true, isBeingBuilt: false },
+  ]);
+});
+
+test("inside a transaction its uncommitted changes are read and its settings stay", async () => {
+  await using database = await testDatabase();
+  await using connection = await database.connect();
+  await connection.exec(`BEGIN; SET LOCAL search_path = pg_temp, public; SET LOCAL "TimeZone" = 'Asia/Tokyo';
+    CREATE TABLE public.fresh (id int);`);
+  const catalog = await readCatalog(connection);
+  expect(catalog.tables.map(({ name }) => name)).toEqual(["fresh"]);
+  const { rows } = await connection.query(
+    "SELECT current_setting('search_path') AS path, current_setting('TimeZone') AS zone",
+  );
+  expect(rows).toEqual([{ path: "pg_temp, public", zone: "Asia/Tokyo" }]);
+  await connection.exec("ROLLBACK");
+  expect((await readCatalog(connection)).tables).toEqual([]);
+  expect(connection.transactionStatus).toBe("idle");
+});
+
+test("the session's settings change nothing in the result", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE TABLE public.days (at timestamptz, amount float8 DEFAULT 0.1, span interval DEFAULT '1 day 2 hours')
+        PARTITION BY RANGE (at);
+      CREATE TABLE public.day PARTITION OF public.days FOR VALUES FROM ('2024-06-01 00:00+00') TO ('2024-06-02 00:00+00');`,
+  });
+  await using connection = await database.connect();
+  const plain = await readCatalog(connection);
+  await connection.exec(`SET "TimeZone" = 'Asia/Tokyo'; SET "DateStyle" = 'German'; SET extra_float_digits = -10;
+    SET "IntervalStyle" = 'iso_8601'; SET quote_all_identifiers = on; SET search_path = public;`);
+  expect(await readCatalog(connection)).toEqual(plain);
+  const { rows } = await connection.query("SELECT current_setting('search_path') AS path");
+  expect(rows).toEqual([{ path: "public" }]);
+  await connection.exec("RESET ALL");
+});
+
+test("a schema of 1,000 tables is read with the statements of an empty one, in the same flushes", async () => {
+  await using database = await testDatabase();
+  const address = new URL(database.url);
+  await using proxy = await startWireProxy({ targetHost: address.hostname, targetPort: Number(address.port) });
+  await using proxied = await openDatabase(proxy.url(database.url));
+  await readCatalog(proxied);
+  proxy.resetCount();
+  expect((await readCatalog(proxied)).tables).toEqual([]);
+  const empty = { texts: [...proxy.texts], flushes: proxy.flushes };
+  await database.exec(`DO $$
+    BEGIN
+      FOR i IN 1..1000 LOOP
+        EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text NOT NULL, parent int)', i);
+        EXECUTE format('CREATE INDEX ON t%s (parent)', i);
+        EXECUTE format('ALTER TABLE t%s ADD FOREIGN KEY (parent) REFERENCES t1', i);
+      END LOOP;
+    END $$`);
+  proxy.resetCount();
+  const catalog = await readCatalog(proxied);
+  expect(catalog.tables).toHaveLength(1000);
+  expect(catalog.tables.every((table) => table.columns.length === 3 && table.indexes.length === 2)).toBe(true);
+  expect({ texts: [...proxy.texts], flushes: proxy.flushes }).toEqual(empty);
+  expect(empty.flushes).toBe(3);
+});
+
+test("objects that come and go while the catalog is read do not make it fail", async () => {
+  await using database = await testDatabase();
+  let isDone = false;
+  const churn = (async () => {
+    while (!isDone) {
+      await database.exec(`CREATE TABLE passing (id int PRIMARY KEY, v int CHECK (v > 0));
+        CREATE INDEX ON passing ((v + 1)); CREATE VIEW passing_view AS SELECT * FROM passing;`);
+      await database.exec("DROP TABLE passing CASCADE");
+    }
+  })();
+  try {
+    for (let reading = 0; reading < 30; reading++) {
+      const { tables } = await readCatalog(database);
+      expect(tables.length).toBeLessThanOrEqual(1);
+    }
+  } finally {
+    isDone = true;
+    await churn;
+  }
+});
+
+test("an aborted reading is cancelled and gives its connection back", async () => {
+  await using database = await testDatabase();
+  await expect(readCatalog(database, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "CANCELLED" });
+  expect(database.leases()).toEqual([]);
+  expect((await readCatalog(database)).tables).toEqual([]);
+});

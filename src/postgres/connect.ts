@@ -222,6 +222,13 @@ class DatabaseHandle implements Database {
     return this.#lease(options, takenAt);
   }
 
+  /** For shadows: another database of the same server, with the same login. */
+  openNeighbour(databaseName: string, pool: PoolOptions): Promise<Database> {
+    const url = new URL(this.#options.url);
+    url.pathname = `/${encodeURIComponent(databaseName)}`;
+    return openDatabase({ ...this.#options, url: url.href, pool });
+  }
+
   async health(options: { readonly timeoutMs?: number } = {}): Promise<Health> {
     const timeoutMs = options.timeoutMs ?? 5_000;
     try {
@@ -368,6 +375,13 @@ export function leaseForUnit(database: Database, options: AcquireOptions, takenA
   if (!(database instanceof DatabaseHandle))
     throw new InvalidInputError("this database was not opened by openDatabase()");
   return database.leaseForUnit(options, takenAt);
+}
+
+/** Another database of the same server, with the login and the options of `database`. */
+export function openNeighbour(database: Database, databaseName: string, pool: PoolOptions): Promise<Database> {
+  if (!(database instanceof DatabaseHandle))
+    throw new InvalidInputError("this database was not opened by openDatabase()");
+  return database.openNeighbour(databaseName, pool);
 }
 
 async function openSource(options: DatabaseOptions): Promise<EngineSource> {

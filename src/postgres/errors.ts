@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   INTERNAL: { httpStatus: 500, exitCode: 70 },
   MISSING_DEPENDENCY: { httpStatus: 500, exitCode: 78 },
   EMBEDDED_SERVER_FAILED: { httpStatus: 503, exitCode: 69 },
+  NO_SHADOW: { httpStatus: 503, exitCode: 69 },
   UNIT_CLOSED: { httpStatus: 500, exitCode: 70 },
   UNIT_FAILED: { httpStatus: 500, exitCode: 70 },
   SILENT_ROLLBACK: { httpStatus: 500, exitCode: 70 },
@@ -235,6 +236,10 @@ export class FolderBrokenError extends StewardError {
 }
 export class EmbeddedServerFailedError extends StewardError {
   readonly code = "EMBEDDED_SERVER_FAILED";
+}
+/** No place for a throw-away database: the message says why each one was passed over. */
+export class NoShadowError extends StewardError {
+  readonly code = "NO_SHADOW";
 }
 /** A unit of work was used after its end. */
 export class UnitClosedError extends StewardError {

@@ -33,7 +33,6 @@ import { unaccent } from "@electric-sql/pglite/contrib/unaccent";
 import { uuid_ossp } from "@electric-sql/pglite/contrib/uuid_ossp";
 import { createPgConfig } from "@electric-sql/pglite/node-postgres";
 import { vector } from "@electric-sql/pglite-pgvector";
-import pg from "pg";
 import type { PoolConfig } from "pg";
 import { ownFolder } from "./embedded-binaries.ts";
 import type { FolderLock } from "./folder-lock.ts";
@@ -112,23 +111,7 @@ function opened(pglite: PGlite, lock: FolderLock | undefined): OpenedPglite {
       lock?.release();
     }
   };
-  return { pglite, poolConfig: poolConfigOf(pglite), close: () => (closing ??= close()) };
-}
-
-/**
- * PGlite brings a copy of the driver's protocol code, so its errors are of another class than the driver's, and everything that
- * asks `instanceof pg.DatabaseError` would take a refused statement for a lost connection. They get the class here.
- */
-function poolConfigOf(pglite: PGlite): PoolConfig {
-  const config = createPgConfig(pglite);
-  const { connection } = config;
-  const emit = connection.emit.bind(connection);
-  connection.emit = (event: string | symbol, ...args: unknown[]): boolean => {
-    const [error] = args;
-    if (event === "errorMessage" && error instanceof Error) Object.setPrototypeOf(error, pg.DatabaseError.prototype);
-    return emit(event, ...args);
-  };
-  return config;
+  return { pglite, poolConfig: createPgConfig(pglite), close: () => (closing ??= close()) };
 }
 
 /**

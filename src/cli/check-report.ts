@@ -16,9 +16,7 @@ export function renderCheckReport({ report, target, notices, paint }: CheckRepor
   const blocks: string[] = [paint("bold", `Check of ${printable(target)}`)];
   if (notices.length > 0) blocks.push(notices.map((notice) => paint("dim", `note: ${printable(notice)}`)).join("\n"));
   for (const [name, findings] of byTable(report.findings)) {
-    blocks.push(
-      [paint("bold", printable(name)), ...findings.map((finding) => findingText(finding, paint))].join("\n"),
-    );
+    blocks.push([paint("bold", printable(name)), ...findings.map((finding) => findingText(finding, paint))].join("\n"));
   }
   const spoken = report.rules.filter((rule) => rule.findings > 0);
   if (spoken.length > 0) {

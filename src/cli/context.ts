@@ -44,7 +44,8 @@ export async function readCommandSettings(
       ...flags,
     },
   });
-  const checked = checkConfigSchema.safeParse(read.settings.check ?? {});
+  const raw = read.settings.check ?? {};
+  const checked = checkConfigSchema.safeParse(raw);
   const configFile = read.files.find((file) => !file.endsWith(".env"));
   const source = configFile === undefined ? "check" : basename(configFile);
   const faults: Fault[] = checked.success
@@ -63,7 +64,7 @@ export async function readCommandSettings(
           };
         });
       });
-  return { ...read, faults: [...read.faults, ...faults], checkConfig: checked.data ?? {} };
+  return { ...read, faults: [...read.faults, ...faults], checkConfig: checked.success ? raw : {} };
 }
 
 /** @throws InvalidConfigurationError with one line for each fault */

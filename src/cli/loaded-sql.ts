@@ -1,7 +1,10 @@
 // A SQL file or folder as a database: parsed, built in a throw-away one, gone when the work is done.
-import { openDatabase, type Database } from "../postgres/index.ts";
 import { loadSqlFiles, parseSqlFiles, readSqlFiles, requiredExtensions, type LoadedSql } from "../migrate/index.ts";
+import { NoShadowError, withShadow, type Database, type ShadowOptions } from "../postgres/index.ts";
 import type { CommandContext } from "./context.ts";
+
+/** The embedded database starts fastest and is always installed; a real server is started for extensions it lacks. */
+const ENGINES = ["pglite", "embedded"] as const;
 
 /**
  * Builds the schema of `path` in a throw-away database and runs `work` on it.
@@ -13,12 +16,22 @@ export async function withLoadedSql<T>(
   context: CommandContext,
   work: (database: Database, loaded: LoadedSql) => Promise<T>,
 ): Promise<T> {
+  const { signal } = context;
   const files = await parseSqlFiles(readSqlFiles(path));
-  void requiredExtensions(files);
-  context.signal.throwIfAborted();
-  await using database = await openDatabase("pglite:");
-  const loaded = await load(database, files, context.signal);
-  return await work(database, loaded); // awaited here: the database must outlive the work
+  const loadAndWork = async (database: Database): Promise<T> => {
+    const loaded = await load(database, files, signal);
+    return await work(database, loaded);
+  };
+  const options: ShadowOptions = { engine: ENGINES, signal };
+  const extensions = requiredExtensions(files);
+  if (extensions.length === 0) return await withShadow(undefined, options, loadAndWork);
+  try {
+    return await withShadow(undefined, { ...options, extensions }, loadAndWork);
+  } catch (error) {
+    if (!(error instanceof NoShadowError)) throw error;
+    // No engine here has all of them: what can be checked without the missing ones is checked, and the report names them.
+    return await withShadow(undefined, options, loadAndWork);
+  }
 }
 
 async function load(
@@ -27,5 +40,5 @@ async function load(
   signal: AbortSignal,
 ): Promise<LoadedSql> {
   await using connection = await database.connect();
-  return await loadSqlFiles(connection, files, { signal });
+  return await loadSqlFiles(connection, files, { signal }); // awaited here: the connection is given back after it
 }

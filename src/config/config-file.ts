@@ -56,9 +56,10 @@ export async function loadConfigFile(cwd: string, named: string | undefined): Pr
     );
   }
   const parsed = configFileShape.safeParse(value);
-  return parsed.success
-    ? { path, content: parsed.data, faults: [] }
-    : { path, content: {}, faults: faultsOf(source, parsed.error, configFileShape) };
+  if (parsed.success) return { path, content: parsed.data, faults: [] };
+  // `check` is still handed on, so that its faults can be told together with the others.
+  const check: unknown = typeof value === "object" && value !== null && "check" in value ? value.check : undefined;
+  return { path, content: { check }, faults: faultsOf(source, parsed.error, configFileShape) };
 }
 
 async function importDefault(path: string): Promise<unknown> {

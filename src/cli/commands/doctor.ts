@@ -149,7 +149,7 @@ function serverProblems(server: NonNullable<Health["server"]>): Problem[] {
       "a connection pooler stands between: named prepared statements are off",
       "nothing, unless the pooler supports them (PgBouncer 1.21 or newer)",
     );
-  if (!server.extensions.some((extension) => extension.name === "pg_stat_statements")) {
+  if (server.kind === "server" && !server.extensions.some((extension) => extension.name === "pg_stat_statements")) {
     add(
       "info",
       "pg_stat_statements is not installed: statements' times are not recorded",

@@ -113,11 +113,19 @@ async function checkPlatform(database: Database, settings: CommandSettings): Pro
   return checkCatalog(await readCatalog(database, { schemas }), settings.checkConfig);
 }
 
-const NEXT_STEPS = [
-  { command: "npx pgsteward describe tasks.todos --database URL", what: "everything about one table" },
-  { command: "npx pgsteward check schema.sql", what: "the same check over a dump or a folder of migrations of yours" },
-  { command: "npx pgsteward doctor", what: "settings, connection, rights, what is wrong" },
-] as const;
+/** The embedded database has one user at a time, so commands on it wait for the end of `start`. */
+function nextSteps(database: Database): FirstPage["nextSteps"] {
+  const after = database.kind === "pglite" ? " (after Ctrl-C: the embedded database has one user at a time)" : "";
+  return [
+    { command: "pgsteward describe tasks.todos", what: `everything about one table${after}` },
+    { command: "pgsteward check schema.sql", what: "the same check over a dump or a folder of migrations of yours" },
+    {
+      command: "pgsteward check postgres://user@host/name",
+      what: "the same check over a live database; nothing is changed there",
+    },
+    { command: "pgsteward doctor", what: `settings, connection, rights, what is wrong${after}` },
+  ];
+}
 
 async function readFirstPage(database: Database, settings: CommandSettings): Promise<FirstPage> {
   const report = await checkPlatform(database, settings);
@@ -135,7 +143,7 @@ async function readFirstPage(database: Database, settings: CommandSettings): Pro
       message: finding.message,
     })),
     examined: examinedText(report),
-    nextSteps: NEXT_STEPS,
+    nextSteps: nextSteps(database),
   };
 }
 

@@ -1,0 +1,133 @@
+import { expect, test } from "vitest";
+import { ERROR_CODES } from "../../src/postgres/index.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { folderWith, runCli, startCli } from "./run.ts";
+
+test("--help begins with examples, names every command and the exit codes, on stdout", async () => {
+  const { code, stdout, stderr } = await runCli(["--help"]);
+  expect(code).toBe(0);
+  expect(stderr).toBe("");
+  expect(stdout.startsWith("Examples:\n")).toBe(true);
+  for (const command of ["start", "check", "describe", "doctor"]) expect(stdout).toContain(`\n  ${command} `);
+  for (const { exitCode } of Object.values(ERROR_CODES)) expect(stdout).toMatch(new RegExp(`\\b${exitCode}\\b`));
+});
+
+test("without a command it prints the help; each command has one of its own, with examples first", async () => {
+  expect((await runCli([])).stdout.startsWith("Examples:\n")).toBe(true);
+  for (const command of ["start", "check", "describe", "doctor"]) {
+    const { code, stdout } = await runCli([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout.startsWith("Examples:\n")).toBe(true);
+    expect(stdout).toContain("--json");
+  }
+});
+
+test("--version prints the version of package.json", async () => {
+  expect(await runCli(["--version"])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: "" });
+});
+
+test.each([
+  [["chek"], "unknown command chek", "did you mean check?"],
+  [["check", "--jsno"], "unknown option --jsno", "did you mean --json?"],
+  [["check", "--fail-on", "fatal"], "argument fatal is invalid", "check --help"],
+  [["describe"], "missing required argument table", "describe --help"],
+  [["doctor", "extra"], "too many arguments", "doctor --help"],
+  [["check", "mysql://root@localhost/x"], "mysql:", "postgres://"],
+  [
+    ["check", "no/such/place.sql"],
+    "no/such/place.sql is neither a database URL nor a file or folder that exists",
+    "folder of .sql files",
+  ],
+  [["check"], "no database is named", "pgsteward start"],
+  [
+    ["describe", "todos", "--database", "pglite:./nowhere"],
+    "there is no embedded database at ./nowhere",
+    "check the path",
+  ],
+  [["start", "--port", "http"], "--port", "docs/configuration.md"],
+])("wrong use %j: one error line, one hint, nothing on stdout", async (args, message, hint) => {
+  const { code, stdout, stderr } = await runCli(args);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/^error [A-Z_]+: /);
+  expect(stderr).toContain(message);
+  expect(stderr).toContain("\nhint: ");
+  expect(stderr).toContain(hint);
+  expect(stderr).not.toContain("    at ");
+  expect(code).toBe(stderr.includes("INVALID_CONFIGURATION") ? 78 : 64);
+});
+
+test("with --json an error is one JSON document on stderr", async () => {
+  const { code, stdout, stderr } = await runCli(["check", "nowhere", "--json"]);
+  expect(stdout).toBe("");
+  expect(JSON.parse(stderr)).toMatchObject({
+    error: { code: "INVALID_INPUT", exitCode: 64, hint: expect.any(String) },
+  });
+  expect(code).toBe(64);
+});
+
+test("the stack is shown with --verbose and with DEBUG only", async () => {
+  expect((await runCli(["check", "nowhere", "--verbose"])).stderr).toContain("    at ");
+  expect((await runCli(["check", "nowhere"], { env: { DEBUG: "1" } })).stderr).toContain("    at ");
+});
+
+test("colours: none into a pipe, some with FORCE_COLOR, none with NO_COLOR or --no-color", async () => {
+  const escape = "\u001b[";
+  expect((await runCli(["doctor"])).stdout).not.toContain(escape);
+  expect((await runCli(["doctor"], { env: { FORCE_COLOR: "1" } })).stdout).toContain(escape);
+  expect((await runCli(["doctor"], { env: { FORCE_COLOR: "1", NO_COLOR: "1" } })).stdout).not.toContain(escape);
+  expect((await runCli(["doctor", "--no-color"], { env: { FORCE_COLOR: "1" } })).stdout).not.toContain(escape);
+});
+
+test("every fault of the settings is told at once, those of the check's rules included", async () => {
+  const cwd = folderWith({
+    ".env": "PGSTEWARD_LOG_LEVEL=loud\n",
+    "pgsteward.config.ts":
+      "export default { server: { port: 'x' }, check: { rules: { 'no-such-rule': 'error' }, silence: [{ rule: 'naming', subject: 'a.b' }], colour: 1 } };",
+  });
+  const { code, stderr } = await runCli(["check", "pglite:"], { cwd, env: { PGSTEWARD_SERVER_PROT: "1" } });
+  expect(code).toBe(78);
+  expect(stderr).toContain("error INVALID_CONFIGURATION: 6 faults in the settings");
+  for (const key of [
+    "PGSTEWARD_LOG_LEVEL",
+    "server.port",
+    "no-such-rule",
+    "check.silence.0.reason",
+    "check.colour",
+    "PGSTEWARD_SERVER_PROT",
+  ]) {
+    expect(stderr).toContain(key);
+  }
+});
+
+test("doctor shows each setting with its origin, masks passwords, and says what is wrong and what to do", async () => {
+  const cwd = folderWith({
+    ".env": "DATABASE_URL=postgres://bob:hunter2@127.0.0.1:1/app?password=hunter3\n",
+    "pgsteward.config.json": '{ "server": { "port": 7421 } }',
+  });
+  const { code, stdout, stderr } = await runCli(["doctor", "--json"], { cwd, env: { PGSTEWARD_LOG_LEVEL: "warn" } });
+  expect(code).toBe(69);
+  expect(stdout + stderr).not.toMatch(/hunter[23]/);
+  const report = JSON.parse(stdout) as {
+    settings: { key: string; value: unknown; origin: unknown }[];
+    problems: unknown[];
+  };
+  const byKey = Object.fromEntries(report.settings.map(({ key, ...setting }) => [key, setting]));
+  expect(byKey).toMatchObject({
+    "database.url": { origin: { kind: ".env", place: "DATABASE_URL in .env" } },
+    "log.level": { value: "warn", origin: { kind: "environment" } },
+    "server.port": { value: 7421, origin: { kind: "config file" } },
+    "server.host": { value: "127.0.0.1", origin: { kind: "default" } },
+  });
+  expect(report.problems).toContainEqual(
+    expect.objectContaining({ severity: "error", code: "CONNECTION_REFUSED", whatToDo: expect.any(String) }),
+  );
+  const text = await runCli(["doctor"], { cwd });
+  expect(text.stdout).toContain("what to do:");
+  expect(text.stdout + text.stderr).not.toMatch(/hunter[23]/);
+});
+
+test("a reader that leaves early is no fault", async () => {
+  const running = startCli(["--help"]);
+  running.child.stdout?.destroy();
+  expect(await running.ended).toMatchObject({ code: 0, stderr: "" });
+});

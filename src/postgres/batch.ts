@@ -33,6 +33,9 @@ interface Wire {
 
 const { prepareValue } = (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils;
 
+/** In the middle of a batch the server takes what follows for rows and ends the connection; PGlite ends altogether. */
+const COPY_STREAM = /^(?:\s|;|--[^\n]*\n|\/\*[^]*?\*\/)*copy\b[^]*\b(?:from\s+stdin|to\s+stdout)\b/i;
+
 /**
  * A statement ready to be written: its values are serialised, so that a value that cannot be sent (a circular object, a
  * throwing `toPostgres`) fails here, before a byte is written.
@@ -47,6 +50,11 @@ export class WireStatement {
   decodeFailure: { readonly error: unknown } | undefined;
 
   constructor(statement: Statement, name: string | undefined = statement.name) {
+    if (COPY_STREAM.test(statement.text)) {
+      throw new InvalidInputError("COPY from or to the client needs a stream, which a statement has not", {
+        hint: "use the unit's copy methods, or pg-copy-streams on a connection's client",
+      });
+    }
     this.statement = statement;
     this.name = name;
     this.values = (statement.values ?? []).map((value, position) => {
@@ -166,7 +174,12 @@ export class Batch {
   handlePortalSuspended(): void {}
 
   handleCopyInResponse(connection: WireConnection): void {
-    (connection as unknown as Wire).sendCopyFail("COPY cannot run inside a batch");
+    // The server ignores a Sync while it waits for rows, so the batch's own is lost when COPY was its last statement. When it
+    // was not, the server has seen another message than rows and reports that itself.
+    if (this.#index < this.#items.length - 1) return;
+    const wire = connection as unknown as Wire;
+    wire.sendCopyFail("COPY cannot run inside a batch");
+    wire.sync();
   }
 
   handleCopyData(): void {}

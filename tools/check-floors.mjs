@@ -14,7 +14,8 @@ for (const name of readdirSync(source, { recursive: true, encoding: "utf8" })) {
   examined++;
   const [folder] = name.split(sep);
   const isRootFile = folder === name; // src/index.ts may import every folder's index
-  if (!isRootFile && !(folder in floors)) faults.push(`${name}: the folder "${folder}" has no floor in tools/floors.mjs`);
+  if (!isRootFile && !(folder in floors))
+    faults.push(`${name}: the folder "${folder}" has no floor in tools/floors.mjs`);
   for (const [, target] of readFileSync(join(source, name), "utf8").matchAll(specifier)) {
     const path = relative(source, join(source, dirname(name), target)).split(sep);
     if (path[0] === "..") {
@@ -23,9 +24,11 @@ for (const name of readdirSync(source, { recursive: true, encoding: "utf8" })) {
     }
     if (path[0] === folder) continue;
     if (isRootFile && path.length === 1) continue;
-    if (path.length !== 2 || path[1] !== "index.ts") faults.push(`${name}: imports ${target}; other folders are reached through their index.ts only`);
+    if (path.length !== 2 || path[1] !== "index.ts")
+      faults.push(`${name}: imports ${target}; other folders are reached through their index.ts only`);
     const allowed = isRootFile ? ["*"] : (floors[folder] ?? []);
-    if (!allowed.includes("*") && !allowed.includes(path[0])) faults.push(`${name}: ${folder} may not import ${path[0]}`);
+    if (!allowed.includes("*") && !allowed.includes(path[0]))
+      faults.push(`${name}: ${folder} may not import ${path[0]}`);
   }
 }
 

@@ -1,6 +1,9 @@
 // Every gate of the project, one after the other; stops at the first red one.
+//   node tools/check.mjs                 all of them
+//   node tools/check.mjs --after-tests   a whole, green test run of exactly these files counts as the tests' gate
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { closingLine, readWholeRun } from "./test-summary.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const gates = [
@@ -11,8 +14,9 @@ const gates = [
   ["build", process.execPath, ["tools/build.mjs"]],
   ["package", "npx", ["--no-install", "publint", "--strict"]],
   ["published types", "npx", ["--no-install", "attw", "--pack", ".", "--profile", "esm-only"]],
-  ["tests", process.execPath, ["tools/test.mjs"]],
 ];
+const isAfterTests = process.argv.includes("--after-tests");
+if (!isAfterTests) gates.push(["tests", process.execPath, ["tools/test.mjs"]]);
 
 for (const [name, command, args] of gates) {
   const started = performance.now();
@@ -23,4 +27,13 @@ for (const [name, command, args] of gates) {
     process.exit(result.status ?? 1);
   }
   console.log(`check: ${name} passed in ${seconds} s`);
+}
+
+if (isAfterTests) {
+  const { summary, fault } = readWholeRun();
+  if (fault !== undefined) {
+    console.error(`check: tests failed: ${fault}`);
+    process.exit(1);
+  }
+  console.log(closingLine(summary));
 }

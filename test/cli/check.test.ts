@@ -120,7 +120,7 @@ test("an empty folder is an error; an empty file is a schema without tables, and
   expect(file.stdout).toContain("nothing: there are no tables");
 });
 
-test("a server is checked and left as it was; --schema narrows it down; an unknown schema is told with the nearest", async () => {
+test("a server is checked and left as it was; --schema narrows it down; an unknown schema is told with the known ones", async () => {
   await using database = await testDatabase({
     setup: `CREATE SCHEMA shop; CREATE TABLE shop.orders (id serial); CREATE TABLE public.other (id serial);`,
   });
@@ -131,7 +131,7 @@ test("a server is checked and left as it was; --schema narrows it down; an unkno
   expect(report.target).not.toContain(new URL(database.url).password);
   const unknown = await runCli(["check", "--database", database.url, "--schema", "shpo"]);
   expect(unknown.code).toBe(64);
-  expect(unknown.stderr).toContain("did you mean shop?");
+  expect(unknown.stderr).toMatch(/hint: .*\bshop\b/);
 });
 
 test("a finding is silenced with a reason, and a rule's severity is set, in pgsteward.config.ts", async () => {
@@ -164,10 +164,10 @@ test("a wrong password, an unknown database and a server that is down are told a
   for (const { stderr } of [password, unknown, down]) expect(stderr).not.toContain("wr0ng-secret");
 });
 
-test("the public sample schema loads without an error", async () => {
+test("the public sample schema is loaded whole", async () => {
   const path = new URL("../data/pagila/schema.sql", import.meta.url);
   expect(readFileSync(path, "utf8").length).toBeGreaterThan(50_000);
-  const { code, stdout } = await runCli(["check", path.pathname, "--json"]);
+  const { code, stdout } = await runCli(["check", path.pathname, "--json", "--fail-on", "never"]);
   expect(code).toBe(0);
   expect((JSON.parse(stdout) as Report).examined.tables).toBeGreaterThan(10);
 });

@@ -4,7 +4,8 @@ import { ERROR_CODES } from "../../src/postgres/index.ts";
 
 const page = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
 const rows = page.split("\n").flatMap((line) => {
-  const [, code, meaning, remedy, status, exitCode] = /^\| `([A-Z_]+)` \| (.+) \| (.+) \| (\d+) \| (\d+) \|$/.exec(line) ?? [];
+  const [, code, meaning, remedy, status, exitCode] =
+    /^\| `([A-Z_]+)` \| (.+) \| (.+) \| (\d+) \| (\d+) \|$/.exec(line) ?? [];
   return code === undefined ? [] : [{ code, meaning, remedy, httpStatus: Number(status), exitCode: Number(exitCode) }];
 });
 

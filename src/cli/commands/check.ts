@@ -3,8 +3,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { checkCatalog, type CheckReport, type Severity } from "../../advise/index.ts";
-import { readCatalog, type Catalog } from "../../catalog/index.ts";
-import { nearestWord } from "../../config/index.ts";
+import { readCatalog } from "../../catalog/index.ts";
 import { InvalidInputError, type Database } from "../../postgres/index.ts";
 import { renderCheckReport } from "../check-report.ts";
 import {
@@ -82,18 +81,8 @@ async function checkDatabase(
   settings: CommandSettings,
   schemas: readonly string[],
 ): Promise<CheckReport> {
-  const catalog = await readCatalog(database, schemas.length === 0 ? {} : { schemas: [...schemas] });
-  const missing = schemas.filter((name) => !catalog.schemas.some((schema) => schema.name === name));
-  if (missing.length > 0) throw unknownSchema(missing, await readCatalog(database));
+  const catalog = await readCatalog(database, schemas.length === 0 ? {} : { schemas });
   return checkCatalog(catalog, settings.checkConfig);
-}
-
-function unknownSchema(missing: readonly string[], catalog: Catalog): InvalidInputError {
-  const known = catalog.schemas.map((schema) => schema.name);
-  const nearest = nearestWord(missing[0] ?? "", known);
-  return new InvalidInputError(`there is no schema ${missing.map((name) => `"${name}"`).join(", ")} in this database`, {
-    hint: nearest === undefined ? `schemas here: ${known.join(", ") || "none"}` : `did you mean ${nearest}?`,
-  });
 }
 
 /** The path a target names; `undefined` when it is a database URL. */

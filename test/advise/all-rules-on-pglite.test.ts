@@ -22,7 +22,15 @@ beforeAll(async () => {
     CREATE POLICY own ON app.loose USING (owner = current_user);
     CREATE TABLE app.blind (id uuid PRIMARY KEY, tenant_id uuid);
     ALTER TABLE app.blind ENABLE ROW LEVEL SECURITY;
-    CREATE POLICY everybody ON app.blind USING (true);`);
+    CREATE POLICY everybody ON app.blind USING (true);
+    CREATE TABLE app.pairs (a int, b int, price money, UNIQUE (a, b));
+    CREATE TABLE app.halves (a bigint, b bigint);
+    ALTER TABLE app.halves ADD CONSTRAINT pair FOREIGN KEY (a, b) REFERENCES app.pairs (a, b) NOT VALID;
+    CREATE TABLE app.members (tenant_id uuid, email text UNIQUE, loose_id uuid REFERENCES app.loose);
+    CREATE POLICY idle ON app.members USING (true);
+    CREATE TABLE app.closed (id uuid PRIMARY KEY); ALTER TABLE app.closed ENABLE ROW LEVEL SECURITY;
+    CREATE VIEW app.every_row AS SELECT id FROM app.closed;
+    CREATE FUNCTION app.risky() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';`);
   report = await runCheck(database);
 });
 afterAll(async () => {
@@ -46,16 +54,17 @@ test("each finding names its subject, what was examined, the reason, the remedy 
 });
 
 test("fixes run one after the other until none is left that has a statement", async () => {
-  for (let round = 0; round < 100; round += 1) {
-    const next = (await runCheck(database)).findings.find((finding) => finding.fix.sql !== undefined);
+  // Renamings are many and tested with their rule.
+  const config = { rules: { naming: "off" as const } };
+  let current = await runCheck(database, config);
+  for (;;) {
+    const next = current.findings.find((finding) => finding.fix.sql !== undefined);
     if (next?.fix.sql === undefined) break;
     await database.exec(next.fix.sql);
-    const still = (await runCheck(database)).findings.filter(
-      (finding) => finding.rule === next.rule && finding.message === next.message,
-    );
+    current = await runCheck(database, config);
+    const still = current.findings.filter((finding) => finding.rule === next.rule && finding.message === next.message);
     expect(still.map(subjectPath)).toEqual([]);
   }
-  expect(
-    (await runCheck(database)).findings.filter((finding) => finding.fix.sql !== undefined).map(subjectPath),
-  ).toEqual([]);
-});
+  expect(current.counts.error + current.counts.warning).toBeGreaterThan(0);
+  expect(current.findings.every((finding) => finding.fix.sql === undefined)).toBe(true);
+}, 180_000);

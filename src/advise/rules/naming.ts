@@ -23,6 +23,8 @@ export const naming = defineRuleWithOptions({
     const accepted = new Set(uncountable);
     let examined = 0;
     const findings: RuleFinding[] = [];
+    // One set per schema: two proposals must not be the same either.
+    const takenBySchema = new Map<string, Set<string>>();
     for (const table of wholeTables(catalog)) {
       const constraints = table.constraints.filter(
         (constraint) => constraint.isLocal && constraint.kind !== "not null",
@@ -30,7 +32,8 @@ export const naming = defineRuleWithOptions({
       const indexes = table.indexes.filter((index) => index.constraint === undefined && index.isValid);
       examined += 1 + table.columns.length + constraints.length + indexes.length;
       findings.push(...tableFindings(table, settings.naming, accepted), ...columnFindings(table));
-      const takenRelations = relationNames(catalog, table.schema);
+      const takenRelations = takenBySchema.get(table.schema) ?? relationNames(catalog, table.schema);
+      takenBySchema.set(table.schema, takenRelations);
       const takenConstraints = new Set(table.constraints.map((constraint) => constraint.name));
       for (const constraint of constraints) {
         const wanted = convention.constraint(table, constraint);

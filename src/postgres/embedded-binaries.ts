@@ -194,11 +194,14 @@ export function canEnter(folder: string, user: ServerUser): boolean {
   return spawnSync("/bin/sh", ["-c", 'test -x "$1"', "sh", folder], { ...ids(user), cwd: "/" }).status === 0;
 }
 
-/** One copy per installation, made when it lies where the server's user may not look (under /root, for instance). */
+/** A copy that is made when it lies where the server's user may not look (under /root, for instance). */
 async function copyToReadableFolder(folder: string, user: ServerUser): Promise<string> {
   const cache = await ownFolder(reachableTmpdir(user), "pgsteward-binaries", 0o755);
-  const { mtimeMs, size } = await lstat(program(folder, "postgres"));
-  const key = createHash("sha256").update(`${folder}\0${mtimeMs}\0${size}`).digest("hex").slice(0, 16);
+  // By content, so that every installation of one build shares the copy.
+  const key = createHash("sha256")
+    .update(await readFile(program(folder, "postgres")))
+    .digest("hex")
+    .slice(0, 16);
   const target = join(cache, key);
   if (await isComplete(folder, target)) return target;
   const unfinished = await mkdtemp(join(cache, "unfinished-"));

@@ -139,7 +139,7 @@ async function leaveImage(pglite: PGlite, image: string): Promise<void> {
   const unfinished = `${image}.${randomBytes(6).toString("hex")}`;
   try {
     const dump = await pglite.dumpDataDir("none");
-    await writeFile(unfinished, Buffer.from(await dump.arrayBuffer()), { mode: 0o600 });
+    await writeFile(unfinished, Buffer.from(await dump.arrayBuffer()), { mode: 0o600, flush: true });
     await rename(unfinished, image);
   } catch {
     // Only the next start's speed is lost: the temporary folder is full or read-only.

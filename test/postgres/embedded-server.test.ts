@@ -106,14 +106,16 @@ test("rows in a given folder survive a stop, and a second server on it is refuse
 });
 
 test("a setting the server refuses is an error that shows the log, and leaves no folder behind", async () => {
-  const countFolders = async (): Promise<number> =>
-    (await readdir(tmpdir())).filter((name) => name.startsWith("pgsteward-server-")).length;
-  const before = await countFolders();
-  await expect(startEmbeddedServer({ settings: { max_connections: "many" } })).rejects.toMatchObject({
+  const failure: unknown = await startEmbeddedServer({ settings: { max_connections: "many" } }).catch(
+    (error: unknown) => error,
+  );
+  expect(failure).toMatchObject({
     code: "EMBEDDED_SERVER_FAILED",
     hint: expect.stringContaining("max_connections") as string,
   });
-  expect(await countFolders()).toBeLessThanOrEqual(before);
+  const [, path = ""] = /did not start on (\S+)/.exec((failure as Error).message) ?? [];
+  expect(path).toContain("pgsteward-server-");
+  expect(await isThere(path)).toBe(false);
 });
 
 test("settings keep quotes and backslashes, and a line break or a strange name is refused", async () => {
@@ -195,4 +197,24 @@ const { url } = await startEmbeddedServer();
 console.log(JSON.stringify({ url }));`);
   await child.readJson();
   expect((await child.ended()).code).toBe(0);
+});
+
+test.each(["", "no archive"])("a kept cluster that was damaged to %j is made anew", async (damage) => {
+  const temporary = await mkdtemp(join(folder, "tmp-"));
+  await chmod(temporary, 0o755);
+  const script = `
+import { startEmbeddedServer } from "SRC/postgres/embedded-server.ts";
+const server = await startEmbeddedServer();
+await server.stop();
+console.log(JSON.stringify(server.version));`;
+  const start = async (): Promise<unknown> => {
+    await using child = await startChild(script, { TMPDIR: temporary });
+    return await child.readJson();
+  };
+  const version = await start();
+  const [cache = ""] = (await readdir(temporary)).filter((name) => name.startsWith("pgsteward-clusters"));
+  const archives = (await readdir(join(temporary, cache))).filter((name) => name.startsWith(String(version)));
+  expect(archives).toHaveLength(1);
+  for (const name of archives) await writeFile(join(temporary, cache, name), damage);
+  expect(await start()).toBe(version);
 });

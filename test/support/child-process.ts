@@ -19,11 +19,15 @@ export interface Child extends AsyncDisposable {
 }
 
 /** `script` is a module; `SRC` in it stands for the folder src/. */
-export async function startChild(script: string): Promise<Child> {
+export async function startChild(script: string, env: Readonly<Record<string, string>> = {}): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), "pgsteward-child-"));
   const file = join(folder, "child.mts");
   await writeFile(file, script.replaceAll("SRC", join(root, "src")));
-  const child = spawn(process.execPath, ["--import", "tsx", file], { cwd: root, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["--import", "tsx", file], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -12,6 +12,8 @@ export interface Statement {
   readonly values?: readonly unknown[] | undefined;
   /** Name of a server-side prepared statement; without it the statement is parsed each time. */
   readonly name?: string | undefined;
+  /** `false`: never prepared under a name, for texts that are made once. Default: when the database prepares statements. */
+  readonly prepare?: false | undefined;
   /** `"array"`: rows come as arrays in column order (what Drizzle asks for). */
   readonly rowMode?: "array" | undefined;
   readonly types?: CustomTypesConfig | undefined;

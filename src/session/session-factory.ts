@@ -11,6 +11,7 @@ import {
 } from "../postgres/index.ts";
 import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 import { installGuard } from "./guard.ts";
+import { PlannedQuery } from "./planned-query.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
 import { UnitOfWork, type IsolationLevel, type UnitObserver, type UnitWarning } from "./unit-of-work.ts";
 
@@ -161,7 +162,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     try {
       const queries = declaredQueries(declared);
       if (queries.length === 0) return [] as unknown as DeclaredResult<Q>;
-      unit.declare(queries.length);
+      unit.declare(queries.reduce((count, query) => count + statementCount(query), 0));
       const results = await Promise.race([unit.enter(() => Promise.all(queries)), unit.aborted]);
       return (Array.isArray(declared) ? results : results[0]) as DeclaredResult<Q>;
     } finally {
@@ -226,6 +227,10 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
       mode,
     );
   }
+}
+
+function statementCount(query: Declared): number {
+  return query instanceof PlannedQuery ? query.statementCount : 1;
 }
 
 function declaredQueries(declared: Declared | readonly Declared[]): readonly Declared[] {

@@ -1,13 +1,6 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
-import {
-  NodePgPreparedQuery,
-  NodePgSession,
-  type NodePgClient,
-  type NodePgQueryResultHKT,
-} from "drizzle-orm/node-postgres";
-import { NoopCache } from "drizzle-orm/cache/core";
-import { NoopLogger } from "drizzle-orm/logger";
+import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
 import { PgDatabase, PgDialect, type PgPreparedQuery, type PreparedQueryConfig } from "drizzle-orm/pg-core";
 import {
   createTableRelationsHelpers,
@@ -17,6 +10,7 @@ import {
   type TablesRelationalConfig,
 } from "drizzle-orm/relations";
 import type { UnitOfWork } from "./unit-of-work.ts";
+import { UnitQuery } from "./unit-query.ts";
 
 export type Schema = Record<string, unknown>;
 type Relations<TSchema extends Schema> = ExtractTablesWithRelations<TSchema>;
@@ -31,44 +25,20 @@ export function schemaConfig(schema: Schema | undefined): SchemaConfig {
 }
 
 export const dialect = new PgDialect();
-const logger = new NoopLogger();
-const cache = new NoopCache();
-
-/** Drizzle wraps each error in one whose message holds all parameters; ours are passed on as they are. */
-class UnitQuery<T extends PreparedQueryConfig> extends NodePgPreparedQuery<T> {
-  queryWithCache<R>(_text: string, _params: unknown[], query: () => Promise<R>): Promise<R> {
-    return query();
-  }
-}
-
 class UnitSession extends NodePgSession<Schema, TablesRelationalConfig> {
-  readonly #client: NodePgClient;
+  readonly #unit: UnitOfWork;
 
   constructor(unit: UnitOfWork, schema: SchemaConfig) {
-    // Drizzle calls nothing but `query(config, values)` on it.
-    const client = unit as unknown as NodePgClient;
-    super(client, dialect, schema);
-    this.#client = client;
+    super(unit as unknown as NodePgClient, dialect, schema);
+    this.#unit = unit;
   }
 
   override prepareQuery<T extends PreparedQueryConfig = PreparedQueryConfig>(
-    ...[query, fields, name, isResponseInArrayMode, customResultMapper, queryMetadata, cacheConfig]: Parameters<
+    ...[query, fields, name, isResponseInArrayMode, customResultMapper]: Parameters<
       NodePgSession<Schema, TablesRelationalConfig>["prepareQuery"]
     >
   ): PgPreparedQuery<T> {
-    return new UnitQuery<T>(
-      this.#client,
-      query.sql,
-      query.params,
-      logger,
-      cache,
-      queryMetadata,
-      cacheConfig,
-      fields,
-      name,
-      isResponseInArrayMode,
-      customResultMapper,
-    );
+    return new UnitQuery<T>(this.#unit, query, fields, name, isResponseInArrayMode, customResultMapper);
   }
 }
 

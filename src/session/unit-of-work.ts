@@ -168,8 +168,8 @@ export class UnitOfWork implements OpenUnit {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
       if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
-      const name =
-        statement.name ?? (this.database.preparesStatements ? preparedStatementName(statement.text) : undefined);
+      const isNamed = statement.prepare !== false && this.database.preparesStatements;
+      const name = statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined);
       this.#queue.push({ wire: new WireStatement(statement, name), resolve, reject });
       if (this.#declared === undefined || this.#queue.length === this.#declared) this.#schedule();
     }) as Promise<QueryResult<R>>;

@@ -77,6 +77,9 @@ export class Engine {
       keepAlive: true,
       ...source.poolConfig,
     });
+    // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
+    // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
+    this.pool.on("connect", (client) => client.on("error", () => undefined));
     // Without a listener an idle connection that dies ends the process. The pool has dropped it already.
     this.pool.on("error", (error) => onConnectionError(toStewardError(error)));
   }
@@ -224,7 +227,7 @@ export class Engine {
     throw new NestedCheckoutError(
       `a second connection was asked for at ${takenAt} while this flow holds the only one`,
       {
-        hint: `the embedded database has one connection; use the one taken at ${note.takenAt}, or give it back first`,
+        hint: `this database has one connection; use the one taken at ${note.takenAt}, or give it back first`,
       },
     );
   }

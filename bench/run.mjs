@@ -2,7 +2,7 @@
 // Runs pgsteward beside other libraries on PostgreSQL 18, directly and with added latency, and says whether the goals are met.
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { libraries, OURS, OWN_FORMS, POOL_SIZE } from "./libraries.mjs";
 import { measureLatency, measureThroughput, median, medianRatio } from "./measure.mjs";
@@ -37,6 +37,7 @@ try {
     node: process.version,
     postgres: database.version,
     processors: availableParallelism(),
+    loadAverage: loadavg()[0],
     passes,
     rounds,
     poolSize: POOL_SIZE,
@@ -139,11 +140,14 @@ function goals(delayed, direct) {
   return made;
 }
 
-function printReport({ node, postgres, processors, settings, goals: checked }) {
+function printReport({ node, postgres, processors, loadAverage, settings, goals: checked }) {
   const lines = [
     `tenant-scoped unit: context + one row by key under row-level security. Node ${node}, PostgreSQL ${postgres}, ${processors} processors`,
     `latency: one unit at a time, median of ${passes} passes. throughput: 16 workers on a pool of ${POOL_SIZE}, median of ${rounds} rounds. x = relative to ${OURS}`,
   ];
+  // Client, server and proxy want a processor each; what others take away falls on the throughput first.
+  if (loadAverage > 2 * processors)
+    lines.push(`the machine is busy (load ${loadAverage.toFixed(1)}): do not trust these figures`);
   for (const { setting, results } of settings) {
     lines.push("", setting, row(["library", "version", "flushes", "latency ms", "x", "units/s", "x", "CPU us/unit"]));
     for (const result of results) {

@@ -1,6 +1,6 @@
 // The embedded database: PGlite (PostgreSQL as WebAssembly) in memory or in a folder, made to look like a server to the pool.
 import { randomBytes } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -133,6 +133,15 @@ async function createFresh(folder: string | undefined): Promise<PGlite> {
   const pglite = await PGlite.create({ ...where, extensions: EXTENSIONS });
   if (folder === undefined) await leaveImage(pglite, image);
   return pglite;
+}
+
+/** Leaves the image of a new database in the temporary folder, if it is not there yet, so that later opens are quick. */
+export async function preparePgliteImage(): Promise<void> {
+  const isThere = await stat(await imagePath()).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await (await createFresh(undefined)).close();
 }
 
 async function leaveImage(pglite: PGlite, image: string): Promise<void> {

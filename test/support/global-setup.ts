@@ -2,6 +2,7 @@
 // testDatabase(). `PGSTEWARD_TEST_URL` runs them on another server (a superuser's URL) instead.
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServer } from "../../src/postgres/embedded-server.ts";
+import { preparePgliteImage } from "../../src/postgres/pglite.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -11,6 +12,8 @@ declare module "vitest" {
 }
 
 export default async function globalSetup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  // On a machine that never made one: several test files making it at the same time outlast a test's time limit.
+  await preparePgliteImage();
   const given = process.env["PGSTEWARD_TEST_URL"];
   if (given !== undefined) {
     project.provide("serverUrl", given);

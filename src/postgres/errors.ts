@@ -152,8 +152,34 @@ export class SerializationFailureError extends DatabaseError {
 export class DeadlockError extends DatabaseError {
   readonly code = "DEADLOCK";
 }
+/** A session that holds a lock somebody else asked for. Its statements are not told: they may hold values. */
+export interface LockHolder {
+  /** Process id of its backend, for `pg_cancel_backend` or `pg_terminate_backend`. */
+  readonly pid: number;
+  readonly application: string | undefined;
+  readonly role: string | undefined;
+  /** e.g. `active`, `idle in transaction`. */
+  readonly state: string | undefined;
+  /** Since its transaction began, and since its last statement did, in milliseconds. */
+  readonly transactionAgeMs: number | undefined;
+  readonly queryAgeMs: number | undefined;
+}
+/** A lock was not to be had, at once (nowait) or within `lock_timeout` (SQLSTATE 55P03). */
 export class LockNotAvailableError extends DatabaseError {
   readonly code = "LOCK_NOT_AVAILABLE";
+  #holders: readonly LockHolder[] = [];
+  /** Who held it shortly after the refusal. Empty when that could not be found out. */
+  get holders(): readonly LockHolder[] {
+    return this.#holders;
+  }
+  /** Adds what was found out about the holders, to the message too. */
+  nameHolders(holders: readonly LockHolder[]): void {
+    this.#holders = holders;
+    const names = holders.map(({ pid, application, state }) =>
+      [`process ${pid}`, application, state].filter((part) => part !== undefined && part !== "").join(", "),
+    );
+    if (names.length > 0) this.message += `; it is held by ${names.join(" and by ")}`;
+  }
 }
 export class StatementTimeoutError extends DatabaseError {
   readonly code = "STATEMENT_TIMEOUT";

@@ -12,3 +12,5 @@ export {
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";
 export type { FlushRecord, IsolationLevel, UnitObserver, UnitWarning } from "./unit-of-work.ts";
+export type { ClaimOptions, LockMode, LockOptions, LockWait } from "./locking.ts";
+export type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";

@@ -1,7 +1,7 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
 import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
-import { PgDatabase, PgDialect, type PgPreparedQuery, type PreparedQueryConfig } from "drizzle-orm/pg-core";
+import { PgDatabase, type PgPreparedQuery, type PgTable, type PreparedQueryConfig } from "drizzle-orm/pg-core";
 import {
   createTableRelationsHelpers,
   extractTablesRelationalConfig,
@@ -9,6 +9,10 @@ import {
   type RelationalSchemaConfig,
   type TablesRelationalConfig,
 } from "drizzle-orm/relations";
+import { dialect } from "./dialect.ts";
+import { claimRows, lockRows, type ClaimOptions, type LockOptions } from "./locking.ts";
+import type { PlannedQuery } from "./planned-query.ts";
+import type { RowOf, RowSelection } from "./table-columns.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 import { UnitQuery } from "./unit-query.ts";
 
@@ -24,7 +28,8 @@ export function schemaConfig(schema: Schema | undefined): SchemaConfig {
   return { fullSchema: schema, schema: tables, tableNamesMap };
 }
 
-export const dialect = new PgDialect();
+export { dialect };
+
 class UnitSession extends NodePgSession<Schema, TablesRelationalConfig> {
   readonly #unit: UnitOfWork;
 
@@ -66,5 +71,28 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   /** Drizzle's name for `begin`. The options of a transaction belong to the outermost unit. */
   override transaction<T>(work: (tx: never) => Promise<T>): Promise<T> {
     return this.begin(work as unknown as (tx: this) => Promise<T>);
+  }
+
+  /**
+   * Locks rows until the unit ends and returns them as they are now, in key order. Locks are taken in key order too, so two
+   * units that lock the same rows this way never deadlock. Rows that do not exist (or are not visible) are left out.
+   *
+   * @param rows - a primary key, an array of keys, or a condition; a key of several columns is an object
+   * @example const [task] = await tx.lock(tasks, taskId, { wait: "nowait" });
+   * @throws LockNotAvailableError when a lock cannot be had at once (`nowait`) or in time; `holders` says who has it
+   * @throws InvalidInputError for a table without primary key, or an option that cannot be used
+   */
+  lock<T extends PgTable>(table: T, rows: RowSelection, options: LockOptions = {}): PlannedQuery<RowOf<T>[]> {
+    return lockRows(this, this.#unit, table, rows, options);
+  }
+
+  /**
+   * Takes work from a table that is used as a queue: locks up to `limit` rows that nobody else has locked, and returns them.
+   * Mark them as taken in the same unit; until it ends, no other `claim` gets them.
+   *
+   * @example const [job] = await tx.claim(jobs, { where: eq(jobs.state, "ready"), orderBy: jobs.created_at });
+   */
+  claim<T extends PgTable>(table: T, options: ClaimOptions = {}): PlannedQuery<RowOf<T>[]> {
+    return claimRows(this, this.#unit, table, options);
   }
 }

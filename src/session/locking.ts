@@ -53,6 +53,7 @@ export function lockRows<T extends PgTable>(
 ): PlannedQuery<RowOf<T>[]> {
   return new PlannedQuery(unit, () => {
     checkTable(table);
+    const model: PgTable = table;
     const { mode = "update", wait = "block", of, timeoutMs } = options;
     checkOption("mode", mode, MODES);
     checkOption("wait", wait, WAITS);
@@ -60,7 +61,7 @@ export function lockRows<T extends PgTable>(
     const condition = selectionCondition(table, selection, "tx.lock()");
     const query = tx
       .select()
-      .from(table)
+      .from(model)
       .where(condition)
       .orderBy(...requiredKeyOf(table, "tx.lock()").map((column) => asc(column)))
       .for(mode, { ...(of === undefined ? {} : { of }), ...waitClause(wait) });
@@ -77,6 +78,7 @@ export function claimRows<T extends PgTable>(
 ): PlannedQuery<RowOf<T>[]> {
   return new PlannedQuery(unit, () => {
     checkTable(table);
+    const model: PgTable = table;
     const { where, orderBy, limit = 1, mode = "update" } = options;
     checkOption("mode", mode, MODES);
     checkCount("limit", limit, 0, 2 ** 31 - 1);
@@ -86,7 +88,7 @@ export function claimRows<T extends PgTable>(
         : ((Array.isArray(orderBy) ? orderBy : [orderBy]) as (PgColumn | SQL)[]);
     const query = tx
       .select()
-      .from(table)
+      .from(model)
       .where(where)
       .orderBy(...order)
       .limit(limit)

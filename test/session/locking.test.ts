@@ -97,7 +97,7 @@ describeDatabases((kind, open) => {
       await expect(tx.lock(tasks, 1, { timeoutMs: -1 })).rejects.toMatchObject(bad);
       await expect(tx.lock("tasks" as never, 1)).rejects.toMatchObject(bad);
       await expect(tx.lock(tasks, undefined as never)).rejects.toMatchObject(bad);
-      await expect(tx.lock(tasks, [null])).rejects.toMatchObject(bad);
+      await expect(tx.lock(tasks, [{}])).rejects.toMatchObject(bad);
       await expect(tx.claim(tasks, { limit: 1.5 })).rejects.toMatchObject(bad);
       expect(await tx.lock(tasks, 1)).toHaveLength(1);
     });

@@ -143,7 +143,13 @@ function hideValues(error: ServerMessage, message: string): void {
 function columnsOf(error: ServerMessage): readonly string[] | undefined {
   if (error.column !== undefined) return [error.column];
   const keys = /^[^(]*\((.+?)\)=\(/s.exec(error.detail ?? "")?.[1];
-  return keys?.split(", ").map((name) => name.replace(/^"(.*)"$/, "$1").replaceAll('""', '"'));
+  // Commas also stand inside quoted names and inside the calls of an index on expressions.
+  return keys?.match(/(?:"(?:[^"]|"")*"|\((?:[^()]|\([^()]*\))*\)|[^,"(])+/g)?.map((name) =>
+    name
+      .trim()
+      .replace(/^"(.*)"$/s, "$1")
+      .replaceAll('""', '"'),
+  );
 }
 
 export interface ErrorContext {

@@ -4,6 +4,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { Batch } from "./batch.ts";
+import type { CallSite } from "./call-site.ts";
 import type { PoolOptions } from "./connect.ts";
 import type { AcquireOptions, DatabaseKind, Lease, PoolFigures } from "./database.ts";
 import {
@@ -26,13 +27,13 @@ export interface EngineSource {
 }
 
 interface HeldLease {
-  readonly takenAt: string;
+  readonly takenAt: CallSite;
   readonly since: number;
 }
 
 export interface FlowNote {
   readonly engine: Engine;
-  readonly takenAt: string;
+  readonly takenAt: CallSite;
   isHeld: boolean;
 }
 
@@ -47,7 +48,7 @@ const heldByFlow = new AsyncLocalStorage<FlowNote>();
 
 export class Engine {
   readonly kind: DatabaseKind;
-  readonly openedAt: string;
+  readonly openedAt: CallSite;
   readonly pool: pg.Pool;
   handles = 0;
   isClosed = false;
@@ -58,11 +59,13 @@ export class Engine {
   #acquired = 0;
   #waitTotalMs = 0;
   #waitMaxMs = 0;
+  /** Callers that gave up while they were queued. The pool keeps their place until it comes to it, and then goes on at once. */
+  #leftQueue = 0;
 
   constructor(
     source: EngineSource,
     options: Required<PoolOptions>,
-    openedAt: string,
+    openedAt: CallSite,
     onConnectionError: (error: Error) => void,
   ) {
     this.kind = source.kind;
@@ -89,7 +92,7 @@ export class Engine {
    * instead of waiting for itself. Only for `connect()`: units of work and single statements know their nesting. Must be
    * called before the first await, so that the caller's flow carries the note.
    */
-  noteFlow(takenAt: string): FlowNote | undefined {
+  noteFlow(takenAt: CallSite): FlowNote | undefined {
     if (this.#options.size !== 1) return undefined;
     this.#checkNesting(takenAt);
     const note: FlowNote = { engine: this, takenAt, isHeld: false };
@@ -97,15 +100,15 @@ export class Engine {
     return note;
   }
 
-  async acquire(options: AcquireOptions, takenAt: string, note?: FlowNote): Promise<LeasedClient> {
+  async acquire(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): Promise<LeasedClient> {
     this.#checkOpen();
     if (options.signal?.aborted === true)
       throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
     if (note === undefined) this.#checkNesting(takenAt);
     const isFull = this.pool.totalCount >= this.#options.size && this.pool.idleCount === 0;
-    if (isFull && this.pool.waitingCount >= this.#options.queueLimit) {
+    if (isFull && this.#waiting >= this.#options.queueLimit) {
       throw new QueueFullError(
-        `${this.pool.waitingCount} callers wait for a connection already, the limit is ${this.#options.queueLimit}`,
+        `${this.#waiting} callers wait for a connection already, the limit is ${this.#options.queueLimit}`,
         {
           hint: this.#holders("lower the load, or raise pool.queueLimit"),
         },
@@ -132,7 +135,7 @@ export class Engine {
     return {
       total: this.pool.totalCount,
       idle: this.pool.idleCount,
-      waiting: this.pool.waitingCount,
+      waiting: this.#waiting,
       size: this.#options.size,
       queueLimit: this.#options.queueLimit,
       acquired: this.#acquired,
@@ -147,7 +150,7 @@ export class Engine {
   leases(heldLongerThanMs = 0): readonly Lease[] {
     const now = Date.now();
     return [...this.#leases]
-      .map(({ takenAt, since }) => ({ takenAt, heldMs: now - since }))
+      .map(({ takenAt, since }) => ({ takenAt: String(takenAt), heldMs: now - since }))
       .filter(({ heldMs }) => heldMs >= heldLongerThanMs)
       .toSorted((a, b) => b.heldMs - a.heldMs);
   }
@@ -176,13 +179,19 @@ export class Engine {
     }
   }
 
+  get #waiting(): number {
+    return this.pool.waitingCount - this.#leftQueue;
+  }
+
   #checkout(options: AcquireOptions): Promise<PoolClient> {
     const limitMs = options.timeoutMs ?? this.#options.acquireTimeoutMs;
     return new Promise((resolve, reject) => {
       let isSettled = false;
+      let isQueued = false;
       const settle = (finish: () => void): void => {
         if (isSettled) return;
         isSettled = true;
+        if (isQueued) this.#leftQueue++;
         clearTimeout(timer);
         options.signal?.removeEventListener("abort", onAbort);
         finish();
@@ -195,7 +204,7 @@ export class Engine {
         settle(() =>
           reject(
             new AcquireTimeoutError(
-              `no connection became free in ${limitMs} ms (pool of ${this.#options.size}, ${this.pool.waitingCount} waiting)`,
+              `no connection became free in ${limitMs} ms (pool of ${this.#options.size}, ${this.#waiting} waiting)`,
               {
                 cause,
                 hint: this.#holders("hold connections shorter, or raise pool.size or pool.acquireTimeoutMs"),
@@ -205,7 +214,10 @@ export class Engine {
         );
       const timer = setTimeout(onTimeout, limitMs);
       options.signal?.addEventListener("abort", onAbort, { once: true });
+      const queued = this.pool.waitingCount;
       this.pool.connect((error, client, release) => {
+        if (isQueued && isSettled) this.#leftQueue--;
+        isQueued = false;
         if (error !== undefined || client === undefined) {
           if (error?.message === "timeout exceeded when trying to connect") return onTimeout(error);
           return settle(() => reject(toStewardError(error)));
@@ -213,6 +225,7 @@ export class Engine {
         if (isSettled) return release();
         settle(() => resolve(client));
       });
+      isQueued = this.pool.waitingCount > queued;
     });
   }
 
@@ -221,13 +234,13 @@ export class Engine {
       throw new DatabaseClosedError("the database was closed", { hint: "open it again with openDatabase()" });
   }
 
-  #checkNesting(takenAt: string): void {
+  #checkNesting(takenAt: CallSite): void {
     const note = heldByFlow.getStore();
     if (note?.engine !== this || !note.isHeld) return;
     throw new NestedCheckoutError(
-      `a second connection was asked for at ${takenAt} while this flow holds the only one`,
+      `a second connection was asked for at ${String(takenAt)} while this flow holds the only one`,
       {
-        hint: `this database has one connection; use the one taken at ${note.takenAt}, or give it back first`,
+        hint: `this database has one connection; use the one taken at ${String(note.takenAt)}, or give it back first`,
       },
     );
   }

@@ -186,7 +186,7 @@ describe("what cannot be opened says why, without the password", () => {
 
 describe("a pool under pressure", () => {
   test("a wait for a connection ends, and its hint names who holds them and where", async () => {
-    await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 200 } });
+    await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 2_000 } });
     await using held = await takeConnection(database);
     expect(held.transactionStatus).toBe("idle");
     const error = await failureOf(database.query("SELECT 1"));

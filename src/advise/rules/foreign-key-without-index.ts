@@ -1,12 +1,12 @@
 // Foreign keys whose columns lead no usable index of the referencing table.
-import type { Catalog, Constraint, Table } from "../../catalog/index.ts";
+import type { Constraint, Table } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { servesForeignKey } from "../index-comparison.ts";
 import {
   columnList,
   count,
   foreignKeysOf,
-  freeName,
+  takeName,
   listNames,
   nameOf,
   partitionsOf,
@@ -23,6 +23,13 @@ export const foreignKeyWithoutIndex = defineRule({
   examines: "foreign keys",
   check(catalog, settings) {
     const partitions = partitionsOf(catalog);
+    // One set per schema: the fixes of one report must not propose one name twice.
+    const takenBySchema = new Map<string, Set<string>>();
+    const takenIn = (schema: string): Set<string> => {
+      const taken = takenBySchema.get(schema) ?? new Set(relationNames(catalog, schema));
+      takenBySchema.set(schema, taken);
+      return taken;
+    };
     // A key that came from the partitioned parent is judged there; one that only a partition has is judged on the partition.
     const foreignKeys = catalog.tables
       .filter((table) => table.kind !== "foreign")
@@ -56,7 +63,7 @@ export const foreignKeyWithoutIndex = defineRule({
             columns: foreignKey.columns,
             message: `No index of ${nameOf(table)} begins with ${foreignKey.columns.join(", ")} of the foreign key ${foreignKey.name}${target}${where}.`,
             examined: `the ${count(table.indexes.length, "index", "indexes")} of ${nameOf(table)}${leaves.length > 1 ? " and those of its partitions" : ""}`,
-            fix: fixFor(catalog, table, foreignKey, settings),
+            fix: fixFor(takenIn(table.schema), table, foreignKey, settings),
           },
         ];
       }),
@@ -65,15 +72,15 @@ export const foreignKeyWithoutIndex = defineRule({
 });
 
 function fixFor(
-  catalog: Catalog,
+  taken: Set<string>,
   table: Table,
   foreignKey: Constraint,
   settings: RuleSettings,
 ): { description: string; sql: string } {
   const columns = foreignKey.columns.join("_");
-  const name = freeName(
+  const name = takeName(
     settings.naming === "pgsteward" ? `idx_${table.name}_${columns}` : `${table.name}_${columns}_idx`,
-    relationNames(catalog, table.schema),
+    taken,
   );
   const definition = `${identifier(name)} ON ${sqlNameOf(table)} (${columnList(foreignKey.columns)});`;
   if (table.kind === "partitioned") {

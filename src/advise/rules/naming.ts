@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Constraint, Index, Table } from "../../catalog/index.ts";
 import { identifier, MAX_IDENTIFIER_BYTES } from "../../postgres/index.ts";
-import { freeName, nameOf, relationNames, sqlNameOf, wholeTables } from "../objects.ts";
+import { takeName, nameOf, relationNames, sqlNameOf, wholeTables } from "../objects.ts";
 import { isPlural } from "../plural.ts";
 import { defineRuleWithOptions, type NamingPreset, type RuleFinding } from "../rule.ts";
 
@@ -32,7 +32,7 @@ export const naming = defineRuleWithOptions({
       const indexes = table.indexes.filter((index) => index.constraint === undefined && index.isValid);
       examined += 1 + table.columns.length + constraints.length + indexes.length;
       findings.push(...tableFindings(table, settings.naming, accepted), ...columnFindings(table));
-      const takenRelations = takenBySchema.get(table.schema) ?? relationNames(catalog, table.schema);
+      const takenRelations = takenBySchema.get(table.schema) ?? new Set(relationNames(catalog, table.schema));
       takenBySchema.set(table.schema, takenRelations);
       const takenConstraints = new Set(table.constraints.map((constraint) => constraint.name));
       for (const constraint of constraints) {
@@ -41,14 +41,14 @@ export const naming = defineRuleWithOptions({
         const taken =
           constraint.index !== undefined && constraint.kind !== "foreign key" ? takenRelations : takenConstraints;
         findings.push(
-          constraintFinding(table, constraint, wanted, freeName(wanted.suggestion, taken), settings.naming),
+          constraintFinding(table, constraint, wanted, takeName(wanted.suggestion, taken), settings.naming),
         );
       }
       for (const index of indexes) {
         const wanted = convention.index(table, index);
         if (!fits(index.name, wanted))
           findings.push(
-            indexFinding(table, index, wanted, freeName(wanted.suggestion, takenRelations), settings.naming),
+            indexFinding(table, index, wanted, takeName(wanted.suggestion, takenRelations), settings.naming),
           );
       }
     }

@@ -11,7 +11,7 @@ import {
   WRITE_COMMANDS,
   type PolicyCommand,
 } from "../expressions.ts";
-import { freeName, nameOf, sqlNameOf, tenantTables } from "../objects.ts";
+import { takeName, nameOf, sqlNameOf, tenantTables } from "../objects.ts";
 import { defineRule, type RuleFinding } from "../rule.ts";
 
 const COMMANDS: readonly PolicyCommand[] = ["select", ...WRITE_COMMANDS];
@@ -88,7 +88,7 @@ function findingFor(table: Table, { policy, tenantPolicies, commands, isForNamed
       description: `Say the tenant condition of ${names} in a restrictive policy too: it is joined with AND. Roles that must see all tenants need BYPASSRLS afterwards.`,
       sql: tenantPolicies
         .map((tenantPolicy) =>
-          restrictiveCopy(table, tenantPolicy, freeName(`${tenantPolicy.name}_restrictive`, taken)),
+          restrictiveCopy(table, tenantPolicy, takeName(`${tenantPolicy.name}_restrictive`, taken)),
         )
         .join("\n"),
     },

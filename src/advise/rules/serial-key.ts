@@ -56,14 +56,16 @@ function fixFor(catalog: Catalog, table: Table, column: Column): { description: 
   if (sequence.increment !== "1" || sequence.cycles)
     return byHand(`the sequence ${nameOf(sequence)} has settings of its own`);
   const word = new RegExp(`(?<![\\w$])${escapeRegExp(sequence.name)}(?![\\w$])`);
+  // The plain search first: a thousand tables times a thousand sequences.
+  const names = (text: string): boolean => text.includes(sequence.name) && word.test(text);
   const otherUse = catalog.tables.some((other) =>
     other.columns.some(
       (candidate) =>
-        !(other === table && candidate === column) && candidate.default !== undefined && word.test(candidate.default),
+        !(other === table && candidate === column) && candidate.default !== undefined && names(candidate.default),
     ),
   );
   if (otherUse) return byHand(`another column uses ${nameOf(sequence)} too`);
-  if (catalog.functions.some((routine) => routine.definition !== undefined && word.test(routine.definition)))
+  if (catalog.functions.some((routine) => routine.definition !== undefined && names(routine.definition)))
     return byHand(`a function uses ${nameOf(sequence)}`);
   const target = sqlNameOf(table);
   const name = identifier(column.name);

@@ -2,7 +2,7 @@
 import type { Catalog, Column, Grant, Table } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { tenantPredicate } from "../expressions.ts";
-import { count, freeName, keyOf, listNames, nameOf, partitionsOf, sqlNameOf, tenantTables } from "../objects.ts";
+import { count, takeName, keyOf, listNames, nameOf, partitionsOf, sqlNameOf, tenantTables } from "../objects.ts";
 import { defineRule, type RuleSettings } from "../rule.ts";
 
 export const tenantTableWithoutRowSecurity = defineRule({
@@ -97,8 +97,8 @@ function fixFor(table: Table, column: Column, settings: RuleSettings): { descrip
   return {
     description: `Turn row-level security on, for the owner too, with a restrictive policy for the tenant and a permissive one that lets rows through (replace that one by finer ones at will). Afterwards each transaction must set ${settings.tenantSetting}.`,
     sql: [
-      `CREATE POLICY ${identifier(freeName(`${table.name}_tenant`, taken))} ON ${target} AS RESTRICTIVE FOR ALL TO PUBLIC\n  USING (${predicate})\n  WITH CHECK (${predicate});`,
-      `CREATE POLICY ${identifier(freeName(`${table.name}_access`, taken))} ON ${target} AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true);`,
+      `CREATE POLICY ${identifier(takeName(`${table.name}_tenant`, taken))} ON ${target} AS RESTRICTIVE FOR ALL TO PUBLIC\n  USING (${predicate})\n  WITH CHECK (${predicate});`,
+      `CREATE POLICY ${identifier(takeName(`${table.name}_access`, taken))} ON ${target} AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true);`,
       enable,
     ].join("\n"),
   };

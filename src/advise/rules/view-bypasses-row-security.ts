@@ -48,6 +48,8 @@ const isInvoker = (view: View): boolean =>
 
 /** By name in the FROM clauses, which name schemas where the search path does not: `FROM app.todos t`, `JOIN (todos …`. */
 function reads(view: View, table: Table): boolean {
+  // Nearly all pairs end here; a quote in a name is doubled in the definition.
+  if (!view.definition.includes(table.name.replaceAll('"', '""'))) return false;
   const part = (name: string): string => `(?:"${escapeRegExp(name.replaceAll('"', '""'))}"|${escapeRegExp(name)})`;
   const named = `\\(*(?:ONLY\\s+)?(?:${part(table.schema)}\\.)?${part(table.name)}(?![\\w$".])`;
   const definition = view.definition.replaceAll(/'(?:[^']|'')*'/g, "''");

@@ -125,6 +125,15 @@ describe("foreign-key-without-index", () => {
     expect((await checkAgain()).findings).toEqual([]);
   });
 
+  test("two long names that are cut alike get different indexes from one report", async () => {
+    const table = "t".repeat(60);
+    const { findings } = await check(`${PARENT}
+      CREATE TABLE app.${table} (a bigint REFERENCES app.parents, b bigint REFERENCES app.parents);`);
+    expect(findings).toHaveLength(2);
+    for (const finding of findings) await checkAfterFix(finding);
+    expect((await checkAgain()).findings).toEqual([]);
+  });
+
   test("it can be silenced by constraint, by column or by table", async () => {
     const setup = `${PARENT} CREATE TABLE app.children (parent_id bigint REFERENCES app.parents)`;
     for (const subject of ["app.children.children_parent_id_fkey", "app.children.parent_id", "app.children", "app.*"]) {

@@ -1,6 +1,8 @@
 // Reads the whole catalog in one snapshot with a fixed number of statements, whatever the number of tables.
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   currentUnit,
+  InternalError,
   InvalidInputError,
   isSameEngine,
   ServerError,
@@ -14,7 +16,7 @@ import type { Catalog, CompositeType, Domain, Index, Table, View } from "./model
 import { columns } from "./queries/columns.ts";
 import { constraints } from "./queries/constraints.ts";
 import { databaseName, extensions, schemas } from "./queries/database.ts";
-import type { Part, Scope } from "./queries/family.ts";
+import { GoneMeanwhileError, type Part, type Scope } from "./queries/family.ts";
 import { functions } from "./queries/functions.ts";
 import { grants } from "./queries/grants.ts";
 import { indexes, indexKeys, type BareIndex, type KeysRead } from "./queries/indexes.ts";
@@ -40,8 +42,9 @@ export interface ReadCatalogOptions {
 const DEFAULT_TIMEOUT_MS = 60_000;
 /** Oldest supported server. */
 const OLDEST_VERSION = 140000;
-/** Readings before a catalog that changes all the time is given up. */
-const ATTEMPTS = 3;
+/** Readings before a catalog that changes all the time is given up, and the pause after the first; each later one is longer. */
+const ATTEMPTS = 6;
+const PAUSE_MS = 50;
 
 const BEGIN_SQL = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const VERSION_SQL = "SELECT pg_catalog.current_setting('server_version_num')::int4 AS version";
@@ -88,13 +91,15 @@ export async function readCatalog(
   options: ReadCatalogOptions = {},
 ): Promise<Catalog> {
   // The functions that print definitions look at the newest catalog, not at the snapshot: when something is dropped while we
-  // read, they fail with an internal error. Reading again is what helps.
+  // read, they fail with an internal error or print nothing. Reading again is what helps.
   for (let attempt = 1; ; attempt++) {
     try {
       return await readOnce(db, options);
     } catch (error) {
-      const isMovingTarget = error instanceof ServerError && error.sqlState === "XX000";
+      const isMovingTarget =
+        error instanceof GoneMeanwhileError || (error instanceof ServerError && error.sqlState === "XX000");
       if (!isMovingTarget || attempt === ATTEMPTS || !ownsTransaction(db)) throw error;
+      await sleep(attempt * PAUSE_MS);
     }
   }
 }
@@ -211,7 +216,7 @@ type PartsRead = { readonly [K in keyof Parts]: Parts[K] extends Part<infer T> ?
 function mapParts(parts: Parts, results: readonly QueryResult[]): PartsRead {
   const entries = Object.entries<Part<unknown>>(parts).map(([name, part], position) => {
     const result = results[position];
-    if (result === undefined) throw new TypeError(`the reading has no result for ${name}`);
+    if (result === undefined) throw new InternalError(`the reading has no result for ${name}`);
     return [name, part.map(result)] as const;
   });
   return Object.fromEntries(entries) as PartsRead;

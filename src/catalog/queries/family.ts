@@ -1,5 +1,5 @@
 // What every part of the catalog's reading shares: the shape of a part, the schemas it covers, and small conversions.
-import type { QueryResult, Statement } from "../../postgres/index.ts";
+import { InternalError, type QueryResult, type Statement } from "../../postgres/index.ts";
 
 /** What is read: the server decides which columns exist, the schemas and the switch travel as parameters. */
 export interface Scope {
@@ -82,6 +82,15 @@ export function optional<T>(value: T | null): T | undefined {
   return value ?? undefined;
 }
 
+/** An object of the snapshot was gone when its definition was to be printed. */
+export class GoneMeanwhileError extends InternalError {}
+
+/** What the server prints of an object; NULL means that somebody dropped it after our snapshot was taken. */
+export function printed(text: string | null): string {
+  if (text === null) throw new GoneMeanwhileError("an object was dropped while the catalog was read");
+  return text;
+}
+
 /** Groups rows by the relation or type they belong to, keeping their order. */
 export function groupByOwner<R, T>(
   rows: readonly R[],
@@ -102,7 +111,7 @@ export function groupByOwner<R, T>(
 export function wordOf<const W extends Readonly<Record<string, string>>>(words: W, letter: string): W[keyof W] {
   const word = words[letter];
   // A letter that a newer server added: better to stop than to report a wrong word.
-  if (word === undefined) throw new TypeError(`the catalog holds the unknown code ${JSON.stringify(letter)}`);
+  if (word === undefined) throw new InternalError(`the catalog holds the unknown code ${JSON.stringify(letter)}`);
   return word as W[keyof W];
 }
 

@@ -8,6 +8,7 @@ import {
   joinExtension,
   notInternal,
   optional,
+  printed,
   rowsOf,
   schemaAndExtensionValues,
   wordOf,
@@ -112,7 +113,7 @@ export function functions(scope: Scope): Part<readonly Function[]> {
         isLeakproof: row.isLeakproof,
         parallel: wordOf(PARALLEL, row.parallel),
         settings: row.settings ?? [],
-        definition: optional(row.definition),
+        definition: row.kind === "a" ? undefined : printed(row.definition),
         aggregate: row.aggkind === null ? undefined : toAggregate(row, row.aggkind),
       })),
   };

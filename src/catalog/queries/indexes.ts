@@ -6,6 +6,7 @@ import {
   inSchemas,
   joinComment,
   optional,
+  printed,
   rowsOf,
   schemaValues,
   type Part,
@@ -69,7 +70,7 @@ interface IndexRow {
   readonly tablespace: string | null;
   readonly sizeBytes: number | null;
   readonly scans: number | null;
-  readonly definition: string;
+  readonly definition: string | null;
   readonly comment: string | null;
 }
 
@@ -89,6 +90,7 @@ export function indexes(scope: Scope): Part<readonly BareIndex[]> {
         relation,
         index: {
           ...row,
+          definition: printed(row.definition),
           predicate: optional(row.predicate),
           constraint: optional(row.constraint),
           partitionOf: optional(row.partitionOf),
@@ -104,12 +106,14 @@ export function indexes(scope: Scope): Part<readonly BareIndex[]> {
 
 // Bits of indoption: 1 = DESC, 2 = NULLS FIRST. INCLUDE columns have no entry in indclass, indcollation and indoption.
 // An expression's own collation is not stored; it is compared with that of its type. A type that borrows another one's
-// operators (citext those of text) makes the other's default class a choice.
+// operators (citext those of text) makes the other's default class a choice. pg_get_indexdef would give plain columns as
+// well, at the price of parsing the index for each of them.
 const KEYS_SQL = `
 SELECT ia.attrelid AS index,
   ia.attnum > i.indnkeyatts AS "isIncluded",
   ta.attname AS column,
-  pg_catalog.pg_get_indexdef(ia.attrelid, ia.attnum, false) AS expression,
+  CASE WHEN ta.attname IS NOT NULL THEN pg_catalog.quote_ident(ta.attname)
+    ELSE pg_catalog.pg_get_indexdef(ia.attrelid, ia.attnum, false) END AS expression,
   opc.opcname AS "operatorClass", opn.nspname AS "operatorClassSchema",
   opc.opcdefault AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_opclass AS own

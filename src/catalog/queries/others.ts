@@ -9,6 +9,7 @@ import {
   notFromExtension,
   notInternal,
   optional,
+  printed,
   rowsOf,
   schemaAndExtensionValues,
   wordOf,
@@ -40,7 +41,7 @@ interface StatisticsRow {
   readonly extension: string | null;
   readonly tableSchema: string;
   readonly table: string;
-  readonly definition: string;
+  readonly definition: string | null;
   readonly statisticsTarget: number | null;
 }
 
@@ -50,6 +51,7 @@ export function statistics(scope: Scope): Part<readonly Statistics[]> {
     map: (result) =>
       rowsOf<StatisticsRow>(result).map(({ tableSchema, table, ...row }) => ({
         ...row,
+        definition: printed(row.definition),
         comment: optional(row.comment),
         extension: optional(row.extension),
         table: { schema: tableSchema, name: table },

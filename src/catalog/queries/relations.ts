@@ -2,11 +2,12 @@
 import type { Table, View } from "../model.ts";
 import {
   EXTENSION_FILTER,
+  PERSISTENCE,
   inSchemas,
   joinComment,
   joinExtension,
   optional,
-  PERSISTENCE,
+  printed,
   rowsOf,
   schemaAndExtensionValues,
   wordOf,
@@ -135,7 +136,7 @@ function toView(row: RelationRow): BareView {
   return {
     ...baseOf(row),
     kind: row.kind === "m" ? "materialized view" : "view",
-    definition: row.definition ?? "",
+    definition: printed(row.definition),
     options: row.options ?? [],
     isPopulated: row.isPopulated,
   };

@@ -6,6 +6,7 @@ import {
   inSchemas,
   joinComment,
   optional,
+  printed,
   rowsOf,
   schemaValues,
   wordOf,
@@ -42,7 +43,7 @@ ORDER BY t.tgrelid, t.tgname`;
 interface TriggerRow {
   readonly relation: number;
   readonly name: string;
-  readonly definition: string;
+  readonly definition: string | null;
   readonly functionSchema: string;
   readonly functionName: string;
   readonly type: number;
@@ -75,7 +76,7 @@ const EVENTS = [
 function toTrigger({ type, ...row }: TriggerRow): Trigger {
   return {
     name: row.name,
-    definition: row.definition,
+    definition: printed(row.definition),
     functionSchema: row.functionSchema,
     functionName: row.functionName,
     timing: (type & INSTEAD_OF) !== 0 ? "instead of" : (type & BEFORE) !== 0 ? "before" : "after",
@@ -154,7 +155,7 @@ ORDER BY r.ev_class, r.rulename`;
 interface RuleRow {
   readonly relation: number;
   readonly name: string;
-  readonly definition: string;
+  readonly definition: string | null;
   readonly event: string;
   readonly enabled: string;
   readonly comment: string | null;
@@ -172,7 +173,7 @@ export function rules(scope: Scope): Part<ReadonlyMap<number, readonly Rule[]>> 
         (row) => row.relation,
         (row) => ({
           name: row.name,
-          definition: row.definition,
+          definition: printed(row.definition),
           event: wordOf(RULE_EVENT, row.event),
           enabled: wordOf(FIRING, row.enabled),
           comment: optional(row.comment),

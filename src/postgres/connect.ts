@@ -1,7 +1,7 @@
 // openDatabase(): one engine per URL and process, shared by every handle that is opened on it.
 import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
-import { callerFrame } from "./caller.ts";
+import { callSite, type CallSite } from "./call-site.ts";
 import { sendCancelRequest } from "./cancel-request.ts";
 import { LeasedConnection } from "./connection.ts";
 import type {
@@ -96,7 +96,7 @@ const engines = new Map<string, Promise<SharedEngine>>();
  * @throws FolderInUseError, FolderBrokenError for an embedded database's folder
  */
 export async function openDatabase(target: string | DatabaseOptions): Promise<Database> {
-  const openedAt = callerFrame();
+  const openedAt = callSite();
   const options: DatabaseOptions = typeof target === "string" ? { url: target } : target;
   const address = parseDatabaseUrl(options.url);
   const pool = checkedPool(options.pool, address.kind);
@@ -131,7 +131,7 @@ export async function openDatabase(target: string | DatabaseOptions): Promise<Da
     }
     if (shared.fingerprint !== fingerprint) {
       throw new DatabaseAlreadyOpenError(
-        `${address.displayUrl} is open already with other options, since ${shared.engine.openedAt}`,
+        `${address.displayUrl} is open already with other options, since ${String(shared.engine.openedAt)}`,
         {
           hint: "use that handle, or open it with the same options to share its pool",
         },
@@ -177,7 +177,7 @@ class DatabaseHandle implements Database {
   async batch(statements: readonly Statement[], options: QueryOptions = {}): Promise<QueryResult[]> {
     const unit = this.#unit();
     if (unit !== undefined) return unit.runStatements(statements, options);
-    await using connection = await this.#lease({ signal: options.signal }, callerFrame());
+    await using connection = await this.#lease({ signal: options.signal }, callSite());
     try {
       return await connection.batch(statements, options);
     } catch (error) {
@@ -197,16 +197,16 @@ class DatabaseHandle implements Database {
   async exec(script: string, options: QueryOptions = {}): Promise<void> {
     const unit = this.#unit();
     if (unit !== undefined) return unit.runScript(script, options);
-    await using connection = await this.#lease({ signal: options.signal }, callerFrame());
+    await using connection = await this.#lease({ signal: options.signal }, callSite());
     await connection.exec(script, options);
   }
 
   async connect(options: AcquireOptions = {}): Promise<Connection> {
-    const takenAt = callerFrame();
+    const takenAt = callSite();
     const unit = this.#unit();
     if (unit !== undefined && options.besideUnit !== true) {
       throw new NestedCheckoutError(
-        `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
+        `a second connection was asked for at ${String(takenAt)} inside the unit of work opened at ${unit.openedAt}`,
         {
           hint: "run the statements through the unit's tx, or take the connection before the unit; connect({ besideUnit: true }) on a server",
         },
@@ -218,7 +218,7 @@ class DatabaseHandle implements Database {
   }
 
   /** For units of work: a connection whose nesting the caller watches itself. */
-  leaseForUnit(options: AcquireOptions, takenAt: string): Promise<LeasedConnection> {
+  leaseForUnit(options: AcquireOptions, takenAt: CallSite): Promise<LeasedConnection> {
     return this.#lease(options, takenAt);
   }
 
@@ -232,8 +232,8 @@ class DatabaseHandle implements Database {
   async health(options: { readonly timeoutMs?: number } = {}): Promise<Health> {
     const timeoutMs = options.timeoutMs ?? 5_000;
     try {
-      this.#checkNotNested(callerFrame());
-      await using connection = await this.#lease({ timeoutMs }, callerFrame());
+      this.#checkNotNested(callSite());
+      await using connection = await this.#lease({ timeoutMs }, callSite());
       const started = performance.now();
       await connection.query("SELECT 1", [], { timeoutMs });
       const latencyMs = performance.now() - started;
@@ -253,8 +253,8 @@ class DatabaseHandle implements Database {
 
   async serverFacts(): Promise<ServerFacts> {
     if (this.#shared.facts.current !== undefined) return this.#shared.facts.current;
-    this.#checkNotNested(callerFrame());
-    await using connection = await this.#lease({ besideUnit: true }, callerFrame());
+    this.#checkNotNested(callSite());
+    await using connection = await this.#lease({ besideUnit: true }, callSite());
     return this.#facts(connection);
   }
 
@@ -301,11 +301,11 @@ class DatabaseHandle implements Database {
   }
 
   /** The embedded database has one connection, which an open unit of this flow holds: waiting for it would never end. */
-  #checkNotNested(takenAt: string): void {
+  #checkNotNested(takenAt: CallSite): void {
     const unit = this.kind === "pglite" ? this.#unit() : undefined;
     if (unit === undefined) return;
     throw new NestedCheckoutError(
-      `a second connection was asked for at ${takenAt} inside the unit of work opened at ${unit.openedAt}`,
+      `a second connection was asked for at ${String(takenAt)} inside the unit of work opened at ${unit.openedAt}`,
       {
         hint: "the embedded database has one connection: do this before or after the unit of work",
       },
@@ -318,7 +318,7 @@ class DatabaseHandle implements Database {
     }
   }
 
-  async #lease(options: AcquireOptions, takenAt: string, note?: FlowNote): Promise<LeasedConnection> {
+  async #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): Promise<LeasedConnection> {
     this.#checkOpen();
     const { client, onRelease } = await driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
     const connection = new LeasedConnection(client, {
@@ -371,7 +371,11 @@ export function isSameEngine(a: Database, b: Database): boolean {
 }
 
 /** A connection for a unit of work; its nesting is watched by the unit, not by the pool. */
-export function leaseForUnit(database: Database, options: AcquireOptions, takenAt: string): Promise<LeasedConnection> {
+export function leaseForUnit(
+  database: Database,
+  options: AcquireOptions,
+  takenAt: CallSite,
+): Promise<LeasedConnection> {
   if (!(database instanceof DatabaseHandle))
     throw new InvalidInputError("this database was not opened by openDatabase()");
   return database.leaseForUnit(options, takenAt);

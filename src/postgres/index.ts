@@ -18,7 +18,7 @@ export type {
 export * from "./errors.ts";
 export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
 export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
-export { callerFrame } from "./caller.ts";
+export { callSite, type CallSite } from "./call-site.ts";
 export { openDatabase, isSameEngine, leaseForUnit, type DatabaseOptions, type PoolOptions } from "./connect.ts";
 export { LeasedConnection, type BatchFailure } from "./connection.ts";
 export { SQLSTATE, toStewardError } from "./server-errors.ts";

@@ -1,7 +1,7 @@
 // createSessionFactory(): what business code gets instead of a connection. Three ways to run a unit of work.
 import { QueryPromise } from "drizzle-orm/query-promise";
 import {
-  callerFrame,
+  callSite,
   createGuardState,
   currentUnit,
   InvalidInputError,
@@ -220,7 +220,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         name: options.name,
         signal: options.signal,
         guard: guard === "off" || mode === "declared" ? undefined : createGuardState({ mode: guard, allowHosts }),
-        openedAt: callerFrame(),
+        openedAt: callSite(),
         onWarning: onWarning ?? warnProcess,
         observers: observers ?? [],
       },

@@ -17,6 +17,7 @@ import {
   UnitTooLongError,
   WireStatement,
   type BatchFailure,
+  type CallSite,
   type Database,
   type DatabaseError,
   type GuardState,
@@ -43,7 +44,7 @@ export interface UnitSettings {
   readonly name: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly guard: GuardState | undefined;
-  readonly openedAt: string;
+  readonly openedAt: CallSite;
   readonly onWarning: (warning: UnitWarning) => void;
   readonly observers: readonly UnitObserver[];
 }
@@ -144,7 +145,7 @@ export class UnitOfWork implements OpenUnit {
     return this.settings.database;
   }
   get openedAt(): string {
-    return this.settings.openedAt;
+    return String(this.settings.openedAt);
   }
   get guard(): GuardState | undefined {
     return this.settings.guard;
@@ -441,7 +442,7 @@ export class UnitOfWork implements OpenUnit {
     const connection = await leaseForUnit(
       this.database,
       { signal: this.settings.signal, timeoutMs: undefined },
-      this.openedAt,
+      this.settings.openedAt,
     );
     if (!this.isOpen || this.#failure !== undefined) {
       connection.release();
@@ -586,7 +587,9 @@ export class UnitOfWork implements OpenUnit {
     this.#connection?.release();
     this.#connection = undefined;
     if (!this.#hasSent) return;
-    const { name, openedAt, observers } = this.settings;
+    const { name, observers } = this.settings;
+    if (observers.length === 0) return;
+    const { openedAt } = this;
     for (const observer of observers)
       observer.ended?.({ name, openedAt, outcome, tookMs: Date.now() - this.#startedAt });
   }

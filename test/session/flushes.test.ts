@@ -34,7 +34,7 @@ test("run is one flush also when its statements are prepared already", async () 
   fixture.proxy.resetCount();
   expect(await read()).toEqual([{ id: 1, name: "ada" }]);
   expect(fixture.proxy.flushes).toBe(1);
-  expect(fixture.proxy.sequence).toBe("BDEBDES");
+  expect(fixture.proxy.sequence).toBe("BEBES");
 });
 
 test("run with a list is one flush and one Sync", async () => {

@@ -295,6 +295,14 @@ describeDatabases((kind, open) => {
     expect(team?.agents.map(({ name }) => name).toSorted()).toEqual(["ada", "bob"]);
   });
 
+  test("a prepared statement whose result changed under it is read anew", async () => {
+    await using fixture = await start();
+    const read = () => fixture.sessions.run({}, (tx) => tx.execute(sql`SELECT * FROM teams ORDER BY id LIMIT 1`));
+    for (let round = 0; round < 4; round++) expect((await read()).rows).toEqual([{ id: 1, name: "red" }]);
+    await fixture.database.exec("ALTER TABLE teams ALTER COLUMN name TYPE varchar(9), ADD COLUMN motto text DEFAULT 'go'");
+    expect((await read()).rows).toEqual([{ id: 1, name: "red", motto: "go" }]);
+  });
+
   test("rows are locked with for('update')", async () => {
     await using fixture = await start();
     const locked = await fixture.sessions.begin({}, (tx) =>

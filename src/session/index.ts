@@ -14,3 +14,16 @@ export { UnitDatabase, type Schema } from "./unit-database.ts";
 export type { FlushRecord, IsolationLevel, UnitObserver, UnitWarning } from "./unit-of-work.ts";
 export type { ClaimOptions, LockMode, LockOptions, LockWait } from "./locking.ts";
 export type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
+export {
+  jsonAppend,
+  jsonIncrement,
+  jsonMerge,
+  jsonRemove,
+  jsonSet,
+  type CheckedJsonPath,
+  type JsonAt,
+  type JsonDocument,
+  type JsonKey,
+  type JsonTarget,
+} from "./json-update.ts";
+export type { JsonPath } from "./json-value.ts";

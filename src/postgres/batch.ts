@@ -89,6 +89,13 @@ function fieldsOf(wire: Wire): Map<string, FieldDef[]> {
   return fields;
 }
 
+/** For a session whose prepared statements were deallocated behind the driver's back. */
+export function forgetPreparedStatements(client: unknown): void {
+  const { connection: wire } = client as { connection: Wire };
+  for (const name of Object.keys(wire.parsedStatements)) Reflect.deleteProperty(wire.parsedStatements, name);
+  knownFields.delete(wire);
+}
+
 /** How a batch ended. */
 export type BatchOutcome =
   | { readonly kind: "done"; readonly results: QueryResult[] }

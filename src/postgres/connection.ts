@@ -1,6 +1,6 @@
 // A connection taken from the pool: statements, scripts, cancellation, and the rule that only a clean one goes back.
 import type { PoolClient, Submittable } from "pg";
-import { Batch, type BatchOutcome, type WireStatement } from "./batch.ts";
+import { Batch, forgetPreparedStatements, type BatchOutcome, type WireStatement } from "./batch.ts";
 import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
 import { CancelledError, DatabaseClosedError, DecodeFailedError, type StewardError } from "./errors.ts";
 import { toStewardError } from "./server-errors.ts";
@@ -146,15 +146,18 @@ export class LeasedConnection implements Connection {
       this.client.release(reason);
       this.#environment.onRelease();
     };
-    if (this.#environment.canCancel || isClean) {
+    if (this.#environment.canCancel) {
       giveBack(error ?? this.#brokenBy ?? (isClean ? undefined : new Error("released inside a transaction")));
       return;
     }
-    // PGlite has one session that outlives the driver's client: closing the client would leave the transaction open in it.
-    this.client.query("ROLLBACK").then(
-      () => giveBack(error),
-      (failure: Error) => giveBack(failure),
-    );
+    if (isClean && error === undefined) {
+      giveBack();
+      return;
+    }
+    // PGlite has one session that outlives the driver's client: closing the client would leave its transaction open and its
+    // statements prepared, and the end of the old client would be taken for that of the next one.
+    forgetPreparedStatements(this.client);
+    this.client.query("ROLLBACK; DEALLOCATE ALL").then(() => giveBack(), giveBack);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

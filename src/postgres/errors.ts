@@ -4,16 +4,21 @@
 export interface ErrorOptionsWithHint {
   readonly cause?: unknown;
   readonly hint?: string | undefined;
+  /** Position of the row that is at fault among those given, counted from 0. */
+  readonly rowIndex?: number | undefined;
 }
 
 /** Base of all our errors. `code` is stable and listed in docs/errors.md. */
 export abstract class StewardError extends Error {
   abstract readonly code: ErrorCode;
   readonly hint: string | undefined;
+  /** Bulk calls: position of the row that is at fault among those given, counted from 0. */
+  readonly rowIndex?: number;
   constructor(message: string, options: ErrorOptionsWithHint = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.hint = options.hint;
+    if (options.rowIndex !== undefined) this.rowIndex = options.rowIndex;
   }
 }
 

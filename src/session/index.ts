@@ -27,3 +27,5 @@ export {
   type JsonTarget,
 } from "./json-update.ts";
 export type { JsonPath } from "./json-value.ts";
+export type { Upserted, UpsertedRow, UpsertOptions } from "./upsert.ts";
+export type { ConflictRule } from "./on-conflict.ts";

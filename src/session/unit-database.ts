@@ -14,6 +14,7 @@ import { claimRows, lockRows, type ClaimOptions, type LockOptions } from "./lock
 import type { PlannedQuery } from "./planned-query.ts";
 import type { RowOf, RowSelection } from "./table-columns.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
 import { UnitQuery } from "./unit-query.ts";
 
 export type Schema = Record<string, unknown>;
@@ -94,5 +95,22 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
    */
   claim<T extends PgTable>(table: T, options: ClaimOptions = {}): PlannedQuery<RowOf<T>[]> {
     return claimRows(this, this.#unit, table, options);
+  }
+
+  /**
+   * Inserts rows, or updates those that are there already, and tells for each given row, in the order given, the row as it
+   * is now and which of the two it was. One statement for any number of rows that name the same columns.
+   *
+   * @param values - a row or an array of rows; columns left out get their default
+   * @example const [{ row, inserted }] = await tx.upsert(users, { email, name }, { target: users.email });
+   * @throws InvalidInputError for a column the table does not have, or SQL where a value is needed
+   */
+  upsert<T extends PgTable, const O extends UpsertOptions<T> = Record<never, never>>(
+    table: T,
+    values: T["$inferInsert"] | readonly T["$inferInsert"][],
+    options?: O,
+  ): PlannedQuery<Upserted<UpsertedRow<T, O>>[]> {
+    const upserted = upsertRows(this, this.#unit, table, values, options ?? {});
+    return upserted as PlannedQuery<Upserted<UpsertedRow<T, O>>[]>;
   }
 }

@@ -299,7 +299,9 @@ describeDatabases((kind, open) => {
     await using fixture = await start();
     const read = () => fixture.sessions.run({}, (tx) => tx.execute(sql`SELECT * FROM teams ORDER BY id LIMIT 1`));
     for (let round = 0; round < 4; round++) expect((await read()).rows).toEqual([{ id: 1, name: "red" }]);
-    await fixture.database.exec("ALTER TABLE teams ALTER COLUMN name TYPE varchar(9), ADD COLUMN motto text DEFAULT 'go'");
+    await fixture.database.exec(
+      "ALTER TABLE teams ALTER COLUMN name TYPE varchar(9), ADD COLUMN motto text DEFAULT 'go'",
+    );
     expect((await read()).rows).toEqual([{ id: 1, name: "red", motto: "go" }]);
   });
 

@@ -78,6 +78,15 @@ export interface UnitObserver {
   }): void;
 }
 
+/** Something that keeps a unit's connection while its caller reads or writes at its own pace. */
+export interface ConnectionHold {
+  /** e.g. `a COPY`. */
+  readonly what: string;
+  isOver(): boolean;
+  /** The unit ends: let go. */
+  stop(): void;
+}
+
 interface QueuedStatement {
   readonly wire: WireStatement;
   resolve(result: QueryResult): void;
@@ -124,6 +133,7 @@ export class UnitOfWork implements OpenUnit {
   /** The connection, or the whole unit, is gone: nothing but the end is possible. */
   #isLost = false;
   readonly #beforeCommit: (() => Promise<void>)[] = [];
+  #held: ConnectionHold | undefined;
   readonly #rootFrame: Frame = { tail: Promise.resolve() };
   readonly #timers: NodeJS.Timeout[] = [];
   #gapTimer: NodeJS.Timeout | undefined;
@@ -192,8 +202,12 @@ export class UnitOfWork implements OpenUnit {
     });
   }
 
-  /** Gives `work` the unit's connection, inside the open transaction, with nothing else on it: for cursors, COPY and scripts. */
-  async exclusive<T>(work: (connection: LeasedConnection) => Promise<T>): Promise<T> {
+  /**
+   * Gives `work` the unit's connection, inside the open transaction, with nothing else on it: for cursors, COPY and scripts.
+   *
+   * @param hold - for work that goes on at the caller's pace: statements meanwhile are refused instead of waiting for it
+   */
+  async exclusive<T>(work: (connection: LeasedConnection) => Promise<T>, hold?: ConnectionHold): Promise<T> {
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
     while (this.#pumping !== undefined) await this.#pumping;
@@ -207,12 +221,14 @@ export class UnitOfWork implements OpenUnit {
       const connection = this.#connection;
       if (connection === undefined) throw this.#closedError();
       this.#hasSent = true;
+      this.#held = hold;
       return await work(connection);
     } catch (error) {
       // A mistake of `work` itself leaves the transaction as it was; one that the server saw does not.
       if (this.#connection?.transactionStatus !== "open") this.#failure ??= toStewardError(error);
       throw error;
     } finally {
+      this.#held = undefined;
       this.#pumping = undefined;
       finish();
       if (this.#queue.length > 0) this.#schedule();
@@ -298,6 +314,7 @@ export class UnitOfWork implements OpenUnit {
    * @throws SilentRollbackError, CommitOutcomeUnknownError, ExternalCallInUnitError, or the server's error of a deferred constraint
    */
   async commit(): Promise<void> {
+    this.#held?.stop();
     for (const hook of this.#beforeCommit.splice(0)) await hook();
     while (this.#pumping !== undefined) await this.#pumping;
     if (this.#failure !== undefined) throw this.#silentRollback(this.#failure);
@@ -326,6 +343,7 @@ export class UnitOfWork implements OpenUnit {
   async rollback(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "ending";
+    this.#held?.stop();
     for (const item of this.#queue.splice(0)) item.reject(this.#closedError());
     while (this.#pumping !== undefined) await this.#pumping;
     const connection = this.#connection;
@@ -494,6 +512,11 @@ export class UnitOfWork implements OpenUnit {
     }
     if (this.settings.signal?.aborted === true)
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
+    if (this.#held?.isOver() === false) {
+      return new InvalidInputError(`${this.#held.what} holds the connection of this unit of work`, {
+        hint: "end it first: read it to its end or leave its loop, and run the statement before or after",
+      });
+    }
     return this.#failure === undefined ? undefined : this.#failedError();
   }
 

@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   EXCLUSION_VIOLATION: { httpStatus: 409, exitCode: 65 },
   INVALID_VALUE: { httpStatus: 400, exitCode: 65 },
   INVALID_SQL: { httpStatus: 500, exitCode: 65 },
+  ROW_NOT_FOUND: { httpStatus: 404, exitCode: 65 },
   STALE_ROW: { httpStatus: 409, exitCode: 75 },
   SERIALIZATION_FAILURE: { httpStatus: 503, exitCode: 75 },
   DEADLOCK: { httpStatus: 503, exitCode: 75 },
@@ -70,6 +71,7 @@ export const ERROR_CODES = {
   UNIT_FAILED: { httpStatus: 500, exitCode: 70 },
   SILENT_ROLLBACK: { httpStatus: 500, exitCode: 70 },
   COMMIT_OUTCOME_UNKNOWN: { httpStatus: 500, exitCode: 70 },
+  RETRIES_EXHAUSTED: { httpStatus: 503, exitCode: 75 },
   EXTERNAL_CALL_IN_UNIT: { httpStatus: 500, exitCode: 70 },
   UNIT_TOO_LONG: { httpStatus: 504, exitCode: 75 },
 } as const satisfies Record<string, { httpStatus: number; exitCode: number }>;
@@ -234,6 +236,10 @@ export class TooManyConnectionsError extends StewardError {
 export class DecodeFailedError extends StewardError {
   readonly code = "DECODE_FAILED";
 }
+/** No row with this key, or none that row-level security lets this unit see. */
+export class RowNotFoundError extends StewardError {
+  readonly code = "ROW_NOT_FOUND";
+}
 /** The row changed since it was read (version column): read it again and decide. */
 export class StaleRowError extends StewardError {
   readonly code = "STALE_ROW";
@@ -287,6 +293,10 @@ export class SilentRollbackError extends StewardError {
 /** The connection broke after COMMIT was sent: it may or may not have happened. */
 export class CommitOutcomeUnknownError extends StewardError {
   readonly code = "COMMIT_OUTCOME_UNKNOWN";
+}
+/** The unit of work was run again and again, and failed each time; `cause` is the last failure. Nothing was saved. */
+export class RetriesExhaustedError extends StewardError {
+  readonly code = "RETRIES_EXHAUSTED";
 }
 /** A call to the outside world while a unit of work was open. */
 export class ExternalCallInUnitError extends StewardError {

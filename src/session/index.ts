@@ -29,3 +29,4 @@ export {
 export type { JsonPath } from "./json-value.ts";
 export type { Upserted, UpsertedRow, UpsertOptions } from "./upsert.ts";
 export type { ConflictRule } from "./on-conflict.ts";
+export type { RetryNotice, RetryOptions } from "./retry.ts";

@@ -6,12 +6,15 @@ import {
   currentUnit,
   InvalidInputError,
   isSameEngine,
+  type CallSite,
   type Database,
   type GuardMode,
 } from "../postgres/index.ts";
 import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 import { installGuard } from "./guard.ts";
 import { PlannedQuery } from "./planned-query.ts";
+import { parseToken, printToken, Replicas } from "./replicas.ts";
+import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryOptions, type RetryPolicy } from "./retry.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
 import { UnitOfWork, type IsolationLevel, type UnitObserver, type UnitWarning } from "./unit-of-work.ts";
 
@@ -31,6 +34,21 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
   readonly onWarning?: (warning: UnitWarning) => void;
   /** Told about every flush and every end of a unit, without values. */
   readonly observers?: readonly UnitObserver[];
+  /** How units that the server or the network undid are run again; `false`: never. A unit's own options come on top. */
+  readonly retry?: RetryOptions | false;
+  /**
+   * When the answer to the COMMIT of `begin` is lost, the server is asked what became of it, so that the unit either succeeds,
+   * or is run again, instead of failing with an unknown outcome. Its price: one small statement more in the flush of the
+   * unit's first write. Default true.
+   */
+  readonly commitCheck?: boolean;
+  /**
+   * Streaming replicas of the database, opened by `openDatabase`. `read` goes to one that has replayed what this factory wrote
+   * last for the tenant, and to the primary when there is none. The factory does not close them.
+   */
+  readonly replicas?: readonly Database[];
+  /** How long `read` waits for a replica to catch up before it goes to the primary, in milliseconds. Default 500. */
+  readonly replicaWaitMs?: number;
 }
 
 export interface UnitOptions {
@@ -40,9 +58,20 @@ export interface UnitOptions {
   readonly limits?: Partial<SessionLimits>;
   /** Aborting cancels the running statement on the server and rolls the unit back. */
   readonly signal?: AbortSignal;
+  /**
+   * Serialization failures (40001), deadlocks (40P01), connections lost before COMMIT and stale prepared statements run the
+   * whole unit again, its function included: 5 attempts with random waits, unless told otherwise. Nested units never do.
+   */
+  readonly retry?: RetryOptions | false;
+  /** Running the unit twice does no harm: it is also run again when nobody knows whether it was committed. */
+  readonly repeatable?: boolean;
 }
 
 export interface ReadOptions extends UnitOptions {
+  /** A token of `consistencyToken()`, e.g. from a cookie: what it stands for is seen by this read. */
+  readonly after?: string | undefined;
+  /** `"primary"`: no replica is asked. Default `"any"`. */
+  readonly from?: "any" | "primary";
   /** With `isolation: "serializable"`: waits for a snapshot that cannot fail. */
   readonly deferrable?: boolean;
 }
@@ -79,6 +108,11 @@ export interface SessionFactory<TSchema extends Schema = Record<string, never>> 
     work: (tx: UnitDatabase<TSchema>) => Q,
     options?: ReadOptions,
   ): Promise<DeclaredResult<Q>>;
+  /**
+   * How far the last write of this tenant through this factory got, as text for a cookie or a header (digits, letters and a
+   * hyphen); give it to `read({ after })` in any process. `undefined` without replicas, or when nothing was written.
+   */
+  consistencyToken(context: SessionContext): string | undefined;
 }
 
 /**
@@ -104,12 +138,16 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   readonly #options: SessionFactoryOptions<TSchema>;
   readonly #schema: ReturnType<typeof schemaConfig>;
   readonly #limits: SessionLimits;
+  readonly #retry: RetryPolicy;
+  readonly #replicas: Replicas | undefined;
 
   constructor(database: Database, options: SessionFactoryOptions<TSchema>) {
     this.database = database;
     this.#options = options;
     this.#schema = schemaConfig(options.schema);
     this.#limits = checkedLimits(DEFAULT_LIMITS, options.limits);
+    this.#retry = retryPolicy(DEFAULT_RETRY, options.retry);
+    this.#replicas = replicasOf(database, options);
     createGuardState({ mode: options.guard, allowHosts: options.allowHosts }); // refuses wrong options here, not at the first unit
     if (options.guard !== "off") installGuard();
   }
@@ -121,8 +159,11 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   ): Promise<DeclaredResult<Q>> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return settleDeclared(declare(new UnitDatabase<TSchema>(joined, this.#schema)));
-    const unit = this.#unit(context, options, WRITE, "declared");
-    return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
+    const place = callSite();
+    return this.#repeat(options, place, () => {
+      const unit = this.#unit(this.database, context, options, WRITE, "declared", place);
+      return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
+    });
   }
 
   async begin<T>(
@@ -132,7 +173,10 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   ): Promise<T> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return new UnitDatabase<TSchema>(joined, this.#schema).begin(work);
-    return this.#runInteractive(this.#unit(context, options, WRITE, "interactive"), work);
+    const place = callSite();
+    return this.#repeat(options, place, () =>
+      this.#runInteractive(this.#unit(this.database, context, options, WRITE, "interactive", place), work),
+    );
   }
 
   async read<const Q extends Declared | readonly Declared[]>(
@@ -142,12 +186,46 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   ): Promise<DeclaredResult<Q>> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return settleDeclared(work(new UnitDatabase<TSchema>(joined, this.#schema)));
-    const unit = this.#unit(
-      context,
-      options,
-      { isReadOnly: true, isDeferrable: options.deferrable ?? false },
-      "undecided",
+    const after = options.after === undefined ? undefined : parseToken(options.after);
+    const place = callSite();
+    // A replica cannot do SERIALIZABLE (0A000).
+    const replicas = options.from === "primary" || options.isolation === "serializable" ? undefined : this.#replicas;
+    return this.#repeat(options, place, async () => {
+      if (replicas === undefined) return this.#runRead(this.database, context, work, options, place);
+      const chosen = await replicas.choose(context, after, place, options.signal);
+      try {
+        return await this.#runRead(chosen, context, work, options, place);
+      } catch (error) {
+        if (options.signal?.aborted === true || !replicas.isReplicaFault(chosen, error)) throw error;
+        return this.#runRead(this.database, context, work, options, place);
+      }
+    });
+  }
+
+  consistencyToken(context: SessionContext): string | undefined {
+    checkContext(context, this.#options.tenantIdType ?? "uuid");
+    const position = this.#replicas?.lastWrite(context);
+    return position === undefined ? undefined : printToken(position);
+  }
+
+  #repeat<T>(options: UnitOptions, openedAt: CallSite, attempt: () => Promise<T>): Promise<T> {
+    const { name, signal, repeatable } = options;
+    return withRetry(
+      retryPolicy(this.#retry, options.retry),
+      { name, openedAt, signal, isRepeatable: repeatable === true },
+      attempt,
     );
+  }
+
+  async #runRead<const Q extends Declared | readonly Declared[]>(
+    database: Database,
+    context: SessionContext,
+    work: (tx: UnitDatabase<TSchema>) => Q,
+    options: ReadOptions,
+    place: CallSite,
+  ): Promise<DeclaredResult<Q>> {
+    const kind: UnitKind = { isReadOnly: true, isDeferrable: options.deferrable ?? false };
+    const unit = this.#unit(database, context, options, kind, "undecided", place);
     const tx = new UnitDatabase<TSchema>(unit, this.#schema);
     // Which of the two it is shows when the function has returned: a native promise means that it awaits inside.
     const returned = unit.enter(() => work(tx));
@@ -187,7 +265,9 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   #openUnit(context: SessionContext): UnitOfWork | undefined {
     checkContext(context, this.#options.tenantIdType ?? "uuid");
     const unit = currentUnit();
-    if (!(unit instanceof UnitOfWork) || !isSameEngine(unit.database, this.database)) return undefined;
+    if (!(unit instanceof UnitOfWork)) return undefined;
+    const ours = [this.database, ...(this.#replicas?.databases ?? [])];
+    if (!ours.some((database) => isSameEngine(unit.database, database))) return undefined;
     const outer = unit.settings.context;
     for (const key of ["tenantId", "actorId", "role"] as const) {
       if (context[key] !== undefined && context[key] !== outer[key]) {
@@ -203,15 +283,18 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   }
 
   #unit(
+    database: Database,
     context: SessionContext,
     options: UnitOptions,
     kind: UnitKind,
     mode: "declared" | "interactive" | "undecided",
+    openedAt: CallSite,
   ): UnitOfWork {
-    const { guard, allowHosts, role, onWarning, observers } = this.#options;
+    const replicas = this.#replicas;
+    const { guard, allowHosts, role, onWarning, observers, commitCheck } = this.#options;
     return new UnitOfWork(
       {
-        database: this.database,
+        database,
         context,
         role: context.role ?? role,
         limits: options.limits === undefined ? this.#limits : checkedLimits(this.#limits, options.limits),
@@ -220,13 +303,31 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         name: options.name,
         signal: options.signal,
         guard: guard === "off" || mode === "declared" ? undefined : createGuardState({ mode: guard, allowHosts }),
-        openedAt: callSite(),
+        openedAt,
         onWarning: onWarning ?? warnProcess,
         observers: observers ?? [],
+        checksCommit: commitCheck ?? true,
+        onPosition:
+          replicas === undefined || kind.isReadOnly ? undefined : (position) => replicas.noteWrite(context, position),
       },
       mode,
     );
   }
+}
+
+function replicasOf(
+  database: Database,
+  { replicas, replicaWaitMs = 500 }: Pick<SessionFactoryOptions, "replicas" | "replicaWaitMs">,
+): Replicas | undefined {
+  if (!Number.isSafeInteger(replicaWaitMs) || replicaWaitMs < 0 || replicaWaitMs > 2 ** 31 - 1) {
+    throw new InvalidInputError(
+      `replicaWaitMs must be a whole number from 0 to ${2 ** 31 - 1}, got ${String(replicaWaitMs)}`,
+    );
+  }
+  if (replicas === undefined || replicas.length === 0) return undefined;
+  if (replicas.some((replica) => replica.kind !== "server") || database.kind !== "server")
+    throw new InvalidInputError("replicas are servers: the embedded database has none");
+  return new Replicas(database, replicas, replicaWaitMs);
 }
 
 function statementCount(query: Declared): number {

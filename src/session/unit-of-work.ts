@@ -10,7 +10,6 @@ import {
   preparedStatementName,
   runInUnit,
   SilentRollbackError,
-  SQLSTATE,
   toStewardError,
   UnitClosedError,
   UnitFailedError,
@@ -19,7 +18,6 @@ import {
   type BatchFailure,
   type CallSite,
   type Database,
-  type DatabaseError,
   type GuardState,
   type LeasedConnection,
   type OpenUnit,
@@ -29,7 +27,10 @@ import {
   type Statement,
   type StewardError,
 } from "../postgres/index.ts";
+import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
 import { contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
+import { POSITION_AFTER_COMMIT, readPosition, type LogPosition } from "./replicas.ts";
+import { isStaleStatement } from "./retry.ts";
 
 export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
 
@@ -47,6 +48,10 @@ export interface UnitSettings {
   readonly openedAt: CallSite;
   readonly onWarning: (warning: UnitWarning) => void;
   readonly observers: readonly UnitObserver[];
+  /** A COMMIT whose answer was lost is looked up (commit-outcome.ts). */
+  readonly checksCommit: boolean;
+  /** Told where in the log the unit's COMMIT is; only when replicas are read from. */
+  readonly onPosition: ((position: LogPosition | undefined) => void) | undefined;
 }
 
 /** A unit that is open for long, or waits for its caller between two statements. */
@@ -87,6 +92,16 @@ export interface ConnectionHold {
   stop(): void;
 }
 
+/** Told about savepoints (nested units), by their number in the unit. */
+export interface SavepointObserver {
+  /** Before it is opened; what it sends stands outside of it. */
+  opening(savepoint: number): Promise<void>;
+  /** The nested function returned; what it sends is part of the savepoint. */
+  closing(savepoint: number): Promise<void>;
+  /** It was rolled back. */
+  undone(savepoint: number): void;
+}
+
 interface QueuedStatement {
   readonly wire: WireStatement;
   resolve(result: QueryResult): void;
@@ -112,9 +127,6 @@ const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
 const TRANSACTION_CONTROL =
   /^[\s;]*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
 
-/** SQLSTATEs of a prepared statement that the server no longer knows, or knows otherwise (pooler, DISCARD, changed table). */
-const STALE_STATEMENT: ReadonlySet<string> = new Set([SQLSTATE.invalidStatementName, SQLSTATE.duplicateStatement]);
-
 export class UnitOfWork implements OpenUnit {
   readonly settings: UnitSettings;
   readonly #startedAt = Date.now();
@@ -134,9 +146,13 @@ export class UnitOfWork implements OpenUnit {
   #isLost = false;
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   #held: ConnectionHold | undefined;
+  readonly #savepointObservers: SavepointObserver[] = [];
   readonly #rootFrame: Frame = { tail: Promise.resolve() };
   readonly #timers: NodeJS.Timeout[] = [];
   #gapTimer: NodeJS.Timeout | undefined;
+  #evidence: CommitEvidence | undefined;
+  /** False after the server lost track of our prepared statements: then this unit goes on without names. */
+  #usesNames = true;
   #rejectAborted: ((error: StewardError) => void) | undefined;
   /** Rejects when the unit is over its limit, so that a caller who hangs on something else does not keep the connection. */
   readonly aborted: Promise<never>;
@@ -241,6 +257,10 @@ export class UnitOfWork implements OpenUnit {
     this.#beforeCommit.push(hook);
   }
 
+  observeSavepoints(observer: SavepointObserver): void {
+    this.#savepointObservers.push(observer);
+  }
+
   /** Runs `work` in a flow whose current unit is this one. */
   enter<T>(work: () => T): T {
     return runInUnit(this, work);
@@ -276,8 +296,9 @@ export class UnitOfWork implements OpenUnit {
   async #savepoint<T>(work: () => Promise<T> | T): Promise<T> {
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
-    this.#savepoints++;
-    const open = `SAVEPOINT pgsteward_${this.#savepoints}`;
+    const savepoint = ++this.#savepoints;
+    for (const observer of this.#savepointObservers) await observer.opening(savepoint);
+    const open = `SAVEPOINT pgsteward_${savepoint}`;
     const release = `RELEASE ${open}`;
     this.#prefix.push(open);
     const undo = (): void => {
@@ -289,6 +310,7 @@ export class UnitOfWork implements OpenUnit {
       const value = await work();
       while (this.#pumping !== undefined) await this.#pumping;
       if (this.#failure !== undefined) throw this.#silentRollback(this.#failure);
+      for (const observer of this.#savepointObservers) await observer.closing(savepoint);
       const unsent = this.#prefix.indexOf(open);
       if (unsent !== -1) this.#prefix.splice(unsent);
       else this.#prefix.push(release);
@@ -298,6 +320,7 @@ export class UnitOfWork implements OpenUnit {
       if (this.#isRecoverable()) {
         undo();
         this.#failure = undefined;
+        for (const observer of this.#savepointObservers) observer.undone(savepoint);
       }
       throw error;
     }
@@ -323,20 +346,41 @@ export class UnitOfWork implements OpenUnit {
     this.#state = "ending";
     if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
 
-    const statements: Statement[] = [...this.#takePrefix(), { text: "COMMIT", name: this.#nameOf("COMMIT") }];
-    const sent = await this.#connection.tryBatch(statements, this.settings.signal);
+    const prefix = this.#takePrefix();
+    const sent = await this.#connection.tryBatch([...prefix, ...this.#commitStatements()], this.settings.signal);
     if ("error" in sent) {
-      if (sent.outcome.kind === "lost" && sent.outcome.wasSent && !this.settings.isReadOnly) {
-        this.#close("unknown");
-        throw commitOutcomeUnknown(sent.error);
-      }
+      if (sent.outcome.kind === "lost" && sent.outcome.wasSent && !this.settings.isReadOnly)
+        return this.#settleLostCommit(sent.error);
       throw sent.error;
     }
-    if (sent.results.at(-1)?.command !== "COMMIT") {
+    if (sent.results[prefix.length]?.command !== "COMMIT") {
       this.#close("rolled back");
       throw this.#silentRollback(undefined);
     }
+    this.settings.onPosition?.(readPosition(sent.results.at(-1)));
     this.#close("committed");
+  }
+
+  #commitStatements(): Statement[] {
+    const commit: Statement = { text: "COMMIT", name: this.#nameOf("COMMIT") };
+    if (this.settings.onPosition === undefined) return [commit];
+    return [commit, { ...POSITION_AFTER_COMMIT, name: this.#nameOf(POSITION_AFTER_COMMIT.text) }];
+  }
+
+  /** The answer to COMMIT was lost: the server is asked what became of it, where that can be known. */
+  async #settleLostCommit(error: StewardError): Promise<void> {
+    const evidence = this.#evidence;
+    this.#connection?.release(error); // first: the question may need its place in the pool
+    this.#connection = undefined;
+    const { database, openedAt, signal } = this.settings;
+    const outcome = evidence === undefined ? "unknown" : await askOutcome(database, evidence, openedAt, signal);
+    this.#close(outcome === "aborted" ? "rolled back" : outcome);
+    if (outcome === "unknown") throw commitOutcomeUnknown(error);
+    if (outcome === "committed") return;
+    throw new ConnectionLostError("the connection was lost while the unit was committing, and nothing of it was kept", {
+      cause: error,
+      hint: "run the unit of work again",
+    });
   }
 
   /** Undoes an interactive unit; a failing ROLLBACK closes the connection, which has the same effect, and masks nothing. */
@@ -398,16 +442,27 @@ export class UnitOfWork implements OpenUnit {
     const connection = this.#connection ?? (await this.#lease());
     const isFirst = !this.#isStarted;
     const prelude = isFirst ? this.#prelude(connection.serverVersion) : [];
-    const lead = [...prelude, ...this.#takePrefix()];
+    const prefix = this.#takePrefix();
+    const lead = [...prelude, ...prefix];
+    const trail = this.#trail(items);
     const sentAt = Date.now();
     this.#isStarted = true;
     const sent = await connection.tryBatch(
-      [...lead, ...items.map(({ wire }) => wire)],
+      [...lead, ...items.map(({ wire }) => wire), ...trail],
       this.settings.signal,
       lead.length,
     );
-    if ("error" in sent && isFirst && isStaleStatement(sent.error) && sent.outcome.kind === "failed") {
-      // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out.
+    if (
+      "error" in sent &&
+      isFirst &&
+      this.#usesNames &&
+      isStaleStatement(sent.error) &&
+      sent.outcome.kind === "failed"
+    ) {
+      // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without names,
+      // because a pooler may give us a server connection that knows them already.
+      this.#usesNames = false;
+      this.#prefix.unshift(...prefix.map(({ text }) => text));
       connection.release(sent.error);
       this.#connection = undefined;
       this.#isStarted = false;
@@ -416,15 +471,20 @@ export class UnitOfWork implements OpenUnit {
     if (items.length > 0) this.#hasSent = true;
     this.#observe(items, sent, sentAt, isFirst ? sentAt - askedAt : 0);
     if (!("error" in sent)) {
-      if (this.#declared !== undefined) this.#close("committed");
-      else if (connection.transactionStatus !== "open") {
+      if (this.#declared !== undefined) {
+        this.settings.onPosition?.(readPosition(sent.results.at(-1)));
+        this.#close("committed");
+      } else if (connection.transactionStatus !== "open") {
         // A function or a statement hidden from our check ended it: what follows would commit by itself.
         this.#failure = transactionControlError();
         this.#isLost = true;
       }
+      if (this.#declared === undefined && trail.length > 0) this.#evidence = readEvidence(sent.results.at(-1));
       items.forEach((item, index) => item.resolve(sent.results[lead.length + index] as QueryResult));
       return;
     }
+    if (this.#declared !== undefined && connection.transactionStatus !== "idle")
+      await connection.tryBatch([{ text: "ROLLBACK", name: this.#nameOf("ROLLBACK") }], undefined);
     this.#settleFailure(items, sent, lead.length);
   }
 
@@ -485,7 +545,7 @@ export class UnitOfWork implements OpenUnit {
     ].filter((mode) => mode !== "");
     const settings = contextStatement(context, role, limits, serverVersion, isReadOnly && this.#declared !== undefined);
     const named: Statement = { ...settings, name: this.#nameOf(settings.text) };
-    if (this.#declared === undefined) {
+    if (this.#declared === undefined || this.#needsPosition()) {
       const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
       return [{ text: begin, name: this.#nameOf(begin) }, named];
     }
@@ -495,8 +555,22 @@ export class UnitOfWork implements OpenUnit {
     return [{ text: modesText, name: this.#nameOf(modesText) }, named];
   }
 
+  /** What travels behind the unit's own statements. */
+  #trail(items: readonly QueuedStatement[]): Statement[] {
+    if (this.#declared !== undefined) return this.#needsPosition() ? this.#commitStatements() : [];
+    const { checksCommit, isReadOnly } = this.settings;
+    const isWanted = checksCommit && !isReadOnly && this.#evidence === undefined && this.database.kind === "server";
+    if (!isWanted || !mayWrite(items.map(({ wire }) => wire.statement))) return [];
+    return [evidenceStatement((text) => this.#nameOf(text))];
+  }
+
+  /** The position of an implicit commit cannot be read in its own flush, so such a unit says BEGIN and COMMIT in it. */
+  #needsPosition(): boolean {
+    return this.settings.onPosition !== undefined && !this.settings.isReadOnly;
+  }
+
   #nameOf(text: string): string | undefined {
-    return this.database.preparesStatements ? preparedStatementName(text) : undefined;
+    return this.#usesNames && this.database.preparesStatements ? preparedStatementName(text) : undefined;
   }
 
   #takePrefix(): Statement[] {
@@ -607,7 +681,8 @@ export class UnitOfWork implements OpenUnit {
     for (const timer of this.#timers) clearTimeout(timer);
     clearTimeout(this.#gapTimer);
     this.settings.signal?.removeEventListener("abort", this.#onAbort);
-    this.#connection?.release();
+    // Otherwise the next unit of this connection would meet the same stale statement.
+    this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
     this.#connection = undefined;
     if (!this.#hasSent) return;
     const { name, observers } = this.settings;
@@ -616,16 +691,6 @@ export class UnitOfWork implements OpenUnit {
     for (const observer of observers)
       observer.ended?.({ name, openedAt, outcome, tookMs: Date.now() - this.#startedAt });
   }
-}
-
-function isStaleStatement(error: StewardError): boolean {
-  const { sqlState, cause } = error as Partial<DatabaseError>;
-  if (sqlState === undefined) return false;
-  // "cached plan must not change result type": the table changed under a prepared statement.
-  const isStalePlan =
-    sqlState === SQLSTATE.featureNotSupported &&
-    (cause as { routine?: string } | undefined)?.routine === "RevalidateCachedQuery";
-  return STALE_STATEMENT.has(sqlState) || isStalePlan;
 }
 
 function commitOutcomeUnknown(cause: StewardError): CommitOutcomeUnknownError {

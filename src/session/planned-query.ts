@@ -20,6 +20,7 @@ export class PlannedQuery<T> extends QueryPromise<T> {
   /** @param make - called once; what it throws rejects the query */
   constructor(unit: UnitOfWork, make: () => Plan<T>) {
     super();
+    unit.observation?.noteBuilt();
     this.#unit = unit;
     this.#make = make;
   }

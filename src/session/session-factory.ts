@@ -16,7 +16,8 @@ import { PlannedQuery } from "./planned-query.ts";
 import { parseToken, printToken, Replicas } from "./replicas.ts";
 import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryOptions, type RetryPolicy } from "./retry.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
-import { UnitOfWork, type IsolationLevel, type UnitObserver, type UnitWarning } from "./unit-of-work.ts";
+import { UnitOfWork, type IsolationLevel, type UnitWarning } from "./unit-of-work.ts";
+import type { UnitObserver } from "./unit-observer.ts";
 
 export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {
   /** Drizzle tables and relations, for `tx.query.…`. */

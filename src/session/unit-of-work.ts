@@ -31,6 +31,7 @@ import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvide
 import { contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
 import { POSITION_AFTER_COMMIT, readPosition, type LogPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
+import { UnitEnd, UnitObservation, type FlushRecord, type UnitObserver } from "./unit-observer.ts";
 
 export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
 
@@ -62,27 +63,6 @@ export interface UnitWarning {
   readonly afterMs: number;
 }
 
-/** One flush of a unit, for recorders. Values are not among it. */
-export interface FlushRecord {
-  readonly unit: { readonly name: string | undefined; readonly openedAt: string; readonly context: SessionContext };
-  readonly statements: readonly { readonly statement: Statement; readonly rowCount: number | null }[];
-  /** From writing to the last answer, in milliseconds; shared by all statements of the flush. */
-  readonly tookMs: number;
-  /** Wait for a connection of the pool; 0 but for a unit's first flush. */
-  readonly waitedMs: number;
-  readonly error: StewardError | undefined;
-}
-
-export interface UnitObserver {
-  flushed?(record: FlushRecord): void;
-  ended?(unit: {
-    readonly name: string | undefined;
-    readonly openedAt: string;
-    readonly outcome: "committed" | "rolled back" | "unknown";
-    readonly tookMs: number;
-  }): void;
-}
-
 /** Something that keeps a unit's connection while its caller reads or writes at its own pace. */
 export interface ConnectionHold {
   /** e.g. `a COPY`. */
@@ -104,6 +84,7 @@ export interface SavepointObserver {
 
 interface QueuedStatement {
   readonly wire: WireStatement;
+  readonly issuedAt: CallSite | undefined;
   resolve(result: QueryResult): void;
   reject(error: Error): void;
 }
@@ -129,6 +110,8 @@ const TRANSACTION_CONTROL =
 
 export class UnitOfWork implements OpenUnit {
   readonly settings: UnitSettings;
+  /** Only when somebody observes. */
+  readonly observation: UnitObservation | undefined;
   readonly #startedAt = Date.now();
   /** Number of statements that were declared; undefined for an interactive unit. */
   #declared: number | undefined;
@@ -160,6 +143,8 @@ export class UnitOfWork implements OpenUnit {
   /** @param mode - `"declared"` units take statements only after `declare()`, so that none can be started by mistake */
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
     this.settings = settings;
+    const { name, context, openedAt, observers } = settings;
+    this.observation = observers.length === 0 ? undefined : new UnitObservation(name, context, openedAt);
     this.#state = mode === "declared" ? "declaring" : "open";
     this.aborted = new Promise<never>((_, reject) => {
       this.#rejectAborted = reject;
@@ -197,7 +182,12 @@ export class UnitOfWork implements OpenUnit {
       if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
       const isNamed = statement.prepare !== false && this.database.preparesStatements;
       const name = statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined);
-      this.#queue.push({ wire: new WireStatement(statement, name), resolve, reject });
+      this.#queue.push({
+        wire: new WireStatement(statement, name),
+        issuedAt: this.observation?.issuer,
+        resolve,
+        reject,
+      });
       if (this.#declared === undefined || this.#queue.length === this.#declared) this.#schedule();
     }) as Promise<QueryResult<R>>;
   }
@@ -438,14 +428,15 @@ export class UnitOfWork implements OpenUnit {
 
   async #send(items: readonly QueuedStatement[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failedError();
-    const askedAt = Date.now();
+    const askedAt = performance.now();
     const connection = this.#connection ?? (await this.#lease());
     const isFirst = !this.#isStarted;
     const prelude = isFirst ? this.#prelude(connection.serverVersion) : [];
     const prefix = this.#takePrefix();
     const lead = [...prelude, ...prefix];
     const trail = this.#trail(items);
-    const sentAt = Date.now();
+    const sentAt = performance.now();
+    this.observation?.startFlush();
     this.#isStarted = true;
     const sent = await connection.tryBatch(
       [...lead, ...items.map(({ wire }) => wire), ...trail],
@@ -664,11 +655,15 @@ export class UnitOfWork implements OpenUnit {
     sentAt: number,
     waitedMs: number,
   ): void {
-    if (this.settings.observers.length === 0) return;
+    if (this.observation === undefined || items.length === 0) return;
     const record: FlushRecord = {
-      unit: { name: this.settings.name, openedAt: this.openedAt, context: this.settings.context },
-      statements: items.map(({ wire }) => ({ statement: wire.statement, rowCount: wire.result.rowCount })),
-      tookMs: Date.now() - sentAt,
+      unit: this.observation,
+      statements: items.map(({ wire, issuedAt }) => ({
+        statement: wire.statement,
+        rowCount: wire.result.rowCount,
+        issuedAt,
+      })),
+      tookMs: performance.now() - sentAt,
       waitedMs,
       error: "error" in sent ? sent.error : undefined,
     };
@@ -685,11 +680,9 @@ export class UnitOfWork implements OpenUnit {
     this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
     this.#connection = undefined;
     if (!this.#hasSent) return;
-    const { name, observers } = this.settings;
-    if (observers.length === 0) return;
-    const { openedAt } = this;
-    for (const observer of observers)
-      observer.ended?.({ name, openedAt, outcome, tookMs: Date.now() - this.#startedAt });
+    if (this.observation === undefined) return;
+    const end = new UnitEnd(this.observation, outcome, Date.now() - this.#startedAt);
+    for (const observer of this.settings.observers) observer.ended?.(end);
   }
 }
 

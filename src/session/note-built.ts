@@ -1,0 +1,48 @@
+// Lets a unit's observers know where Drizzle's builders are made: the call of `tx.select()` is the last moment at which the
+// program's own stack frame is there.
+import { isMethod } from "./wrap-method.ts";
+import type { UnitObservation } from "./unit-observer.ts";
+
+const BUILDERS = [
+  "$count",
+  "delete",
+  "execute",
+  "insert",
+  "select",
+  "selectDistinct",
+  "selectDistinctOn",
+  "update",
+  "with",
+];
+
+/** Wraps the methods of a class that begin a statement. */
+export function noteBuilders(
+  prototype: object,
+  observationOf: (tx: object) => { noteBuilt(): void } | undefined,
+): void {
+  for (const name of BUILDERS) {
+    const original: unknown = Reflect.get(prototype, name);
+    if (!isMethod(original)) continue;
+    Object.defineProperty(prototype, name, {
+      configurable: true,
+      writable: true,
+      value(this: object, ...args: unknown[]) {
+        observationOf(this)?.noteBuilt();
+        return original.apply(this, args);
+      },
+    });
+  }
+}
+
+/** `tx.query` of one unit: asking for it begins a statement. */
+export function noteRelational(tx: { query: unknown }, observation: UnitObservation): void {
+  const { query } = tx;
+  Object.defineProperty(tx, "query", {
+    configurable: true,
+    enumerable: true,
+    get() {
+      observation.noteBuilt();
+      return query;
+    },
+  });
+}

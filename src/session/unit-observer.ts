@@ -1,0 +1,116 @@
+// What recorders are told about units of work: every flush, every end, and, once they ask for it, the place in the program
+// that issued a statement. Nothing here is made for a factory without observers.
+import { callSite, type CallSite, type Statement, type StewardError } from "../postgres/index.ts";
+import type { SessionContext } from "./context.ts";
+
+/** A unit as observers see it: the same object for all its flushes and its end, so that it can be a key. */
+export interface ObservedUnit {
+  readonly name: string | undefined;
+  /** Where it was opened. Making this text costs more than a short unit itself: ask for it rarely. */
+  readonly openedAt: string;
+  readonly context: SessionContext;
+  /** From now until the next flush is told, statements know where they were issued (`issuedAt`). */
+  watchIssuers(): void;
+}
+
+export interface ObservedStatement {
+  /** With its values. */
+  readonly statement: Statement;
+  readonly rowCount: number | null;
+  /**
+   * Where the statement was built. Known when an observer watches, or when several are built within one flush; for most
+   * statements it is not taken.
+   */
+  readonly issuedAt: CallSite | undefined;
+}
+
+/** One flush of a unit, for recorders. */
+export interface FlushRecord {
+  readonly unit: ObservedUnit;
+  readonly statements: readonly ObservedStatement[];
+  /** From writing to the last answer, in milliseconds; shared by all statements of the flush. */
+  readonly tookMs: number;
+  /** Wait for a connection of the pool, in milliseconds; 0 but for a unit's first flush. */
+  readonly waitedMs: number;
+  readonly error: StewardError | undefined;
+}
+
+export interface EndRecord {
+  readonly unit: ObservedUnit;
+  readonly name: string | undefined;
+  readonly openedAt: string;
+  readonly outcome: "committed" | "rolled back" | "unknown";
+  readonly tookMs: number;
+}
+
+/** Called while a unit runs: must be quick and must not throw. */
+export interface UnitObserver {
+  flushed?(record: FlushRecord): void;
+  ended?(unit: EndRecord): void;
+}
+
+/** Statements built within one flush before the place of the next one is taken: a place costs about as much as ten notes. */
+const BUILT_BEFORE_PLACE = 3;
+
+/** Keeps what observers of one unit may ask for. */
+export class UnitObservation implements ObservedUnit {
+  readonly name: string | undefined;
+  readonly context: SessionContext;
+  readonly #openedAt: CallSite;
+  #isWatched = false;
+  #built = 0;
+  #issuer: CallSite | undefined;
+
+  constructor(name: string | undefined, context: SessionContext, openedAt: CallSite) {
+    this.name = name;
+    this.context = context;
+    this.#openedAt = openedAt;
+  }
+
+  get openedAt(): string {
+    return String(this.#openedAt);
+  }
+
+  watchIssuers(): void {
+    this.#isWatched = true;
+  }
+
+  /**
+   * A statement is being built by the caller. Its place is taken here and not when it is sent: `await builder` calls the
+   * builder's `then` from an empty stack.
+   */
+  noteBuilt(): void {
+    this.#built++;
+    if (this.#isWatched || this.#built === BUILT_BEFORE_PLACE + 1) this.#issuer = callSite();
+  }
+
+  /** The place of what was built last, if it was taken. */
+  get issuer(): CallSite | undefined {
+    return this.#issuer;
+  }
+
+  /** A flush begins: what is built from now on belongs to the next one. */
+  startFlush(): void {
+    this.#built = 0;
+    this.#issuer = undefined;
+    this.#isWatched = false;
+  }
+}
+
+/** An end whose texts are made when they are asked for. */
+export class UnitEnd implements EndRecord {
+  readonly unit: ObservedUnit;
+  readonly outcome: EndRecord["outcome"];
+  readonly tookMs: number;
+  constructor(unit: ObservedUnit, outcome: EndRecord["outcome"], tookMs: number) {
+    this.unit = unit;
+    this.outcome = outcome;
+    this.tookMs = tookMs;
+  }
+  get name(): string | undefined {
+    return this.unit.name;
+  }
+  get openedAt(): string {
+    return this.unit.openedAt;
+  }
+}

@@ -105,8 +105,9 @@ export class Engine {
     if (options.signal?.aborted === true)
       throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
     if (note === undefined) this.#checkNesting(takenAt);
-    const isFull = this.pool.totalCount >= this.#options.size && this.pool.idleCount === 0;
-    if (isFull && this.#waiting >= this.#options.queueLimit) {
+    // Free connections are given to those who wait in the next tick, so they stand in both counts until then.
+    const isFull = this.pool.totalCount >= this.#options.size;
+    if (isFull && this.#waiting - this.pool.idleCount >= this.#options.queueLimit) {
       throw new QueueFullError(
         `${this.#waiting} callers wait for a connection already, the limit is ${this.#options.queueLimit}`,
         {

@@ -105,9 +105,9 @@ export class Engine {
     if (options.signal?.aborted === true)
       throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
     if (note === undefined) this.#checkNesting(takenAt);
-    // Free connections are given to those who wait in the next tick, so they stand in both counts until then.
-    const isFull = this.pool.totalCount >= this.#options.size;
-    if (isFull && this.#waiting - this.pool.idleCount >= this.#options.queueLimit) {
+    // Those who wait get free connections, and new ones, in the ticks that follow: until then they stand in both counts.
+    const obtainable = this.pool.idleCount + this.#options.size - this.pool.totalCount;
+    if (this.#waiting - obtainable >= this.#options.queueLimit) {
       throw new QueueFullError(
         `${this.#waiting} callers wait for a connection already, the limit is ${this.#options.queueLimit}`,
         {

@@ -30,3 +30,5 @@ export type { JsonPath } from "./json-value.ts";
 export type { Upserted, UpsertedRow, UpsertOptions } from "./upsert.ts";
 export type { ConflictRule } from "./on-conflict.ts";
 export type { RetryNotice, RetryOptions } from "./retry.ts";
+export type { FlushResult, GuardPath, LoadOptions, RowLockOptions } from "./tracked-rows.ts";
+export type { RelatedRows, RelationOptions, RelationsOf, RowWith, WithRelations } from "./relations.ts";

@@ -2,7 +2,13 @@
 import type { PoolClient, Submittable } from "pg";
 import { Batch, forgetPreparedStatements, type BatchOutcome, type WireStatement } from "./batch.ts";
 import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
-import { CancelledError, DatabaseClosedError, DecodeFailedError, type StewardError } from "./errors.ts";
+import {
+  CancelledError,
+  DatabaseClosedError,
+  DecodeFailedError,
+  InvalidInputError,
+  type StewardError,
+} from "./errors.ts";
 import { toStewardError } from "./server-errors.ts";
 
 const SET_STATEMENT_TIMEOUT_SQL = "SELECT pg_catalog.set_config('statement_timeout', $1, true)";
@@ -110,6 +116,7 @@ export class LeasedConnection implements Connection {
 
   async exec(script: string, options: QueryOptions = {}): Promise<void> {
     this.#checkUsable();
+    if (this.database.kind === "pglite") refuseCopyInScript(script);
     if (options.signal?.aborted === true)
       throw new CancelledError("cancelled before anything was sent", { cause: options.signal.reason });
     const watch = this.#watchSignal(options.signal, options.timeoutMs ?? this.#environment.defaultTimeoutMs);
@@ -239,5 +246,18 @@ export class LeasedConnection implements Connection {
     (this.client as unknown as { connection: { stream: { destroy(error: Error): void } } }).connection.stream.destroy(
       error,
     );
+  }
+}
+
+/** Quoted text, dollar-quoted text and comments, in which a word means nothing. */
+const SKIPPED = /[eE]'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[^]*?\*\/|\$(\w*)\$[^]*?\$\1\$/g;
+
+/** The embedded database has no stream that could carry the rows: the whole instance would end. */
+function refuseCopyInScript(script: string): void {
+  if (!/\bcopy\b/i.test(script)) return;
+  if (/(?:^|;)\s*copy\b[^;]*\b(?:from\s+stdin|to\s+stdout)\b/i.test(script.replace(SKIPPED, " "))) {
+    throw new InvalidInputError("COPY from or to the client is not possible on the embedded database", {
+      hint: "use INSERT, or tx.bulkInsert() in a unit of work",
+    });
   }
 }

@@ -11,7 +11,8 @@ export {
 } from "./session-factory.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";
-export type { FlushRecord, IsolationLevel, UnitObserver, UnitWarning } from "./unit-of-work.ts";
+export type { IsolationLevel, UnitWarning } from "./unit-of-work.ts";
+export type { EndRecord, FlushRecord, ObservedStatement, ObservedUnit, UnitObserver } from "./unit-observer.ts";
 export type { ClaimOptions, LockMode, LockOptions, LockWait } from "./locking.ts";
 export type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
 export {
@@ -32,3 +33,7 @@ export type { ConflictRule } from "./on-conflict.ts";
 export type { RetryNotice, RetryOptions } from "./retry.ts";
 export type { FlushResult, GuardPath, LoadOptions, RowLockOptions } from "./tracked-rows.ts";
 export type { RelatedRows, RelationOptions, RelationsOf, RowWith, WithRelations } from "./relations.ts";
+export type { BulkInserted, BulkInsertOptions, BulkReturned } from "./bulk.ts";
+export type { BulkUpdated, BulkUpdateOptions } from "./bulk-update.ts";
+export type { CopyOptions } from "./copy.ts";
+export type { CopyChunk, CopySource } from "./copy-wire.ts";

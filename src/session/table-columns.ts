@@ -45,6 +45,13 @@ export function propertyOf(table: PgTable, column: PgColumn): string {
 
 const { prepareValue } = (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils;
 
+/** What the driver would send for a value: text, or NULL. */
+export function driverText(value: unknown): string | null | undefined {
+  const encoded = prepareValue(value);
+  if (encoded === null || typeof encoded === "string") return encoded;
+  return Buffer.isBuffer(encoded) ? `\\x${encoded.toString("hex")}` : undefined;
+}
+
 /** Whether a column holds JSON, whose values travel as documents and not as strings. */
 export function holdsJson(column: PgColumn): boolean {
   return /^jsonb?$/i.test(column.getSQLType());
@@ -62,16 +69,14 @@ export function valueText(column: PgColumn, value: unknown): string | null {
       hint: "compute the value first, or use tx.insert() or tx.update() for expressions",
     });
   }
-  let encoded: unknown;
+  let text: string | null | undefined;
   try {
-    const mapped = column.mapToDriverValue(value);
-    encoded = is(mapped, SQL) ? mapped : prepareValue(mapped);
+    const mapped: unknown = column.mapToDriverValue(value);
+    text = isSqlValue(mapped) ? undefined : driverText(mapped);
   } catch (cause) {
     throw new InvalidInputError(`the column ${column.name} cannot hold the given ${typeof value}`, { cause });
   }
-  if (encoded === null) return null;
-  if (typeof encoded === "string") return encoded;
-  if (Buffer.isBuffer(encoded)) return `\\x${encoded.toString("hex")}`;
+  if (text !== undefined) return text;
   throw new InvalidInputError(`the column ${column.name} cannot hold the given ${typeof value}`, {
     hint: "pass a value of the column's type, not SQL",
   });

@@ -1,7 +1,14 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
+import type { SQLWrapper } from "drizzle-orm";
 import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
-import { PgDatabase, type PgPreparedQuery, type PgTable, type PreparedQueryConfig } from "drizzle-orm/pg-core";
+import {
+  PgDatabase,
+  type PgColumn,
+  type PgPreparedQuery,
+  type PgTable,
+  type PreparedQueryConfig,
+} from "drizzle-orm/pg-core";
 import {
   createTableRelationsHelpers,
   extractTablesRelationalConfig,
@@ -9,6 +16,10 @@ import {
   type RelationalSchemaConfig,
   type TablesRelationalConfig,
 } from "drizzle-orm/relations";
+import { bulkInsert, type BulkInserted, type BulkInsertOptions, type BulkReturned, type Returning } from "./bulk.ts";
+import { bulkUpdate, type BulkUpdated, type BulkUpdateOptions } from "./bulk-update.ts";
+import { copyIn, copyOut, type CopyOptions } from "./copy.ts";
+import type { CopySource } from "./copy-wire.ts";
 import { dialect } from "./dialect.ts";
 import { claimRows, lockRows, type ClaimOptions, type LockOptions } from "./locking.ts";
 import type { PlannedQuery } from "./planned-query.ts";
@@ -19,6 +30,7 @@ import { rowTracker, type FlushResult, type LoadOptions, type RowLockOptions } f
 import type { UnitOfWork } from "./unit-of-work.ts";
 import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
 import { UnitQuery } from "./unit-query.ts";
+import { noteBuilders, noteRelational } from "./note-built.ts";
 
 export type Schema = Record<string, unknown>;
 type Relations<TSchema extends Schema> = ExtractTablesWithRelations<TSchema>;
@@ -67,6 +79,11 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
     super(dialect, new UnitSession(unit, schema), schema as RelationalSchemaConfig<Relations<TSchema>> | undefined);
     this.#unit = unit;
     this.#schema = schema;
+    if (unit.observation !== undefined) noteRelational(this, unit.observation);
+  }
+
+  static {
+    noteBuilders(UnitDatabase.prototype, (tx) => (#unit in tx ? tx.#unit.observation : undefined));
   }
 
   /** A nested unit: a savepoint, sent with the next statement. Its failure undoes its own statements only. */
@@ -220,5 +237,65 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   ): PlannedQuery<Upserted<UpsertedRow<T, O>>[]> {
     const upserted = upsertRows(this, this.#unit, table, values, options ?? {});
     return upserted as PlannedQuery<Upserted<UpsertedRow<T, O>>[]>;
+  }
+
+  /**
+   * `COPY … FROM STDIN`: the fastest way in. What the source gives passes through untouched, at the server's pace; the
+   * source must not use this unit. All rows or none. The unit's `statementTimeoutMs` is for the whole COPY.
+   *
+   * @param columns - in the order of the data; undefined for all
+   * @returns number of rows
+   * @example await tx.copyIn(events, ["id", "body"], createReadStream("events.csv"), { format: "csv", header: true });
+   * @throws InvalidInputError on the embedded database
+   */
+  copyIn<T extends PgTable>(
+    table: T,
+    columns: readonly ((keyof T["_"]["columns"] & string) | PgColumn)[] | undefined,
+    source: CopySource,
+    options: CopyOptions = {},
+  ): Promise<number> {
+    return copyIn(this.#unit, table, columns, source, options);
+  }
+
+  /**
+   * `COPY … TO STDOUT`, at the reader's pace. Read it to its end or leave its loop before the unit's next statement.
+   *
+   * @param source - a table, a query that was not awaited, or `sql`
+   * @example await pipeline(tx.copyOut(events, { format: "csv" }), createWriteStream("events.csv"));
+   * @throws InvalidInputError on the embedded database
+   */
+  copyOut(source: PgTable | SQLWrapper, options: CopyOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    return copyOut(this.#unit, source, options);
+  }
+
+  /**
+   * Inserts any number of rows: all or none. Columns a row leaves out get their default. A row that the server refuses is
+   * named by its position: `error.rowIndex`, counted from 0.
+   *
+   * @example const { rows } = await tx.bulkInsert(chunks, thousands, { returning: { id: chunks.id } });
+   * @throws UniqueViolationError and alike, InvalidValueError, InvalidInputError; each with `rowIndex`
+   */
+  bulkInsert<T extends PgTable, R extends Returning = undefined>(
+    table: T,
+    rows: readonly T["$inferInsert"][],
+    options: BulkInsertOptions<T, R> = {},
+  ): Promise<BulkInserted<BulkReturned<T, R>>> {
+    return bulkInsert<BulkReturned<T, R>>(this, this.#unit, table, rows, options);
+  }
+
+  /**
+   * Gives many rows different values in one statement (one for each set of columns that rows name). Rows are locked in key
+   * order first, so two bulk updates of the same rows do not deadlock.
+   *
+   * @param rows - each with its key and the columns to change
+   * @example const { missing } = await tx.bulkUpdate(tasks, [{ id: 1, rank: 9 }, { id: 2, rank: 4 }]);
+   * @throws InvalidInputError when a row lacks its key, or two rows have the same one
+   */
+  bulkUpdate<T extends PgTable>(
+    table: T,
+    rows: readonly Partial<T["$inferInsert"]>[],
+    options: BulkUpdateOptions = {},
+  ): PlannedQuery<BulkUpdated> {
+    return bulkUpdate(this.#unit, table, rows, options);
   }
 }

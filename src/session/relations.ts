@@ -1,6 +1,6 @@
 // Select-in loading: one statement for each relation, whatever the number of parents; nested; limited per parent. A relation
 // that was not asked for is not in the row's type, so nothing is ever loaded behind one's back.
-import { getTableUniqueName, is, sql, type SQL, type ValueOrArray } from "drizzle-orm";
+import { getTableUniqueName, is, sql, type SQL } from "drizzle-orm";
 import { PgCustomColumn, PgEnumColumn, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import {
   getOperators,
@@ -29,6 +29,8 @@ type Tables<TSchema extends Record<string, unknown>> = ExtractTablesWithRelation
 type ConfigOf<TSchema extends Record<string, unknown>, T extends PgTable> =
   FindTableByDBName<Tables<TSchema>, T["_"]["name"]> extends infer C extends TableRelationalConfig ? C : never;
 
+type Orders = PgColumn | SQL | readonly (PgColumn | SQL)[];
+
 /** Narrows what is loaded through a relation. */
 export type RelationOptions<
   S extends TablesRelationalConfig,
@@ -44,9 +46,7 @@ export type RelationOptions<
 } & (R extends One
   ? unknown
   : {
-      readonly orderBy?:
-        | ValueOrArray<PgColumn | SQL>
-        | ((columns: C["columns"], operators: OrderByOperators) => ValueOrArray<PgColumn | SQL>);
+      readonly orderBy?: Orders | ((columns: C["columns"], operators: OrderByOperators) => Orders);
       /** Most rows for each parent. */
       readonly limit?: number;
     });

@@ -1,6 +1,7 @@
 // The pool behind every handle of one URL: bounded queue, bounded waits, pre-ping of long-idle connections, figures, and
 // the note where each connection was taken. The pool itself is node-postgres's.
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Duplex } from "node:stream";
 import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { Batch } from "./batch.ts";
@@ -79,6 +80,7 @@ export class Engine {
       maxLifetimeSeconds: Math.ceil(options.maxLifetimeMs / 1000),
       keepAlive: true,
       ...source.poolConfig,
+      Client: source.kind === "server" ? ClientThatHangsUp : pg.Client,
     });
     // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
     // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
@@ -264,4 +266,20 @@ async function isAlive(client: PoolClient): Promise<boolean> {
   const isDone = await Promise.race([ping.outcome.then((outcome) => outcome.kind === "done"), limit]);
   clearTimeout(timer);
   return isDone;
+}
+
+/**
+ * The driver leaves its socket open when it gives up while logging in (no password to give, for one). The server then waits
+ * for the password until authentication_timeout, a minute, and CREATE and DROP DATABASE on it wait as long.
+ */
+class ClientThatHangsUp extends pg.Client {
+  override connect(): Promise<pg.Client>;
+  override connect(callback: (error: Error) => void): void;
+  override connect(callback?: (error: Error) => void): Promise<pg.Client> | void {
+    if (callback === undefined) return super.connect();
+    super.connect((error: Error | null) => {
+      if (error !== null) (this as unknown as { connection: { stream: Duplex } }).connection.stream.destroy();
+      callback(error as Error);
+    });
+  }
 }

@@ -184,6 +184,21 @@ describe("what cannot be opened says why, without the password", () => {
   });
 });
 
+test("a login that was given up leaves no connection behind", async () => {
+  await using keep = await testDatabase();
+  const url = new URL(ownUrl(keep.url));
+  url.password = "";
+  await using database = await openDatabase({ url: url.href });
+  expect(await failureOf(database.query("SELECT 1"))).toMatchObject({ code: "AUTHENTICATION_FAILED" });
+  const waiting = async (): Promise<number> => {
+    const { rows } = await keep.query(
+      "SELECT FROM pg_stat_activity WHERE coalesce(state, 'starting') = 'starting' AND backend_type = 'client backend'",
+    );
+    return rows.length;
+  };
+  await expect.poll(waiting).toBe(0);
+});
+
 describe("a pool under pressure", () => {
   test("a wait for a connection ends, and its hint names who holds them and where", async () => {
     await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 2_000 } });

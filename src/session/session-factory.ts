@@ -161,8 +161,8 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return settleDeclared(declare(new UnitDatabase<TSchema>(joined, this.#schema)));
     const place = callSite();
-    return this.#repeat(options, place, () => {
-      const unit = this.#unit(this.database, context, options, WRITE, "declared", place);
+    return this.#repeat(options, place, (usesNames) => {
+      const unit = this.#unit(this.database, context, options, WRITE, "declared", place, usesNames);
       return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
     });
   }
@@ -175,8 +175,8 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return new UnitDatabase<TSchema>(joined, this.#schema).begin(work);
     const place = callSite();
-    return this.#repeat(options, place, () =>
-      this.#runInteractive(this.#unit(this.database, context, options, WRITE, "interactive", place), work),
+    return this.#repeat(options, place, (usesNames) =>
+      this.#runInteractive(this.#unit(this.database, context, options, WRITE, "interactive", place, usesNames), work),
     );
   }
 
@@ -191,14 +191,14 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     const place = callSite();
     // A replica cannot do SERIALIZABLE (0A000).
     const replicas = options.from === "primary" || options.isolation === "serializable" ? undefined : this.#replicas;
-    return this.#repeat(options, place, async () => {
-      if (replicas === undefined) return this.#runRead(this.database, context, work, options, place);
+    return this.#repeat(options, place, async (usesNames) => {
+      if (replicas === undefined) return this.#runRead(this.database, context, work, options, place, usesNames);
       const chosen = await replicas.choose(context, after, place, options.signal);
       try {
-        return await this.#runRead(chosen, context, work, options, place);
+        return await this.#runRead(chosen, context, work, options, place, usesNames);
       } catch (error) {
         if (options.signal?.aborted === true || !replicas.isReplicaFault(chosen, error)) throw error;
-        return this.#runRead(this.database, context, work, options, place);
+        return this.#runRead(this.database, context, work, options, place, usesNames);
       }
     });
   }
@@ -209,7 +209,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     return position === undefined ? undefined : printToken(position);
   }
 
-  #repeat<T>(options: UnitOptions, openedAt: CallSite, attempt: () => Promise<T>): Promise<T> {
+  #repeat<T>(options: UnitOptions, openedAt: CallSite, attempt: (usesNames: boolean) => Promise<T>): Promise<T> {
     const { name, signal, repeatable } = options;
     return withRetry(
       retryPolicy(this.#retry, options.retry),
@@ -224,9 +224,10 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     work: (tx: UnitDatabase<TSchema>) => Q,
     options: ReadOptions,
     place: CallSite,
+    usesNames: boolean,
   ): Promise<DeclaredResult<Q>> {
     const kind: UnitKind = { isReadOnly: true, isDeferrable: options.deferrable ?? false };
-    const unit = this.#unit(database, context, options, kind, "undecided", place);
+    const unit = this.#unit(database, context, options, kind, "undecided", place, usesNames);
     const tx = new UnitDatabase<TSchema>(unit, this.#schema);
     // Which of the two it is shows when the function has returned: a native promise means that it awaits inside.
     const returned = unit.enter(() => work(tx));
@@ -290,6 +291,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     kind: UnitKind,
     mode: "declared" | "interactive" | "undecided",
     openedAt: CallSite,
+    usesNames: boolean,
   ): UnitOfWork {
     const replicas = this.#replicas;
     const { guard, allowHosts, role, onWarning, observers, commitCheck } = this.#options;
@@ -307,6 +309,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         openedAt,
         onWarning: onWarning ?? warnProcess,
         observers: observers ?? [],
+        usesNames,
         checksCommit: commitCheck ?? true,
         onPosition:
           replicas === undefined || kind.isReadOnly ? undefined : (position) => replicas.noteWrite(context, position),

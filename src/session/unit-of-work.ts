@@ -49,6 +49,8 @@ export interface UnitSettings {
   readonly openedAt: CallSite;
   readonly onWarning: (warning: UnitWarning) => void;
   readonly observers: readonly UnitObserver[];
+  /** False when an earlier attempt met a stale prepared statement: a pooler may deal out more of them. */
+  readonly usesNames: boolean;
   /** A COMMIT whose answer was lost is looked up (commit-outcome.ts). */
   readonly checksCommit: boolean;
   /** Told where in the log the unit's COMMIT is; only when replicas are read from. */
@@ -135,7 +137,7 @@ export class UnitOfWork implements OpenUnit {
   #gapTimer: NodeJS.Timeout | undefined;
   #evidence: CommitEvidence | undefined;
   /** False after the server lost track of our prepared statements: then this unit goes on without names. */
-  #usesNames = true;
+  #usesNames: boolean;
   #rejectAborted: ((error: StewardError) => void) | undefined;
   /** Rejects when the unit is over its limit, so that a caller who hangs on something else does not keep the connection. */
   readonly aborted: Promise<never>;
@@ -143,6 +145,7 @@ export class UnitOfWork implements OpenUnit {
   /** @param mode - `"declared"` units take statements only after `declare()`, so that none can be started by mistake */
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
     this.settings = settings;
+    this.#usesNames = settings.usesNames;
     const { name, context, openedAt, observers } = settings;
     this.observation = observers.length === 0 ? undefined : new UnitObservation(name, context, openedAt);
     this.#state = mode === "declared" ? "declaring" : "open";
@@ -180,7 +183,7 @@ export class UnitOfWork implements OpenUnit {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
       if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
-      const isNamed = statement.prepare !== false && this.database.preparesStatements;
+      const isNamed = this.#usesNames && statement.prepare !== false && this.database.preparesStatements;
       const name = statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined);
       this.#queue.push({
         wire: new WireStatement(statement, name),

@@ -14,6 +14,8 @@ export interface TableMetadata<T extends PgTable = PgTable> {
   readonly version?: ColumnOf<T>;
   /** Timestamp column that is NULL for living rows. Deleted rows are hidden by default. */
   readonly softDelete?: ColumnOf<T>;
+  /** Rows may be deleted for good with `tx.hardDelete()`: tokens, personal data. */
+  readonly hardDelete?: boolean;
   readonly comment?: string;
   readonly columnComments?: Readonly<Partial<Record<ColumnOf<T>, string>>>;
   /** FORCE ROW LEVEL SECURITY: policies hold for the table's owner too. */

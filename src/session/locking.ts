@@ -1,6 +1,6 @@
 // Row locks: rows are locked in the order of their keys, so that two units that lock the same rows never wait for each
 // other in a circle, and what cannot be had is an error that names its holder.
-import { asc, is, type SQL, type SQLWrapper } from "drizzle-orm";
+import { and, asc, is, type SQL, type SQLWrapper } from "drizzle-orm";
 import { PgTable, type PgColumn } from "drizzle-orm/pg-core";
 import { InvalidInputError, LockNotAvailableError, type Statement } from "../postgres/index.ts";
 import { findLockHolders } from "./lock-holders.ts";
@@ -50,6 +50,7 @@ export function lockRows<T extends PgTable>(
   table: T,
   selection: RowSelection,
   options: LockOptions,
+  scope: SQL | undefined,
 ): PlannedQuery<RowOf<T>[]> {
   return new PlannedQuery(unit, () => {
     checkTable(table);
@@ -62,7 +63,7 @@ export function lockRows<T extends PgTable>(
     const query = tx
       .select()
       .from(model)
-      .where(condition)
+      .where(and(scope, condition))
       .orderBy(...requiredKeyOf(table, "tx.lock()").map((column) => asc(column)))
       .for(mode, { ...(of === undefined ? {} : { of }), ...waitClause(wait) });
     return lockPlan<T>(unit, table, condition, query, timeoutMs);
@@ -75,6 +76,7 @@ export function claimRows<T extends PgTable>(
   unit: UnitOfWork,
   table: T,
   options: ClaimOptions,
+  scope: SQL | undefined,
 ): PlannedQuery<RowOf<T>[]> {
   return new PlannedQuery(unit, () => {
     checkTable(table);
@@ -89,7 +91,7 @@ export function claimRows<T extends PgTable>(
     const query = tx
       .select()
       .from(model)
-      .where(where)
+      .where(and(scope, where))
       .orderBy(...order)
       .limit(limit)
       .for(mode, { skipLocked: true });

@@ -11,6 +11,7 @@ import {
   type GuardMode,
 } from "../postgres/index.ts";
 import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
+import { checkCursorKey, type CursorKey } from "./cursor-token.ts";
 import { installGuard } from "./guard.ts";
 import { PlannedQuery } from "./planned-query.ts";
 import { parseToken, printToken, Replicas } from "./replicas.ts";
@@ -31,6 +32,11 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
   readonly limits?: Partial<SessionLimits>;
   /** What `context.tenantId` must look like. Default `"uuid"`. */
   readonly tenantIdType?: "uuid" | "text";
+  /**
+   * Secret of at least 16 bytes that signs the cursors of pages. Default: made anew in each process, so that a cursor is
+   * refused after a restart and by other processes.
+   */
+  readonly cursorKey?: CursorKey;
   /** Told about units that are open for long. Default: `process.emitWarning`. */
   readonly onWarning?: (warning: UnitWarning) => void;
   /** Told about every flush and every end of a unit, without values. */
@@ -139,6 +145,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   readonly #options: SessionFactoryOptions<TSchema>;
   readonly #schema: ReturnType<typeof schemaConfig>;
   readonly #limits: SessionLimits;
+  readonly #cursorKey: Buffer;
   readonly #retry: RetryPolicy;
   readonly #replicas: Replicas | undefined;
 
@@ -147,6 +154,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     this.#options = options;
     this.#schema = schemaConfig(options.schema);
     this.#limits = checkedLimits(DEFAULT_LIMITS, options.limits);
+    this.#cursorKey = checkCursorKey(options.cursorKey);
     this.#retry = retryPolicy(DEFAULT_RETRY, options.retry);
     this.#replicas = replicasOf(database, options);
     createGuardState({ mode: options.guard, allowHosts: options.allowHosts }); // refuses wrong options here, not at the first unit
@@ -308,6 +316,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         guard: guard === "off" || mode === "declared" ? undefined : createGuardState({ mode: guard, allowHosts }),
         openedAt,
         onWarning: onWarning ?? warnProcess,
+        cursorKey: this.#cursorKey,
         observers: observers ?? [],
         usesNames,
         checksCommit: commitCheck ?? true,

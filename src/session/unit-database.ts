@@ -1,12 +1,13 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
-import type { SQLWrapper } from "drizzle-orm";
+import { and, is, SQL, type SQLWrapper } from "drizzle-orm";
 import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
 import {
   PgDatabase,
+  PgTable,
   type PgColumn,
   type PgPreparedQuery,
-  type PgTable,
+  type PgSelectBase,
   type PreparedQueryConfig,
 } from "drizzle-orm/pg-core";
 import {
@@ -16,20 +17,32 @@ import {
   type RelationalSchemaConfig,
   type TablesRelationalConfig,
 } from "drizzle-orm/relations";
+import { InvalidInputError } from "../postgres/index.ts";
 import { bulkInsert, type BulkInserted, type BulkInsertOptions, type BulkReturned, type Returning } from "./bulk.ts";
 import { bulkUpdate, type BulkUpdated, type BulkUpdateOptions } from "./bulk-update.ts";
 import { copyIn, copyOut, type CopyOptions } from "./copy.ts";
 import type { CopySource } from "./copy-wire.ts";
 import { dialect } from "./dialect.ts";
+import { countEstimate, existsQuery } from "./estimates.ts";
 import { claimRows, lockRows, type ClaimOptions, type LockOptions } from "./locking.ts";
+import {
+  keysetPage,
+  offsetPage,
+  type OffsetPage,
+  type OffsetPageOptions,
+  type Page,
+  type PageOptions,
+} from "./pagination.ts";
 import type { PlannedQuery } from "./planned-query.ts";
 import { loadRelations, type RelatedRows, type RowReader, type RowWith, type WithRelations } from "./relations.ts";
 import { decodeRow } from "./row-model.ts";
+import { deleteForGood, hasSoftDelete, livingOnly, markRows, scopedConfig } from "./soft-delete.ts";
+import { streamRows, type StreamOptions } from "./stream.ts";
 import type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
 import { rowTracker, type FlushResult, type LoadOptions, type RowLockOptions } from "./tracked-rows.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
-import { UnitQuery } from "./unit-query.ts";
+import { preparedQuery, UnitQuery, type RowOfQuery } from "./unit-query.ts";
 import { noteBuilders, noteRelational } from "./note-built.ts";
 
 export type Schema = Record<string, unknown>;
@@ -75,10 +88,14 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   readonly #unit: UnitOfWork;
   readonly #schema: SchemaConfig;
 
-  constructor(unit: UnitOfWork, schema: SchemaConfig) {
+  readonly #showsDeleted: boolean;
+
+  constructor(unit: UnitOfWork, schema: SchemaConfig, { showsDeleted = false }: { showsDeleted?: boolean } = {}) {
     super(dialect, new UnitSession(unit, schema), schema as RelationalSchemaConfig<Relations<TSchema>> | undefined);
     this.#unit = unit;
     this.#schema = schema;
+    this.#showsDeleted = showsDeleted;
+    if (schema !== undefined && !showsDeleted && hasSoftDelete(schema.fullSchema)) scopeRelational(this.query, schema);
     if (unit.observation !== undefined) noteRelational(this, unit.observation);
   }
 
@@ -209,7 +226,7 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
    * @throws InvalidInputError for a table without primary key, or an option that cannot be used
    */
   lock<T extends PgTable>(table: T, rows: RowSelection, options: LockOptions = {}): PlannedQuery<RowOf<T>[]> {
-    return lockRows(this, this.#unit, table, rows, options);
+    return lockRows(this, this.#unit, table, rows, options, this.#livingOnly(table));
   }
 
   /**
@@ -219,7 +236,7 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
    * @example const [job] = await tx.claim(jobs, { where: eq(jobs.state, "ready"), orderBy: jobs.created_at });
    */
   claim<T extends PgTable>(table: T, options: ClaimOptions = {}): PlannedQuery<RowOf<T>[]> {
-    return claimRows(this, this.#unit, table, options);
+    return claimRows(this, this.#unit, table, options, this.#livingOnly(table));
   }
 
   /**
@@ -298,4 +315,166 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   ): PlannedQuery<BulkUpdated> {
     return bulkUpdate(this.#unit, table, rows, options);
   }
+
+  /** `select().from(table)` without deleted rows. A `where()` called on it narrows that further. */
+  from<T extends PgTable>(table: T): SelectFrom<T> {
+    const model: PgTable = table;
+    const query = this.select().from(model);
+    const living = this.#livingOnly(table);
+    if (living !== undefined) {
+      query.where(living);
+      const { config } = query._;
+      const where = query.where.bind(query);
+      Object.assign(query, {
+        where: (condition: Parameters<typeof where>[0]) => {
+          where(condition);
+          Object.assign(config, { where: and(living, config.where) });
+          return query;
+        },
+      });
+    }
+    return query as unknown as SelectFrom<T>;
+  }
+
+  /** The same unit, showing rows that were soft-deleted as well. */
+  withDeleted(): UnitDatabase<TSchema> {
+    return new UnitDatabase<TSchema>(this.#unit, this.#schema, { showsDeleted: true });
+  }
+
+  /**
+   * Marks rows as deleted, in a table that was defined with `softDelete`.
+   *
+   * @param rows - a primary key, an array of keys, or a condition
+   * @returns number of rows that were living until now
+   */
+  softDelete(table: PgTable, rows: RowSelection): PlannedQuery<number> {
+    return markRows(this, this.#unit, table, rows, "deleted");
+  }
+
+  /**
+   * Brings soft-deleted rows back.
+   *
+   * @returns number of rows that were deleted until now
+   * @throws UniqueViolationError when a living row has taken the place of one of them
+   */
+  restore(table: PgTable, rows: RowSelection): PlannedQuery<number> {
+    return markRows(this, this.#unit, table, rows, "living");
+  }
+
+  /**
+   * Deletes rows for good, in a table that was defined with `hardDelete: true`.
+   *
+   * @returns number of rows
+   */
+  hardDelete(table: PgTable, rows: RowSelection): PlannedQuery<number> {
+    return deleteForGood(this, this.#unit, table, rows);
+  }
+
+  /**
+   * One page of a select (or of a table), found by the position of its first row: page 10,000 costs what page 1 costs. The
+   * primary keys of the query's tables are added to the order, so that it has no ties. Cursors are opaque, signed and hold
+   * for the same query, order and tenant.
+   *
+   * @param source - a table, or a select without order, limit and grouping
+   * @example
+   * const page = await tx.page(tx.select().from(messages).where(eq(messages.chat_id, id)), {
+   *   orderBy: [{ column: messages.created_at, direction: "desc" }], after: cursor, limit: 50 });
+   * @throws InvalidInputError for a column that can be NULL, a cursor that is not ours or of another query
+   */
+  page<const Q extends PgTable | PromiseLike<readonly unknown[]>>(
+    source: Q,
+    options: PageOptions & { readonly where?: SQL | undefined },
+  ): PlannedQuery<Page<PageRow<Q>>> {
+    return keysetPage<PageRow<Q>>(
+      this.#unit,
+      this.#pageSource(source, options.where),
+      options,
+      this.#unit.settings.cursorKey,
+    );
+  }
+
+  /**
+   * One page by its number, for people who want numbers and a total. Deep pages read all rows before them: use `page()`
+   * where you can.
+   */
+  offsetPage<const Q extends PgTable | PromiseLike<readonly unknown[]>>(
+    source: Q,
+    options: OffsetPageOptions & { readonly where?: SQL | undefined },
+  ): PlannedQuery<OffsetPage<PageRow<Q>>> {
+    return offsetPage<PageRow<Q>>(this.#unit, this.#pageSource(source, options.where), options);
+  }
+
+  /**
+   * The rows of a query one by one, in constant memory: a cursor on the server, fetched in batches as the loop goes on.
+   * Other statements of the unit may run inside the loop. Leaving the loop closes the cursor. The unit stays open
+   * meanwhile, so its limits hold.
+   *
+   * @param query - a select that was not awaited, or `sql<Row>`…``
+   * @example for await (const row of tx.stream(tx.select().from(events))) write(row);
+   */
+  stream<Q extends PromiseLike<readonly unknown[]> | SQL>(
+    query: Q,
+    options: StreamOptions = {},
+  ): AsyncGenerator<RowOfQuery<Q>, void, undefined> {
+    const rows = streamRows(this.#unit, () => this.#prepared(query), options);
+    return rows as AsyncGenerator<RowOfQuery<Q>, void, undefined>;
+  }
+
+  /** Whether a query has any row; the server stops at the first. */
+  exists(query: SQLWrapper): PlannedQuery<boolean> {
+    return existsQuery(this.#unit, query);
+  }
+
+  /** How many rows the planner expects of a query, without running it; as fresh as the last ANALYZE. */
+  countEstimate(query: SQLWrapper): PlannedQuery<number> {
+    return countEstimate(this.#unit, query);
+  }
+
+  #livingOnly(table: PgTable): SQL | undefined {
+    return this.#showsDeleted || !is(table, PgTable) ? undefined : livingOnly(table);
+  }
+
+  #pageSource(source: unknown, where: SQL | undefined): unknown {
+    if (!is(source, PgTable)) {
+      if (where === undefined) return source;
+      throw new InvalidInputError("where is for pages of a table", { hint: "call .where() on the query" });
+    }
+    const query = this.from(source);
+    return where === undefined ? query : query.where(where);
+  }
+
+  #prepared(query: unknown): UnitQuery {
+    if (!is(query, SQL)) return preparedQuery(query);
+    return new UnitQuery(this.#unit, dialect.sqlToQuery(query), undefined, undefined, false, undefined);
+  }
+}
+
+type SelectFrom<T extends PgTable> = PgSelectBase<
+  T["_"]["name"],
+  T["_"]["columns"],
+  "single",
+  Record<T["_"]["name"], "not-null">
+>;
+
+/** One row of a page. */
+export type PageRow<Q> = Q extends PgTable ? RowOf<Q> : RowOfQuery<Q>;
+
+/** Hides deleted rows in `tx.query.<table>.findMany()` and `findFirst()`, and in what they load with them. */
+function scopeRelational(query: object, schema: NonNullable<SchemaConfig>): void {
+  const { fullSchema, tableNamesMap } = schema;
+  for (const [name, builder] of Object.entries(query as Record<string, RelationalBuilder>)) {
+    const table = schema.schema[name];
+    if (table === undefined) continue;
+    const scope = (config: unknown): object =>
+      scopedConfig(fullSchema, schema.schema, tableNamesMap, table, config as { where?: SQL } | undefined);
+    const findMany = builder.findMany.bind(builder);
+    const findFirst = builder.findFirst.bind(builder);
+    builder.findMany = (config) => findMany(scope(config));
+    builder.findFirst = (config) => findFirst(scope(config));
+  }
+}
+
+interface RelationalBuilder {
+  findMany(config?: unknown): unknown;
+  findFirst(config?: unknown): unknown;
 }

@@ -48,6 +48,8 @@ export interface UnitSettings {
   readonly guard: GuardState | undefined;
   readonly openedAt: CallSite;
   readonly onWarning: (warning: UnitWarning) => void;
+  /** Signs the cursors of pages. */
+  readonly cursorKey: Buffer;
   readonly observers: readonly UnitObserver[];
   /** False when an earlier attempt met a stale prepared statement: a pooler may deal out more of them. */
   readonly usesNames: boolean;
@@ -522,7 +524,7 @@ export class UnitOfWork implements OpenUnit {
     }
     this.#connection = connection;
     const { unitTimeoutMs, unitWarningMs } = this.settings.limits;
-    if (unitTimeoutMs > 0) this.#timers.push(setTimeout(() => this.#interrupt(this.#tooLongError()), unitTimeoutMs));
+    if (unitTimeoutMs > 0) this.#timers.push(setTimeout(() => this.interrupt(this.#tooLongError()), unitTimeoutMs));
     this.settings.signal?.addEventListener("abort", this.#onAbort, { once: true });
     if (unitWarningMs > 0 && this.#declared === undefined) {
       this.#timers.push(setTimeout(() => this.#warn("unit open for long", unitWarningMs), unitWarningMs));
@@ -624,11 +626,11 @@ export class UnitOfWork implements OpenUnit {
   }
 
   readonly #onAbort = (): void => {
-    this.#interrupt(new CancelledError("the unit of work was cancelled", { cause: this.settings.signal?.reason }));
+    this.interrupt(new CancelledError("the unit of work was cancelled", { cause: this.settings.signal?.reason }));
   };
 
   /** Ends the unit from outside: its caller hears of it at once, even when it waits for something else. */
-  #interrupt(error: StewardError): void {
+  interrupt(error: StewardError): void {
     if (!this.isOpen) return;
     const wasCommitting = this.#state === "ending";
     this.#rejectAborted?.(error);

@@ -1,0 +1,399 @@
+// Pages by position in an order (keyset), which cost the same at any depth, and by number for people who want numbers.
+import { asc, desc, getTableName, is, SQL, sql, type SQLWrapper } from "drizzle-orm";
+import { PgColumn, PgTable, type PgSelectConfig } from "drizzle-orm/pg-core";
+import { InvalidInputError, type QueryResult, type Statement } from "../postgres/index.ts";
+import { readCursor, writeCursor, type CursorPosition } from "./cursor-token.ts";
+import { dialect } from "./dialect.ts";
+import { countStatement, estimateStatement, readCount, readEstimate } from "./estimates.ts";
+import { checkCount } from "./locking.ts";
+import { PlannedQuery } from "./planned-query.ts";
+import { primaryKeyOf } from "./table-columns.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
+import { preparedQuery } from "./unit-query.ts";
+
+export type Direction = "asc" | "desc";
+export type SortKey =
+  | PgColumn
+  | SQL
+  | SQL.Aliased
+  | { readonly column: PgColumn | SQL | SQL.Aliased; readonly direction?: Direction };
+export type TotalKind = "exact" | "estimated" | "none";
+
+export interface PageOptions {
+  /** What the pages are ordered by. The primary key is added by itself, so that the order has no ties. Default: that alone. */
+  readonly orderBy?: SortKey | readonly SortKey[];
+  /** A page's `nextCursor`: the page after it. */
+  readonly after?: string | null | undefined;
+  /** A page's `previousCursor`: the page before it. */
+  readonly before?: string | null | undefined;
+  /** Rows per page, 1 to 10,000. */
+  readonly limit: number;
+  /** Counted in the same flush (`"exact"`), guessed by the planner (`"estimated"`), or not at all (`"none"`, default). */
+  readonly total?: TotalKind;
+  /** What makes the order unique when the query does not read from tables with primary keys. */
+  readonly tieBreaker?: PgColumn | SQL | SQL.Aliased | readonly (PgColumn | SQL | SQL.Aliased)[];
+}
+
+export interface Page<R> {
+  /** In the order asked for, whichever way the page was reached. */
+  readonly rows: R[];
+  /** For `after`; undefined on the last page. */
+  readonly nextCursor: string | undefined;
+  /** For `before`; undefined on the first page. */
+  readonly previousCursor: string | undefined;
+  readonly hasNext: boolean;
+  readonly hasPrevious: boolean;
+  readonly total: number | undefined;
+}
+
+export interface OffsetPageOptions {
+  /** From 1. */
+  readonly page: number;
+  /** Rows per page, 1 to 10,000. */
+  readonly pageSize: number;
+  /** Default `"exact"`. */
+  readonly total?: TotalKind;
+  /** Default: the query's own order, else the primary key. */
+  readonly orderBy?: SortKey | readonly SortKey[];
+}
+
+export interface OffsetPage<R> {
+  readonly rows: R[];
+  readonly page: number;
+  readonly pageSize: number;
+  readonly total: number | undefined;
+  readonly pageCount: number | undefined;
+  readonly hasNext: boolean;
+  readonly hasPrevious: boolean;
+}
+
+interface Key {
+  readonly column: PgColumn | SQL | SQL.Aliased;
+  readonly expression: SQLWrapper;
+  readonly direction: Direction;
+}
+
+const MAX_LIMIT = 10_000;
+
+/** `tx.page()`; described there. */
+export function keysetPage<R>(
+  unit: UnitOfWork,
+  query: unknown,
+  options: PageOptions,
+  cursorKey: Buffer,
+): PlannedQuery<Page<R>> {
+  return new PlannedQuery(unit, () => {
+    const { limit, total = "none" } = options;
+    const after = options.after ?? undefined; // JSON has no undefined
+    const before = options.before ?? undefined;
+    checkCount("limit", limit, 1, MAX_LIMIT);
+    checkTotal(total);
+    if (after !== undefined && before !== undefined) {
+      throw new InvalidInputError("a page is after a cursor or before one, not both", { hint: "pass one of them" });
+    }
+    const prepared = preparedQuery(query);
+    const config = plainConfig(query);
+    const keys = sortKeys(options.orderBy);
+    const ordered = [...keys, ...tieBreakers(config, options, keys)];
+    for (const key of ordered) refuseNullable(config, key);
+    const scope = scopeOf(unit, config, ordered);
+    const isBackwards = before !== undefined;
+    const cursor = after ?? before;
+    const position = cursor === undefined ? undefined : readCursor(cursor, scope, cursorKey);
+    const walked = isBackwards ? ordered.map((key) => ({ ...key, direction: opposite(key.direction) })) : ordered;
+    const where = position === undefined ? config.where : both(config.where, beyond(walked, position));
+    const extra = ordered.map(({ expression }) => ({ path: ["cursor"], field: sql`(${expression})::text` }));
+    const text = dialect.buildSelectQuery({
+      ...config,
+      fieldsFlat: [...(prepared.selectedFields ?? []), ...extra],
+      ...(where === undefined ? {} : { where }),
+      orderBy: walked.map(orderOf),
+      limit: limit + 1,
+    });
+    const statements: Statement[] = [{ ...prepared.statement, ...rendered(text) }, ...totalStatement(query, total)];
+    return {
+      statements,
+      read: async ([result, counted]) => {
+        const found = (await prepared.decodeRows(result as QueryResult)) as R[];
+        const raw = (result?.rows ?? []) as unknown as unknown[][]; // rowMode "array"
+        const positions = raw.map((cells) => keyTexts(cells.slice(-ordered.length)));
+        const hasMore = found.length > limit;
+        const rows = hasMore ? found.slice(0, limit) : found;
+        const places = positions.slice(0, limit);
+        if (isBackwards) {
+          rows.reverse();
+          places.reverse();
+        }
+        const hasNext = isBackwards || hasMore;
+        const hasPrevious = isBackwards ? hasMore : position !== undefined;
+        const cursorAt = (keysOfRow: readonly string[] | undefined): string | undefined => {
+          // Beyond the last row there is no row to start from: the way back begins at the cursor, its own row included.
+          const from = keysOfRow === undefined ? position : { keys: keysOfRow, isInclusive: false };
+          if (from === undefined) return undefined;
+          return writeCursor(
+            keysOfRow === undefined ? { ...from, isInclusive: !from.isInclusive } : from,
+            scope,
+            cursorKey,
+          );
+        };
+        return {
+          rows,
+          hasNext,
+          hasPrevious,
+          nextCursor: hasNext ? cursorAt(places.at(-1)) : undefined,
+          previousCursor: hasPrevious ? cursorAt(places[0]) : undefined,
+          total: totalOf(total, counted),
+        };
+      },
+    };
+  });
+}
+
+/** `tx.offsetPage()`; described there. */
+export function offsetPage<R>(
+  unit: UnitOfWork,
+  query: unknown,
+  options: OffsetPageOptions,
+): PlannedQuery<OffsetPage<R>> {
+  return new PlannedQuery(unit, () => {
+    const { page, pageSize, total = "exact", orderBy } = options;
+    checkCount("page", page, 1, 2 ** 31 - 1);
+    checkCount("pageSize", pageSize, 1, MAX_LIMIT);
+    checkTotal(total);
+    const prepared = preparedQuery(query);
+    const config = configOf(query);
+    if (config.limit !== undefined || config.offset !== undefined) throw ownLimit();
+    const isPlain =
+      config.setOperators.length === 0 && config.distinct === undefined && (config.groupBy?.length ?? 0) === 0;
+    const keys = sortKeys(orderBy);
+    const own = keys.length > 0 ? keys.map(orderOf) : (config.orderBy ?? []);
+    // Without a unique order a row can be on two pages, or on none.
+    const order = isPlain
+      ? [...own, ...keyColumns(config).filter((column) => !keys.some((key) => key.column === column))]
+      : own;
+    if (!isPlain && keys.length > 0) {
+      throw new InvalidInputError("a query with set operators, DISTINCT or GROUP BY brings its own order", {
+        hint: "call .orderBy() on the query, and leave orderBy out here",
+      });
+    }
+    const text =
+      config.setOperators.length > 0
+        ? sql`SELECT * FROM (${(query as SQLWrapper).getSQL()}) AS pgsteward_page LIMIT ${pageSize + 1} OFFSET ${(page - 1) * pageSize}`
+        : dialect.buildSelectQuery({ ...config, orderBy: order, limit: pageSize + 1, offset: (page - 1) * pageSize });
+    return {
+      statements: [{ ...prepared.statement, ...rendered(text) }, ...totalStatement(query, total)],
+      read: async ([result, counted]) => {
+        const found = (await prepared.decodeRows(result as QueryResult)) as R[];
+        const count = totalOf(total, counted);
+        return {
+          rows: found.slice(0, pageSize),
+          page,
+          pageSize,
+          total: count,
+          pageCount: count === undefined ? undefined : Math.ceil(count / pageSize),
+          hasNext: found.length > pageSize,
+          hasPrevious: page > 1,
+        };
+      },
+    };
+  });
+}
+
+function sortKeys(orderBy: SortKey | readonly SortKey[] | undefined): Key[] {
+  const list = orderBy === undefined ? [] : ([orderBy].flat() as readonly SortKey[]);
+  return list.map((item) => {
+    const isBare = is(item, PgColumn) || is(item, SQL) || is(item, SQL.Aliased);
+    const column = isBare ? item : (item as { column?: unknown } | undefined)?.column;
+    const direction = isBare ? "asc" : ((item as { direction?: unknown } | undefined)?.direction ?? "asc");
+    if (!is(column, PgColumn) && !is(column, SQL) && !is(column, SQL.Aliased)) {
+      throw new InvalidInputError("orderBy takes columns or sql, each with a direction", {
+        hint: 'e.g. [{ column: messages.created_at, direction: "desc" }]',
+      });
+    }
+    if (direction !== "asc" && direction !== "desc") {
+      throw new InvalidInputError(`a direction cannot be ${JSON.stringify(direction)}`, {
+        hint: 'use "asc" or "desc"',
+      });
+    }
+    return keyOf(column, direction);
+  });
+}
+
+function keyOf(column: PgColumn | SQL | SQL.Aliased, direction: Direction): Key {
+  return { column, direction, expression: is(column, SQL.Aliased) ? column.sql : column };
+}
+
+/** The primary keys of all tables of the query, in the direction of the last key, so that an index can serve the order. */
+function tieBreakers(config: PgSelectConfig, options: PageOptions, keys: readonly Key[]): Key[] {
+  const direction = keys.at(-1)?.direction ?? "asc";
+  if (options.tieBreaker !== undefined) {
+    return ([options.tieBreaker].flat() as (PgColumn | SQL)[]).map((column) => keyOf(column, direction));
+  }
+  const columns = keyColumns(config);
+  if (columns.length === 0) {
+    throw new InvalidInputError(
+      "pages need an order without ties, and the query has no primary key to complete it with",
+      {
+        hint: "pass { tieBreaker: column } with columns that are unique together",
+      },
+    );
+  }
+  const isThere = (column: PgColumn): boolean =>
+    keys.some(
+      (key) => is(key.column, PgColumn) && key.column.name === column.name && key.column.table === column.table,
+    );
+  const own = columns.filter((column) => !isThere(column)).map((column) => keyOf(column, direction));
+  // A row of the left side can stand beside several of the right one, or beside none.
+  const outer = joinsOf(config)
+    .filter(({ joinType, table }) => joinType === "left" && is(table, PgTable))
+    .flatMap(({ table }) => primaryKeyOf(table as PgTable))
+    .map((column) => keyOf(sql`coalesce(${column}::text, '')`, direction));
+  return [...own, ...outer];
+}
+
+function keyColumns(config: PgSelectConfig): PgColumn[] {
+  const tables = [
+    config.table,
+    ...joinsOf(config)
+      .filter(({ joinType }) => joinType === "inner")
+      .map(({ table }) => table),
+  ];
+  const keys = tables.map((table) => (is(table, PgTable) ? primaryKeyOf(table) : []));
+  return keys.some((key) => key.length === 0) ? [] : keys.flat();
+}
+
+function joinsOf(config: PgSelectConfig): NonNullable<PgSelectConfig["joins"]> {
+  return config.joins ?? [];
+}
+
+/** NULL compares with nothing, so rows that hold it would be on no page. */
+function refuseNullable(config: PgSelectConfig, { column }: Key): void {
+  if (!is(column, PgColumn)) return;
+  const isPlaced = joinsOf(config).some(
+    ({ joinType, alias }) =>
+      joinType === "full" ||
+      (joinType === "left" && alias === getTableName(column.table)) ||
+      (joinType === "right" && alias !== getTableName(column.table)),
+  );
+  if (column.notNull && !isPlaced) return;
+  throw new InvalidInputError(
+    isPlaced
+      ? `the column ${column.name} can be NULL where an outer join found nothing, so pages cannot be ordered by it`
+      : `the column ${column.name} can be NULL, so pages cannot be ordered by it`,
+    {
+      hint: `make it NOT NULL, or order by sql\`coalesce(\${table.${column.name}}, …)\` with a value it never has, and index that expression`,
+    },
+  );
+}
+
+/** Rows that come after a position. Never `a > x OR (a = x AND b > y)`: no index serves that (2,596 buffers against 6). */
+function beyond(keys: readonly Key[], { keys: texts, isInclusive }: CursorPosition): SQL {
+  const values = texts.map((text) => sql`${text}`);
+  const [first] = keys;
+  if (first === undefined || values.length !== keys.length) {
+    throw new InvalidInputError("the cursor does not fit the order");
+  }
+  if (keys.every(({ direction }) => direction === first.direction)) {
+    const sign = sql.raw((first.direction === "asc" ? ">" : "<") + (isInclusive ? "=" : ""));
+    if (keys.length === 1) return sql`${first.expression} ${sign} ${values[0]}`;
+    return sql`(${sql.join(
+      keys.map(({ expression }) => sql`${expression}`),
+      sql`, `,
+    )}) ${sign} (${sql.join(values, sql`, `)})`;
+  }
+  return keys.reduceRight<SQL | undefined>((rest, { expression, direction }, index) => {
+    const strict = sql.raw(direction === "asc" ? ">" : "<");
+    const loose = sql.raw(direction === "asc" ? ">=" : "<=");
+    const value = values[index];
+    if (rest === undefined) return sql`${expression} ${isInclusive ? loose : strict} ${value}`;
+    return sql`(${expression} ${loose} ${value} AND (${expression} ${strict} ${value} OR ${rest}))`;
+  }, undefined) as SQL;
+}
+
+/** What a cursor holds for: the query without its page, the order, and the tenant. */
+function scopeOf(unit: UnitOfWork, config: PgSelectConfig, keys: readonly Key[]): readonly unknown[] {
+  const { sql: text, params } = dialect.sqlToQuery(dialect.buildSelectQuery({ ...config, orderBy: keys.map(orderOf) }));
+  return [
+    text,
+    params.map((param) => (typeof param === "bigint" ? `${param}n` : param)),
+    unit.settings.context.tenantId ?? null,
+  ];
+}
+
+function orderOf({ expression, direction }: Key): SQL {
+  return direction === "asc" ? asc(expression) : desc(expression);
+}
+
+function opposite(direction: Direction): Direction {
+  return direction === "asc" ? "desc" : "asc";
+}
+
+function both(first: SQL | undefined, second: SQL): SQL {
+  return first === undefined ? second : sql`(${first}) AND ${second}`;
+}
+
+function keyTexts(cells: readonly unknown[]): string[] {
+  return cells.map((cell) => {
+    if (typeof cell === "string") return cell;
+    throw new InvalidInputError("a sort expression gave NULL, so its row has no place among the pages", {
+      hint: "wrap it in coalesce() with a value it never has",
+    });
+  });
+}
+
+function configOf(query: unknown): PgSelectConfig {
+  const config = (query as { _?: { config?: PgSelectConfig } } | undefined)?._?.config;
+  if (config === undefined)
+    throw new InvalidInputError("pages are made of a select", { hint: "pass tx.select().from(table)" });
+  return config;
+}
+
+function plainConfig(query: unknown): PgSelectConfig {
+  const config = configOf(query);
+  if (config.limit !== undefined || config.offset !== undefined) throw ownLimit();
+  if (config.orderBy !== undefined && config.orderBy.length > 0) {
+    throw new InvalidInputError("the order of pages is given to page(), because their cursors are made from it", {
+      hint: "take .orderBy() off the query and pass { orderBy }",
+    });
+  }
+  if (config.setOperators.length > 0 || config.distinct !== undefined || (config.groupBy?.length ?? 0) > 0) {
+    throw new InvalidInputError("a query with set operators, DISTINCT or GROUP BY has no rows of its own to point at", {
+      hint: 'page a subquery: tx.select().from(query.as("q")), with tieBreaker',
+    });
+  }
+  return config;
+}
+
+function ownLimit(): InvalidInputError {
+  return new InvalidInputError("the query has a LIMIT or OFFSET of its own", { hint: "leave them to the page" });
+}
+
+function checkTotal(total: unknown): void {
+  if (total === "exact" || total === "estimated" || total === "none") return;
+  throw new InvalidInputError(`total cannot be ${JSON.stringify(total)}`, {
+    hint: 'use "exact", "estimated" or "none"',
+  });
+}
+
+function totalStatement(query: unknown, total: TotalKind): Statement[] {
+  if (total === "none") return [];
+  return [total === "exact" ? countStatement(counted(query)) : estimateStatement(counted(query))];
+}
+
+/** Order does not change a count, and column names may repeat, which a subquery does not allow. */
+function counted(query: unknown): SQLWrapper {
+  const config = configOf(query);
+  if (config.setOperators.length > 0 || config.distinct !== undefined || (config.groupBy?.length ?? 0) > 0)
+    return query as SQLWrapper;
+  return dialect.buildSelectQuery({ ...config, fieldsFlat: [{ path: ["one"], field: sql`1` }], orderBy: [] });
+}
+
+function totalOf(total: TotalKind, result: QueryResult | undefined): number | undefined {
+  if (total === "none") return undefined;
+  return total === "exact" ? readCount(result) : readEstimate(result);
+}
+
+function rendered(query: SQL): Pick<Statement, "text" | "values"> {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  return { text, values: params };
+}

@@ -73,19 +73,25 @@ export interface RetriedUnit {
 }
 
 /**
- * Runs `attempt` until it succeeds, fails for a reason that a repetition cannot mend, or the attempts are used up.
+ * Runs `attempt` (told whether it may name prepared statements) until it succeeds, fails for a reason that a repetition cannot mend, or the attempts are used up.
  *
  * @throws RetriesExhaustedError whose cause is the last failure
  * @throws CommitOutcomeUnknownError when an attempt may have been committed and no later one succeeded
  * @throws CancelledError when the signal fires during a wait
  */
-export async function withRetry<T>(policy: RetryPolicy, unit: RetriedUnit, attempt: () => Promise<T>): Promise<T> {
+export async function withRetry<T>(
+  policy: RetryPolicy,
+  unit: RetriedUnit,
+  attempt: (usesNames: boolean) => Promise<T>,
+): Promise<T> {
   let mayBeCommitted = false;
+  let usesNames = true;
   for (let number = 1; ; number++) {
     try {
-      return await attempt();
+      return await attempt(usesNames);
     } catch (error) {
       const reason = retryReason(error, unit.isRepeatable);
+      usesNames &&= !isStaleStatement(reason);
       mayBeCommitted ||= reason instanceof CommitOutcomeUnknownError;
       if (reason === undefined || policy.attempts === 1 || unit.signal?.aborted === true)
         throw mayBeCommitted ? outcomeUnknown(error) : error;

@@ -144,18 +144,16 @@ describeDatabases((kind, open) => {
 
   test("statements after a failed one name it as their cause", async () => {
     await using fixture = await start();
-    await fixture.sessions
-      .begin({}, async (tx) => {
-        await expect(tx.execute(sql`SELECT nothing FROM nowhere`)).rejects.toMatchObject({
-          code: "INVALID_SQL",
-          sqlState: "42P01",
-        });
-        await expect(tx.select().from(agents)).rejects.toMatchObject({
-          code: "UNIT_FAILED",
-          cause: { sqlState: "42P01" },
-        });
-      })
-      .catch(() => undefined);
+    const ends: PromiseSettledResult<unknown>[] = [];
+    const work = fixture.sessions.begin({}, async (tx) => {
+      ends.push(...(await Promise.allSettled([tx.execute(sql`SELECT nothing FROM nowhere`)])));
+      ends.push(...(await Promise.allSettled([tx.select().from(agents)])));
+    });
+    await expect(work).rejects.toMatchObject({ code: "SILENT_ROLLBACK" });
+    expect(ends).toMatchObject([
+      { reason: { code: "INVALID_SQL", sqlState: "42P01" } },
+      { reason: { code: "UNIT_FAILED", cause: { sqlState: "42P01" } } },
+    ]);
     expect(await names(fixture.database)).toEqual(["ada", "bob"]);
   });
 

@@ -238,9 +238,12 @@ export class Batch {
     });
   };
 
-  // FATAL errors (57P01 and alike) are followed by the end of the connection, not by ReadyForQuery: the transaction is gone.
+  // FATAL errors (57P01 and alike) are followed by the end of the connection, not by ReadyForQuery. The transaction is gone,
+  // unless the error came after the commit, between its completion and ReadyForQuery (seen at a fast shutdown).
   readonly #onEndAfterError = (): void => {
-    this.#finish({ kind: "lost", wasSent: false, error: this.#serverError ?? new Error("connection ended") });
+    const commitAt = this.#items.findIndex(({ statement }) => /^\s*(?:commit|end)\b/i.test(statement.text));
+    const isUndone = commitAt === -1 ? this.#index < this.#items.length : this.#index <= commitAt;
+    this.#finish({ kind: "lost", wasSent: !isUndone, error: this.#serverError ?? new Error("connection ended") });
   };
 
   handleReadyForQuery(): void {

@@ -46,6 +46,7 @@ export const SQLSTATE = {
   invalidPassword: "28P01",
   invalidAuthorization: "28000",
   unknownDatabase: "3D000",
+  undefinedTable: "42P01",
   serializationFailure: "40001",
   deadlock: "40P01",
   insufficientPrivilege: "42501",

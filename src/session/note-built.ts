@@ -37,12 +37,12 @@ export function noteBuilders(
 /** `tx.query` of one unit: asking for it begins a statement. */
 export function noteRelational(tx: { query: unknown }, observation: UnitObservation): void {
   const { query } = tx;
-  Object.defineProperty(tx, "query", {
-    configurable: true,
-    enumerable: true,
-    get() {
+  if (typeof query !== "object" || query === null) return;
+  // Not a getter on `tx`: redefining a property would make every access to it slow.
+  tx.query = new Proxy(query, {
+    get(target, name) {
       observation.noteBuilt();
-      return query;
+      return Reflect.get(target, name) as unknown;
     },
   });
 }

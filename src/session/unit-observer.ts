@@ -11,6 +11,9 @@ export interface ObservedUnit {
   readonly context: SessionContext;
   /** From now until the next flush is told, statements know where they were issued (`issuedAt`). */
   watchIssuers(): void;
+  /** What an observer keeps with this unit; undefined at first. A WeakMap costs more: the collector visits its keys. */
+  memoOf(observer: object): unknown;
+  setMemo(observer: object, memo: unknown): void;
 }
 
 export interface ObservedStatement {
@@ -60,6 +63,9 @@ export class UnitObservation implements ObservedUnit {
   #isWatched = false;
   #built = 0;
   #issuer: CallSite | undefined;
+  #memo: unknown;
+  #memoOwner: object | undefined;
+  #otherMemos: Map<object, unknown> | undefined;
 
   constructor(name: string | undefined, context: SessionContext, openedAt: CallSite) {
     this.name = name;
@@ -73,6 +79,16 @@ export class UnitObservation implements ObservedUnit {
 
   watchIssuers(): void {
     this.#isWatched = true;
+  }
+
+  memoOf(observer: object): unknown {
+    return this.#memoOwner === observer ? this.#memo : this.#otherMemos?.get(observer);
+  }
+
+  setMemo(observer: object, memo: unknown): void {
+    this.#memoOwner ??= observer;
+    if (this.#memoOwner === observer) this.#memo = memo;
+    else (this.#otherMemos ??= new Map<object, unknown>()).set(observer, memo);
   }
 
   /**

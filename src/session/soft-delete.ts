@@ -27,6 +27,8 @@ export function livingOnly(table: PgTable): SQL | undefined {
   return column === undefined ? undefined : isNull(column);
 }
 
+type IndexColumns = Parameters<ReturnType<typeof uniqueIndex>["on"]>;
+
 /**
  * A unique index among the living, for the third argument of pgTable(): a deleted row does not keep its name taken.
  *
@@ -34,14 +36,7 @@ export function livingOnly(table: PgTable): SQL | undefined {
  * @param deletedAt - the table's soft-delete column
  * @example pgTable("users", { … }, (t) => [partialUnique("uq_users_email", [t.tenant_id, t.email], t.deleted_at)])
  */
-export function partialUnique(
-  name: string,
-  columns: readonly [
-    Parameters<ReturnType<typeof uniqueIndex>["on"]>[0],
-    ...Parameters<ReturnType<typeof uniqueIndex>["on"]>,
-  ],
-  deletedAt: Parameters<ReturnType<typeof uniqueIndex>["on"]>[0],
-): IndexBuilder {
+export function partialUnique(name: string, columns: IndexColumns, deletedAt: IndexColumns[0]): IndexBuilder {
   return uniqueIndex(name)
     .on(...columns)
     .where(sql`${deletedAt} IS NULL`);

@@ -85,9 +85,6 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 }
 
-/** A query of any kind that gives rows: a Drizzle builder, a relational query, or `sql`. */
-export type RowsQuery<R = unknown> = PromiseLike<readonly R[]> | SQL<R>;
-
 /** One row of a query: a builder's, or what `sql<Row>` says. */
 export type RowOfQuery<Q> = Q extends SQL<infer R> ? R : Q extends PromiseLike<readonly (infer R)[]> ? R : never;
 

@@ -39,8 +39,11 @@ export interface CommitEvidence {
   readonly statisticsSince: string;
 }
 
+/** What locks rows has a transaction id, and is about to write. */
+const LOCKS = /\bfor\s+(?:no\s+key\s+)?update\b/i;
+
 export function mayWrite(statements: readonly Statement[]): boolean {
-  return statements.some(({ text }) => !READS.test(text));
+  return statements.some(({ text }) => !READS.test(text) || LOCKS.test(text));
 }
 
 export function evidenceStatement(name: (text: string) => string | undefined): Statement {

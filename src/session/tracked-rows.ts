@@ -2,15 +2,12 @@
 // comparing with what the server sent, and written with as few columns, and as little of each document, as changed.
 import type { PgTable } from "drizzle-orm/pg-core";
 import {
-  identifier,
   InvalidInputError,
   RowNotFoundError,
   StaleRowError,
   type QueryResult,
   type Statement,
 } from "../postgres/index.ts";
-import { formatPath, type JsonPath } from "./json-value.ts";
-import type { LockMode, LockWait } from "./locking.ts";
 import { PlannedQuery, type Plan } from "./planned-query.ts";
 import {
   applyWritten,
@@ -24,45 +21,16 @@ import {
   type RowChange,
   type TrackedRow,
 } from "./row-changes.ts";
-import { keyTexts, rowFormat, rowModel, type RowModel } from "./row-model.ts";
+import { keyTexts, rowModel, type RowModel } from "./row-model.ts";
+import { isWriteLock, parsedGuards, selectStatement, type LoadOptions, type RowLockOptions } from "./row-select.ts";
 import type { KeyValue, RowOf } from "./table-columns.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
-
-type ColumnName<T extends PgTable> = keyof T["_"]["columns"] & string;
-
-/** A column, or a path into its JSON document: `"state"`, `"state.owner.id"`, or `["state", "a key with.dots"]`. */
-export type GuardPath<T extends PgTable> =
-  | ColumnName<T>
-  | `${ColumnName<T>}.${string}`
-  | readonly [ColumnName<T>, ...(string | number)[]];
-
-export interface RowLockOptions {
-  /** Locks the row until the unit ends. Default: no lock. */
-  readonly lock?: LockMode;
-  /** `"block"` (default) waits up to the unit's `limits.lockTimeoutMs`; `"nowait"` fails at once; `"skip"` finds no row then. */
-  readonly wait?: LockWait;
-}
-
-export interface LoadOptions<T extends PgTable> extends RowLockOptions {
-  /** A change of the row is refused with a StaleRowError when one of these was changed by someone else meanwhile. */
-  readonly guard?: readonly GuardPath<T>[];
-  /** Finds rows that are soft-deleted too. Default false. */
-  readonly withDeleted?: boolean;
-}
 
 /** The rows that a flush wrote, as tracked objects with what the server made of them. */
 export interface FlushResult {
   readonly inserted: readonly Readonly<Record<string, unknown>>[];
   readonly updated: readonly Readonly<Record<string, unknown>>[];
 }
-
-const LOCKS: Readonly<Record<LockMode, string>> = {
-  update: "FOR UPDATE",
-  "no key update": "FOR NO KEY UPDATE",
-  share: "FOR SHARE",
-  "key share": "FOR KEY SHARE",
-};
-const WAITS: Readonly<Record<LockWait, string>> = { block: "", nowait: " NOWAIT", skip: " SKIP LOCKED" };
 
 const trackers = new WeakMap<UnitOfWork, RowTracker>();
 
@@ -80,6 +48,8 @@ export interface Entry {
   guards: readonly Guard[];
   /** What the server sent: columns in order, JSON as text, then the guarded values as text. Undefined: not inserted yet. */
   loaded: readonly unknown[] | undefined;
+  /** Nobody else can have changed it since it was read. */
+  isLocked: boolean;
   /** Its nested unit was rolled back: what it says about the row may never have been true. */
   isOrphan: boolean;
 }
@@ -104,7 +74,7 @@ export class RowTracker {
     const flush = async (): Promise<void> => {
       await this.flush();
     };
-    unit.beforeCommit(flush);
+    unit.lastBeforeCommit(() => this.#flushWithCommit());
     unit.observeSavepoints({
       opening: async (savepoint) => {
         await flush(); // what was assigned before belongs to the outer unit
@@ -159,7 +129,9 @@ export class RowTracker {
       read: async ([result]) => {
         const values = firstRow(result);
         if (values === undefined) return undefined;
-        const { row } = this.#adoptClean(model, values, guards) ?? (await this.#adoptChanged(model, values, guards));
+        const entry = this.#adoptClean(model, values, guards) ?? (await this.#adoptChanged(model, values, guards));
+        entry.isLocked ||= isWriteLock(options.lock);
+        const row = entry.row as RowOf<T>;
         await andThen?.(row);
         return row;
       },
@@ -181,6 +153,7 @@ export class RowTracker {
           const values = firstRow(result);
           if (values === undefined) throw stale(model);
           this.#replace(entry, values, guards);
+          entry.isLocked ||= isWriteLock(options.lock);
         },
       };
     });
@@ -200,7 +173,7 @@ export class RowTracker {
       if (given[property] === undefined) defineUnknown(model, row, property);
       else defineValue(row, property, given[property]);
     }
-    const entry: Entry = { model, row, guards: [], loaded: undefined, isOrphan: false };
+    const entry: Entry = { model, row, guards: [], loaded: undefined, isLocked: false, isOrphan: false };
     this.#entryOf.set(row, entry);
     this.#pending.push(entry);
     return row;
@@ -227,6 +200,52 @@ export class RowTracker {
       throw new InvalidInputError("a row was changed that was loaded in a nested unit which was rolled back", {
         hint: "load the row again in the unit that changes it",
       });
+    const { pending, inserts, changes } = this.#collect();
+    const statements = [...inserts, ...changes.map(({ change }) => change.statement)];
+    const written = (await Promise.all(statements.map((statement) => this.#unit.query(statement)))).map(firstRow);
+    pending.forEach((entry, index) => this.#settleInsert(entry, written[index]));
+    const gone = changes.filter(({ entry, change }, index) => {
+      const values = written[pending.length + index];
+      if (values === undefined) return true;
+      this.#settleChange(entry, change, values);
+      return false;
+    });
+    if (gone[0] !== undefined) throw stale(gone[0].entry.model);
+    return { inserted: pending.map(({ row }) => row), updated: changes.map(({ entry }) => entry.row) };
+  }
+
+  /** The last flush needs no answer before COMMIT when the rows are locked: it travels with COMMIT, one round trip less. */
+  async #flushWithCommit(): Promise<void> {
+    await this.#turn;
+    const isLocked = [...this.#entries.values()].every((entry) => entry.isLocked || changesOf(entry) === undefined);
+    if (!isLocked || this.#orphans.length > 0 || !this.#unit.canSendWithCommit) {
+      await this.flush();
+      return;
+    }
+    const { pending, inserts, changes } = this.#collect();
+    for (const [index, entry] of pending.entries()) {
+      const statement = inserts[index];
+      if (statement === undefined) continue;
+      this.#unit.sendWithCommit({
+        statement,
+        committed: (result) => this.#settleInsert(entry, firstRow(result)),
+        refused: (error) => error,
+      });
+    }
+    for (const { entry, change } of changes) {
+      this.#unit.sendWithCommit({
+        statement: failingWithoutRow(change.statement),
+        committed: (result) => this.#settleChange(entry, change, firstRow(result) ?? []),
+        refused: (error) => ("sqlState" in error && error.sqlState === NO_ROW_STATE ? stale(entry.model) : error),
+      });
+    }
+  }
+
+  #collect(): {
+    readonly pending: readonly Entry[];
+    readonly inserts: readonly Statement[];
+    readonly changes: readonly { readonly entry: Entry; readonly change: RowChange }[];
+  } {
     const pending = this.#pending;
     const inserts = pending.map(insertStatement);
     const changes: { entry: Entry; change: RowChange }[] = [];
@@ -237,23 +256,18 @@ export class RowTracker {
     // One order for all units, so that two that change the same rows do not wait for each other in a circle.
     changes.sort((a, b) => (entryName(a.entry) < entryName(b.entry) ? -1 : 1));
     this.#pending = [];
-    const statements = [...inserts, ...changes.map(({ change }) => change.statement)];
-    const written = (await Promise.all(statements.map((statement) => this.#unit.query(statement)))).map(firstRow);
-    for (const [index, entry] of pending.entries()) {
-      const values = written[index];
-      if (values === undefined) continue;
-      this.#replace(entry, values, []);
-      this.#entries.set(entryName(entry), entry);
-    }
-    const gone = changes.filter(({ entry, change }, index) => {
-      const values = written[pending.length + index];
-      if (values === undefined) return true;
-      this.#keep(entry);
-      entry.loaded = applyWritten(entry, change, values);
-      return false;
-    });
-    if (gone[0] !== undefined) throw stale(gone[0].entry.model);
-    return { inserted: pending.map(({ row }) => row), updated: changes.map(({ entry }) => entry.row) };
+    return { pending, inserts, changes };
+  }
+
+  #settleInsert(entry: Entry, values: readonly unknown[] | undefined): void {
+    if (values === undefined) return; // a trigger kept it out
+    this.#replace(entry, values, []);
+    this.#entries.set(entryName(entry), entry);
+  }
+
+  #settleChange(entry: Entry, change: RowChange, values: readonly unknown[]): void {
+    this.#keep(entry);
+    entry.loaded = applyWritten(entry, change, values);
   }
 
   /** Tracks a row that was just read, unless the object that stands for it has changes that are not written. */
@@ -261,7 +275,7 @@ export class RowTracker {
     const name = rowName(model, loadedKey(model, values));
     const known = this.#entries.get(name);
     if (known === undefined) {
-      const entry: Entry = { model, row: {}, guards: [], loaded: undefined, isOrphan: false };
+      const entry: Entry = { model, row: {}, guards: [], loaded: undefined, isLocked: false, isOrphan: false };
       this.#entries.set(name, entry);
       this.#entryOf.set(entry.row, entry);
       this.#replace(entry, values, guards);
@@ -309,8 +323,20 @@ export class RowTracker {
       entry.isOrphan = true;
       this.#orphans.push(entry);
     }
-    for (const entry of this.#entries.values()) resetRow(entry);
+    for (const entry of this.#entries.values()) {
+      resetRow(entry);
+      entry.isLocked = false; // a lock that was taken inside is gone
+    }
   }
+}
+
+/** invalid_argument_for_width_bucket_function: nothing else in a unit is likely to raise it. */
+const NO_ROW_STATE = "2201G";
+
+/** An UPDATE … RETURNING that the server itself refuses when it finds no row, so that COMMIT can travel behind it. */
+function failingWithoutRow(statement: Statement): Statement {
+  const text = `WITH written AS (${statement.text}) SELECT written.* FROM (SELECT width_bucket(1, 0, 2, count(*)::int) AS found FROM written) AS checked JOIN written ON checked.found > 0`;
+  return { ...statement, text };
 }
 
 function rowName(model: RowModel, keys: readonly string[]): string {
@@ -323,59 +349,6 @@ function entryName({ model, loaded }: Entry): string {
 
 function firstRow(result: QueryResult | undefined): readonly unknown[] | undefined {
   return (result as { readonly rows: readonly (readonly unknown[])[] } | undefined)?.rows[0];
-}
-
-function selectStatement(
-  model: RowModel,
-  keys: readonly string[],
-  guards: readonly Guard[],
-  { lock, wait = "block" }: RowLockOptions,
-  withDeleted: boolean,
-): Statement {
-  const values: unknown[] = [...keys];
-  const quoted = (property: { column: { name: string } }): string => identifier(model.name, property.column.name);
-  const guarded = guards.map(({ column, path }) => {
-    if (path.length === 0) return `, ${quoted(column)}::text`;
-    values.push(path.map(String));
-    return `, (${quoted(column)}::jsonb #> $${values.length}::text[])::text`;
-  });
-  const conditions = model.key.map((column, index) => `${quoted(column)} = $${index + 1}`);
-  if (!withDeleted && model.softDelete !== undefined) conditions.push(`${quoted(model.softDelete)} IS NULL`);
-  const text = `SELECT ${model.selectJsonAsText}${guarded.join("")} FROM ${model.text} WHERE ${conditions.join(" AND ")}`;
-  return { text: `${text}${lockClause(lock, wait)}`, values, ...rowFormat };
-}
-
-function lockClause(lock: LockMode | undefined, wait: LockWait): string {
-  if (!Object.hasOwn(WAITS, wait))
-    throw new InvalidInputError(`there is no wait ${JSON.stringify(wait)}`, {
-      hint: `known are ${Object.keys(WAITS).join(", ")}`,
-    });
-  if (lock === undefined) {
-    if (wait !== "block") throw new InvalidInputError("wait says how to wait for a lock, and none is asked for");
-    return "";
-  }
-  if (!Object.hasOwn(LOCKS, lock))
-    throw new InvalidInputError(`there is no lock ${JSON.stringify(lock)}`, {
-      hint: `known are ${Object.keys(LOCKS).join(", ")}`,
-    });
-  return ` ${LOCKS[lock]}${WAITS[wait]}`;
-}
-
-function parsedGuards<T extends PgTable>(model: RowModel, paths: readonly GuardPath<T>[]): Guard[] {
-  return paths.map((path) => {
-    const [property, ...rest] = (typeof path === "string" ? path.split(".") : path) as [string, ...JsonPath];
-    const column = model.columnOf.get(property);
-    if (column === undefined)
-      throw new InvalidInputError(
-        `a guard begins with a column of ${model.name}, and ${JSON.stringify(property)} is none`,
-        {
-          hint: `its columns are ${[...model.columnOf.keys()].join(", ")}`,
-        },
-      );
-    if (rest.length > 0 && !column.isJson)
-      throw new InvalidInputError(`the guard ${formatPath([property, ...rest])} goes into a column that holds no JSON`);
-    return { column, path: rest };
-  });
 }
 
 function stale({ name }: RowModel): StaleRowError {

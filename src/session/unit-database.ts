@@ -36,10 +36,11 @@ import {
 import type { PlannedQuery } from "./planned-query.ts";
 import { loadRelations, type RelatedRows, type RowReader, type RowWith, type WithRelations } from "./relations.ts";
 import { decodeRow } from "./row-model.ts";
-import { deleteForGood, hasSoftDelete, livingOnly, markRows, scopedConfig } from "./soft-delete.ts";
+import { deleteForGood, hasSoftDelete, livingOnly, markRows, scopeRelational } from "./soft-delete.ts";
 import { streamRows, type StreamOptions } from "./stream.ts";
 import type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
-import { rowTracker, type FlushResult, type LoadOptions, type RowLockOptions } from "./tracked-rows.ts";
+import type { LoadOptions, RowLockOptions } from "./row-select.ts";
+import { rowTracker, type FlushResult } from "./tracked-rows.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
 import { preparedQuery, UnitQuery, type RowOfQuery } from "./unit-query.ts";
@@ -458,23 +459,3 @@ type SelectFrom<T extends PgTable> = PgSelectBase<
 
 /** One row of a page. */
 export type PageRow<Q> = Q extends PgTable ? RowOf<Q> : RowOfQuery<Q>;
-
-/** Hides deleted rows in `tx.query.<table>.findMany()` and `findFirst()`, and in what they load with them. */
-function scopeRelational(query: object, schema: NonNullable<SchemaConfig>): void {
-  const { fullSchema, tableNamesMap } = schema;
-  for (const [name, builder] of Object.entries(query as Record<string, RelationalBuilder>)) {
-    const table = schema.schema[name];
-    if (table === undefined) continue;
-    const scope = (config: unknown): object =>
-      scopedConfig(fullSchema, schema.schema, tableNamesMap, table, config as { where?: SQL } | undefined);
-    const findMany = builder.findMany.bind(builder);
-    const findFirst = builder.findFirst.bind(builder);
-    builder.findMany = (config) => findMany(scope(config));
-    builder.findFirst = (config) => findFirst(scope(config));
-  }
-}
-
-interface RelationalBuilder {
-  findMany(config?: unknown): unknown;
-  findFirst(config?: unknown): unknown;
-}

@@ -76,6 +76,15 @@ export interface ConnectionHold {
   stop(): void;
 }
 
+/** A statement that travels in the flush of COMMIT. */
+export interface LastStatement {
+  readonly statement: Statement;
+  /** Told its result once COMMIT came through. */
+  committed(result: QueryResult): void;
+  /** The error that the unit's caller gets when the server refused it; nothing was committed then. */
+  refused(error: StewardError): StewardError;
+}
+
 /** Told about savepoints (nested units), by their number in the unit. */
 export interface SavepointObserver {
   /** Before it is opened; what it sends stands outside of it. */
@@ -134,6 +143,8 @@ export class UnitOfWork implements OpenUnit {
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   #held: ConnectionHold | undefined;
   readonly #savepointObservers: SavepointObserver[] = [];
+  readonly #last: LastStatement[] = [];
+  #lastHook: (() => Promise<void>) | undefined;
   readonly #rootFrame: Frame = { tail: Promise.resolve() };
   readonly #timers: NodeJS.Timeout[] = [];
   #gapTimer: NodeJS.Timeout | undefined;
@@ -185,10 +196,8 @@ export class UnitOfWork implements OpenUnit {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
       if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
-      const isNamed = this.#usesNames && statement.prepare !== false && this.database.preparesStatements;
-      const name = statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined);
       this.#queue.push({
-        wire: new WireStatement(statement, name),
+        wire: this.#wireOf(statement),
         issuedAt: this.observation?.issuer,
         resolve,
         reject,
@@ -252,8 +261,27 @@ export class UnitOfWork implements OpenUnit {
     this.#beforeCommit.push(hook);
   }
 
+  /**
+   * Whether statements may travel with COMMIT: when the answer to COMMIT is lost, it must be possible to find out what
+   * became of it, so the transaction's id has to be known before.
+   */
+  get canSendWithCommit(): boolean {
+    const isKnowable = !this.settings.checksCommit || this.database.kind !== "server" || this.#evidence !== undefined;
+    return this.#isStarted && isKnowable;
+  }
+
+  /** For the hook of `lastBeforeCommit`, when {@link canSendWithCommit}. */
+  sendWithCommit(last: LastStatement): void {
+    this.#last.push(last);
+  }
+
   observeSavepoints(observer: SavepointObserver): void {
     this.#savepointObservers.push(observer);
+  }
+
+  /** The one hook that runs after all `beforeCommit` ones; only there statements may be left for the flush of COMMIT. */
+  lastBeforeCommit(hook: () => Promise<void>): void {
+    this.#lastHook = hook;
   }
 
   /** Runs `work` in a flow whose current unit is this one. */
@@ -334,6 +362,7 @@ export class UnitOfWork implements OpenUnit {
   async commit(): Promise<void> {
     this.#held?.stop();
     for (const hook of this.#beforeCommit.splice(0)) await hook();
+    await this.#lastHook?.();
     while (this.#pumping !== undefined) await this.#pumping;
     if (this.#failure !== undefined) throw this.#silentRollback(this.#failure);
     if (this.guard?.violation !== undefined) throw this.guard.violation;
@@ -342,18 +371,32 @@ export class UnitOfWork implements OpenUnit {
     if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
 
     const prefix = this.#takePrefix();
-    const sent = await this.#connection.tryBatch([...prefix, ...this.#commitStatements()], this.settings.signal);
+    const last = this.#last.map((item) => ({
+      ...item,
+      wire: this.#wireOf(item.statement),
+      issuedAt: this.observation?.issuer,
+    }));
+    const sentAt = performance.now();
+    const sent = await this.#connection.tryBatch(
+      [...prefix, ...last.map(({ wire }) => wire), ...this.#commitStatements()],
+      this.settings.signal,
+    );
+    this.#observe(last, sent, sentAt, 0);
     if ("error" in sent) {
+      if (sent.outcome.kind === "undecodable") this.#close("committed");
+      if (sent.outcome.kind === "failed")
+        throw last[sent.outcome.index - prefix.length]?.refused(sent.error) ?? sent.error;
       if (sent.outcome.kind === "lost" && sent.outcome.wasSent && !this.settings.isReadOnly)
         return this.#settleLostCommit(sent.error);
       throw sent.error;
     }
-    if (sent.results[prefix.length]?.command !== "COMMIT") {
+    if (sent.results[prefix.length + last.length]?.command !== "COMMIT") {
       this.#close("rolled back");
       throw this.#silentRollback(undefined);
     }
     this.settings.onPosition?.(readPosition(sent.results.at(-1)));
     this.#close("committed");
+    last.forEach((item, index) => item.committed(sent.results[prefix.length + index] as QueryResult));
   }
 
   #commitStatements(): Statement[] {
@@ -569,6 +612,14 @@ export class UnitOfWork implements OpenUnit {
     return this.#usesNames && this.database.preparesStatements ? preparedStatementName(text) : undefined;
   }
 
+  #wireOf(statement: Statement): WireStatement {
+    const isNamed = this.#usesNames && statement.prepare !== false && this.database.preparesStatements;
+    return new WireStatement(
+      statement,
+      statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined),
+    );
+  }
+
   #takePrefix(): Statement[] {
     return this.#prefix.splice(0).map((text) => ({ text }));
   }
@@ -655,7 +706,7 @@ export class UnitOfWork implements OpenUnit {
   }
 
   #observe(
-    items: readonly QueuedStatement[],
+    items: readonly Pick<QueuedStatement, "wire" | "issuedAt">[],
     sent: { results: QueryResult[] } | BatchFailure,
     sentAt: number,
     waitedMs: number,

@@ -22,7 +22,9 @@ import {
 } from "drizzle-orm/pg-core";
 import { expect, expectTypeOf, test } from "vitest";
 import { createSessionFactory, defineTable, type UnitDatabase } from "../../src/session/index.ts";
-import { describeDatabases } from "../support/test-database.ts";
+import { openDatabase } from "../../src/postgres/index.ts";
+import { describeDatabases, testDatabase } from "../support/test-database.ts";
+import { startWireProxy } from "../support/wire-proxy.ts";
 
 interface State {
   owner: { id: string | null; name?: string };
@@ -599,6 +601,43 @@ describeDatabases((_kind, open) => {
     expect(await fixture.rows("SELECT title FROM docs WHERE id = 1")).toEqual([{ title: "one" }]);
   });
 
+  test("what is written with COMMIT is refused with it", async () => {
+    await using fixture = await start();
+    const { sessions } = fixture;
+    const refused = (work: (doc: { title: string; count: number }, tx: Tx) => unknown) =>
+      sessions.begin({}, async (tx) => {
+        tx.add(docs, { id: 9, title: "never" });
+        await work(await tx.loadOrThrow(docs, 1, { lock: "update" }), tx);
+      });
+    const stale = refused(async (doc, tx) => {
+      doc.title = "gone";
+      await tx.delete(docs).where(eq(docs.id, 1));
+    });
+    await expect(stale).rejects.toMatchObject({ code: "STALE_ROW" });
+    const full = refused((doc, tx) => {
+      doc.title = "full";
+      tx.add(docs, { id: 2, title: "double" });
+    });
+    await expect(full).rejects.toMatchObject({ code: "UNIQUE_VIOLATION", constraint: "docs_pkey" });
+    const wrong = refused((doc) => {
+      doc.count = 2 ** 40;
+    });
+    await expect(wrong).rejects.toMatchObject({ code: "INVALID_VALUE" });
+    expect(await fixture.rows("SELECT id, title FROM docs ORDER BY id")).toEqual([
+      { id: 1, title: "one" },
+      { id: 2, title: "two" },
+      { id: 3, title: "three" },
+    ]);
+    expect(fixture.database.leases()).toEqual([]);
+    const [first, second] = await sessions.begin({}, async (tx) => {
+      const doc = await tx.loadOrThrow(docs, 1, { lock: "update" });
+      doc.title = "written";
+      return [doc, tx.add(made, { title: "Added" })] as const;
+    });
+    expect([first.title, second.slug]).toEqual(["written", "added"]);
+    expect(await fixture.rows("SELECT title FROM docs WHERE id = 1")).toEqual([{ title: "written" }]);
+  });
+
   test("a big document that changed in many places is written whole", async () => {
     await using fixture = await start();
     const notes: Record<string, unknown> = {};
@@ -609,6 +648,27 @@ describeDatabases((_kind, open) => {
     });
     expect(await fixture.rows("SELECT state->'notes' AS notes FROM docs WHERE id = 1")).toEqual([{ notes }]);
   });
+});
+
+test("a locked row is changed in two flushes: one to lock it, one to write and commit", async () => {
+  await using database = await testDatabase({ setup: SETUP });
+  const { hostname, port } = new URL(database.url);
+  await using proxy = await startWireProxy({ targetHost: hostname, targetPort: Number(port) });
+  await using proxied = await openDatabase({ url: proxy.url(database.url) });
+  const sessions = createSessionFactory(proxied, { guard: "off" });
+  const change = (lock?: "update") =>
+    sessions.begin({}, async (tx) => {
+      const doc = await tx.loadOrThrow(docs, 1, lock === undefined ? {} : { lock });
+      doc.count++;
+    });
+  await change("update");
+  proxy.resetCount();
+  await change("update");
+  expect(proxy.flushes).toBe(2);
+  proxy.resetCount();
+  await change();
+  expect(proxy.flushes).toBe(3);
+  expect((await database.query("SELECT count FROM docs WHERE id = 1")).rows).toEqual([{ count: 3 }]);
 });
 
 test("rows are typed by their table", () => {

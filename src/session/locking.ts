@@ -18,7 +18,7 @@ export interface LockOptions {
   readonly mode?: LockMode;
   /** `"block"` (default) waits up to `timeoutMs`; `"nowait"` fails at once; `"skip"` leaves locked rows out. */
   readonly wait?: LockWait;
-  /** `FOR … OF`: the table itself. Only needed when the condition is made for a statement with more tables. */
+  /** `FOR … OF`: must be the table itself, which is the only one that is read. */
   readonly of?: PgTable;
   /** `lock_timeout` of this statement only, in milliseconds; 0 waits for ever. Default: the unit's `limits.lockTimeoutMs`. */
   readonly timeoutMs?: number;
@@ -58,6 +58,9 @@ export function lockRows<T extends PgTable>(
     const { mode = "update", wait = "block", of, timeoutMs } = options;
     checkOption("mode", mode, MODES);
     checkOption("wait", wait, WAITS);
+    if (of !== undefined && of !== model) {
+      throw new InvalidInputError("of must be the table whose rows are locked", { hint: "leave it out" });
+    }
     if (timeoutMs !== undefined) checkCount("timeoutMs", timeoutMs, 0, 2 ** 31 - 1);
     const condition = selectionCondition(table, selection, "tx.lock()");
     const query = tx
@@ -65,7 +68,7 @@ export function lockRows<T extends PgTable>(
       .from(model)
       .where(and(scope, condition))
       .orderBy(...requiredKeyOf(table, "tx.lock()").map((column) => asc(column)))
-      .for(mode, { ...(of === undefined ? {} : { of }), ...waitClause(wait) });
+      .for(mode, waitClause(wait));
     return lockPlan<T>(unit, table, condition, query, timeoutMs);
   });
 }

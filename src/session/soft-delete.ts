@@ -2,7 +2,12 @@
 // relational queries, and can be restored. Tables marked hardDelete lose their rows for good.
 import { and, getTableColumns, getTableName, getTableUniqueName, isNull, sql, type SQL } from "drizzle-orm";
 import { uniqueIndex, type IndexBuilder, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
-import type { Relation, TableRelationalConfig, TablesRelationalConfig } from "drizzle-orm/relations";
+import type {
+  Relation,
+  RelationalSchemaConfig,
+  TableRelationalConfig,
+  TablesRelationalConfig,
+} from "drizzle-orm/relations";
 import { InvalidInputError } from "../postgres/index.ts";
 import { tableMetadata } from "./define-table.ts";
 import { checkTable } from "./locking.ts";
@@ -114,7 +119,7 @@ function isSoftDeleted(table: object): boolean {
 }
 
 /** The config of findMany() or findFirst() with deleted rows hidden, in its own table and in all it loads with it. */
-export function scopedConfig(
+function scopedConfig(
   tables: Readonly<Record<string, unknown>>,
   relational: TablesRelationalConfig,
   names: Readonly<Record<string, string>>,
@@ -153,4 +158,24 @@ function relatedTable(
 ): TableRelationalConfig | undefined {
   const name = relation === undefined ? undefined : names[getTableUniqueName(relation.referencedTable)];
   return name === undefined ? undefined : relational[name];
+}
+
+/** Hides deleted rows in `tx.query.<table>.findMany()` and `findFirst()`, and in what they load with them. */
+export function scopeRelational(query: object, schema: RelationalSchemaConfig<TablesRelationalConfig>): void {
+  const { fullSchema, tableNamesMap } = schema;
+  for (const [name, builder] of Object.entries(query as Record<string, RelationalBuilder>)) {
+    const table = schema.schema[name];
+    if (table === undefined) continue;
+    const scope = (config: unknown): object =>
+      scopedConfig(fullSchema, schema.schema, tableNamesMap, table, config as { where?: SQL } | undefined);
+    const findMany = builder.findMany.bind(builder);
+    const findFirst = builder.findFirst.bind(builder);
+    builder.findMany = (config) => findMany(scope(config));
+    builder.findFirst = (config) => findFirst(scope(config));
+  }
+}
+
+interface RelationalBuilder {
+  findMany(config?: unknown): unknown;
+  findFirst(config?: unknown): unknown;
 }

@@ -27,6 +27,7 @@ import {
   InvalidInputError,
   NestedCheckoutError,
 } from "./errors.ts";
+import { HostChooser, hostList } from "./hosts.ts";
 import { currentUnit, driverIO } from "./open-unit.ts";
 import { openPglite } from "./pglite.ts";
 import { readServerFacts } from "./server-facts.ts";
@@ -49,7 +50,11 @@ export interface PoolOptions {
 }
 
 export interface DatabaseOptions {
-  /** `postgres://user:password@host:port/name?sslmode=…`, `pglite:` (memory) or `pglite:./folder`. */
+  /**
+   * `postgres://user:password@host:port/name?sslmode=…`, `pglite:` (memory) or `pglite:./folder`. Several hosts,
+   * `postgres://user@a:5432,b:5432/name`, mean the one that is the primary, now and after each failover;
+   * `target_session_attrs` asks for another kind (`any`, `read-write`, `primary`, `read-only`, `standby`, `prefer-standby`).
+   */
   readonly url: string;
   readonly pool?: PoolOptions;
   /** `statement_timeout` of every statement that names no other limit, in milliseconds; 0 = none. Default 30_000. */
@@ -224,9 +229,11 @@ class DatabaseHandle implements Database {
 
   /** For shadows: another database of the same server, with the same login. */
   openNeighbour(databaseName: string, pool: PoolOptions): Promise<Database> {
-    const url = new URL(this.#options.url);
-    url.pathname = `/${encodeURIComponent(databaseName)}`;
-    return openDatabase({ ...this.#options, url: url.href, pool });
+    const url = this.#options.url.replace(
+      /^(postgres(?:ql)?:\/\/[^/?#]*)(?:\/[^?#]*)?/,
+      (_, server: string) => `${server}/${encodeURIComponent(databaseName)}`,
+    );
+    return openDatabase({ ...this.#options, url, pool });
   }
 
   async health(options: { readonly timeoutMs?: number } = {}): Promise<Health> {
@@ -398,14 +405,18 @@ async function openSource(options: DatabaseOptions): Promise<EngineSource> {
       close: () => opened.close(),
     };
   }
-  const poolConfig: PoolConfig = {
-    connectionString: options.url,
+  const hosts = hostList(options.url);
+  const login: PoolConfig = {
     application_name: options.applicationName ?? "pgsteward",
     ...(options.password === undefined ? {} : { password: options.password }),
   };
+  const poolConfig: PoolConfig = { ...login, connectionString: hosts?.urls[0] ?? options.url };
   try {
     // The driver reads sslmode, certificates and options from the URL; what it cannot read must fail here, not at the first statement.
     void new pg.Client(poolConfig);
+    if (hosts !== undefined) {
+      return { kind: "server", poolConfig, hosts: new HostChooser(hosts, login), close: () => Promise.resolve() };
+    }
   } catch (cause) {
     throw new InvalidInputError(`the URL ${address.displayUrl} cannot be used`, {
       cause,

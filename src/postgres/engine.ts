@@ -11,10 +11,13 @@ import type { AcquireOptions, DatabaseKind, Lease, PoolFigures } from "./databas
 import {
   AcquireTimeoutError,
   CancelledError,
+  ConnectionLostError,
+  ConnectionRefusedError,
   DatabaseClosedError,
   NestedCheckoutError,
   QueueFullError,
 } from "./errors.ts";
+import type { HostChooser } from "./hosts.ts";
 import { toStewardError } from "./server-errors.ts";
 
 /** A pre-ping that takes longer than this means a dead connection. */
@@ -23,6 +26,8 @@ const PING_LIMIT_MS = 5_000;
 export interface EngineSource {
   readonly kind: DatabaseKind;
   readonly poolConfig: PoolConfig;
+  /** Chooses among the hosts of the URL, when it names several. */
+  readonly hosts?: HostChooser;
   /** Ends what stands behind the pool (the PGlite instance and its folder lock). */
   close(): Promise<void>;
 }
@@ -84,7 +89,7 @@ export class Engine {
     });
     // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
     // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
-    this.pool.on("connect", (client) => client.on("error", () => undefined));
+    this.pool.on("connect", (client) => client.on("error", () => source.hosts?.doubt()));
     // Without a listener an idle connection that dies ends the process. The pool has dropped it already.
     this.pool.on("error", (error) => onConnectionError(toStewardError(error)));
   }
@@ -174,11 +179,34 @@ export class Engine {
 
   async #take(options: AcquireOptions): Promise<PoolClient> {
     for (;;) {
-      const client = await this.#checkout(options);
+      const client =
+        this.#source.hosts === undefined
+          ? await this.#checkout(options)
+          : await this.#checkoutFromHosts(this.#source.hosts, options);
       const lastUse = this.#lastUse.get(client);
       if (lastUse === undefined || Date.now() - lastUse < this.#options.prePingAfterMs || (await isAlive(client)))
         return client;
       client.release(new Error("the connection died while it was idle"));
+    }
+  }
+
+  /** A connection to the host that is the right one now; those to another host are closed when they come up. */
+  async #checkoutFromHosts(hosts: HostChooser, options: AcquireOptions): Promise<PoolClient> {
+    const limitMs = options.timeoutMs ?? this.#options.acquireTimeoutMs;
+    for (const deadline = Date.now() + limitMs; ;) {
+      const { url, host, port } = await hosts.choose(Math.max(0, deadline - Date.now()), options.signal);
+      // The pool makes each client from these options.
+      (this.pool.options as PoolConfig).connectionString = url;
+      try {
+        const client = await this.#checkout({ ...options, timeoutMs: Math.max(1, deadline - Date.now()) });
+        const to = client as unknown as { readonly host: string; readonly port: number };
+        if (to.host === host && to.port === port) return client;
+        client.release(new Error("another host is the right one now"));
+      } catch (error) {
+        hosts.doubt();
+        if (!(error instanceof ConnectionRefusedError || error instanceof ConnectionLostError) || Date.now() > deadline)
+          throw error;
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 // Database URLs: which kind, which engine they share, and how they may be shown.
 import { resolve } from "node:path";
 import { InvalidInputError } from "./errors.ts";
+import { hostList } from "./hosts.ts";
 
 export type DatabaseAddress =
   | { readonly kind: "server"; readonly key: string; readonly displayUrl: string }
@@ -36,14 +37,23 @@ export function parseDatabaseUrl(url: unknown): DatabaseAddress {
     );
   }
   let parsed: URL;
+  const hosts = hostList(url);
   try {
-    parsed = new URL(url);
+    if (hosts !== undefined) for (const each of hosts.urls) void new URL(each);
+    // The list of hosts is no URL for the URL class: one host stands for all while the rest is masked.
+    parsed = new URL(hosts?.urls[0] ?? url);
   } catch {
     throw new InvalidInputError("the database URL cannot be read", {
       hint: `write ${FORMS}; characters like @ : / # in the password must be percent-encoded`,
     });
   }
-  return { kind: "server", key: url, displayUrl: withoutPassword(parsed) };
+  const authority = hosts === undefined ? undefined : hosts.urls.map((each) => new URL(each).host).join(",");
+  const shown = withoutPassword(parsed);
+  return {
+    kind: "server",
+    key: url,
+    displayUrl: authority === undefined ? shown : shown.replace(parsed.host, authority),
+  };
 }
 
 function withoutPassword(url: URL): string {

@@ -41,7 +41,7 @@ export type RelationOptions<
   readonly with?: RelationsOf<S, C>;
   /** Only rows that fulfil it; the relation's own columns are compared anyway. */
   readonly where?: SQL | ((columns: C["columns"], operators: Operators) => SQL | undefined);
-  /** Soft-deleted rows too. Default false. */
+  /** Soft-deleted rows too. Default: false, or true for `tx.withDeleted()`. */
   readonly withDeleted?: boolean;
 } & (R extends One
   ? unknown
@@ -89,6 +89,8 @@ interface LoadPlan {
   readonly unit: UnitOfWork;
   readonly schema: AnySchema;
   readonly reader: RowReader;
+  /** Shows soft-deleted rows, unless a relation says otherwise. */
+  readonly withDeleted: boolean;
 }
 
 /** Both sides of a relation: which properties of the source equal which columns of the target. */
@@ -133,18 +135,20 @@ interface Options {
 }
 
 async function loadRelation(
-  { unit, schema, reader }: LoadPlan,
+  plan: LoadPlan,
   rows: readonly AnyRow[],
   name: string,
   link: Link,
   options: Options,
 ): Promise<void> {
+  const { unit, reader } = plan;
   const { target, isMany } = link;
   const keys = new ParentKeys(link, rows, name);
   const found: AnyRow[][] = keys.values.map(() => []);
   let children: AnyRow[] = [];
   if (keys.values.length > 0) {
-    const result = await unit.query(relationStatement(link, keys, options, reader.wantsJsonAsText));
+    const scoped = { withDeleted: plan.withDeleted, ...options };
+    const result = await unit.query(relationStatement(link, keys, scoped, reader.wantsJsonAsText));
     const values = result.rows as unknown as readonly (readonly unknown[])[];
     children = await reader.read(target, values);
     for (let index = 0; index < children.length; index++) {
@@ -159,7 +163,7 @@ async function loadRelation(
     if (isMany) row[name] = own === undefined ? [] : keys.isShared ? [...own] : own;
     else row[name] = own?.[0] ?? null;
   });
-  if (options.with !== undefined) await loadRelations({ unit, schema, reader }, target.table, children, options.with);
+  if (options.with !== undefined) await loadRelations(plan, target.table, children, options.with);
 }
 
 /** The distinct keys of the parents. */
@@ -251,9 +255,10 @@ function relationStatement(
     statement = sql`SELECT ${columns} FROM ${table} WHERE ${sql.join(conditions, sql` AND `)}${ordered}`;
   } else {
     const names = fields.map((_, index) => sql.raw(`k${index + 1}`));
+    // The parameter itself is text: a prepared statement outlives an enum that is dropped and made anew.
     const arrays = fields.map(
       ({ column }, index) =>
-        sql`${sql.param(keys.values.map((texts) => texts[index]))}::${sql.raw(typeText(column))}[]`,
+        sql`${sql.param(keys.values.map((texts) => texts[index]))}::text[]::${sql.raw(typeText(column))}[]`,
     );
     const parents = sql`unnest(${sql.join(arrays, sql`, `)}) WITH ORDINALITY AS parent_keys (${sql.join(names, sql`, `)}, position)`;
     references.forEach(({ column }, index) => conditions.push(sql`${column} = parent_keys.${names[index]}`));

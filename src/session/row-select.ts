@@ -24,7 +24,7 @@ export interface RowLockOptions {
 export interface LoadOptions<T extends PgTable> extends RowLockOptions {
   /** A change of the row is refused with a StaleRowError when one of these was changed by someone else meanwhile. */
   readonly guard?: readonly GuardPath<T>[];
-  /** Finds rows that are soft-deleted too. Default false. */
+  /** Finds rows that are soft-deleted too. Default: false, or true for `tx.withDeleted()`. */
   readonly withDeleted?: boolean;
 }
 

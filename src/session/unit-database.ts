@@ -135,7 +135,12 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
     id: KeyValue,
     options: LoadOptions<T> & { readonly with?: W } = {},
   ): PlannedQuery<RowWith<TSchema, T, W> | undefined> {
-    const query = rowTracker(this.#unit).load(table, id, options, this.#relationsLoader(table, options.with));
+    const query = rowTracker(this.#unit).load(
+      table,
+      id,
+      this.#scoped(options),
+      this.#relationsLoader(table, options.with),
+    );
     return query as PlannedQuery<RowWith<TSchema, T, W> | undefined>;
   }
 
@@ -145,7 +150,12 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
     id: KeyValue,
     options: LoadOptions<T> & { readonly with?: W } = {},
   ): PlannedQuery<RowWith<TSchema, T, W>> {
-    const query = rowTracker(this.#unit).loadOrThrow(table, id, options, this.#relationsLoader(table, options.with));
+    const query = rowTracker(this.#unit).loadOrThrow(
+      table,
+      id,
+      this.#scoped(options),
+      this.#relationsLoader(table, options.with),
+    );
     return query as PlannedQuery<RowWith<TSchema, T, W>>;
   }
 
@@ -204,16 +214,20 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
       wantsJsonAsText: false,
       read: (model, values) => values.map((row) => decodeRow(model, row)),
     };
-    const plan = { unit: this.#unit, schema: this.#schema, reader };
+    const plan = { unit: this.#unit, schema: this.#schema, reader, withDeleted: this.#showsDeleted };
     await loadRelations(plan, table, rows as readonly Record<string, unknown>[], relations);
     return rows as unknown as (R & RelatedRows<TSchema, T, W>)[];
+  }
+
+  #scoped<O extends { readonly withDeleted?: boolean }>(options: O): O {
+    return this.#showsDeleted ? { withDeleted: true, ...options } : options;
   }
 
   #relationsLoader(table: PgTable, wanted: object | undefined): ((row: object) => Promise<void>) | undefined {
     if (wanted === undefined) return undefined;
     const tracker = rowTracker(this.#unit);
     const reader: RowReader = { wantsJsonAsText: true, read: (model, rows) => tracker.track(model, rows) };
-    const plan = { unit: this.#unit, schema: this.#schema, reader };
+    const plan = { unit: this.#unit, schema: this.#schema, reader, withDeleted: this.#showsDeleted };
     return (row) => loadRelations(plan, table, [row as Record<string, unknown>], wanted as Record<string, unknown>);
   }
 

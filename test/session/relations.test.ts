@@ -238,6 +238,10 @@ describeDatabases((_kind, open) => {
       };
       expect(await ids(false)).toEqual([3, 6, 9]);
       expect(await ids(true)).toEqual([3, 6, 9, 12]);
+      const [all] = await tx.withDeleted().related(posts, [{ id: 1 }], { comments: { orderBy: comments.id } });
+      expect(all?.comments.map(({ id }) => id)).toEqual([3, 6, 9, 12]);
+      expect(await tx.load(comments, 12)).toBeUndefined();
+      expect(await tx.withDeleted().load(comments, 12)).toMatchObject({ id: 12 });
     });
   });
 
@@ -277,6 +281,25 @@ describeDatabases((_kind, open) => {
         (author) => author.posts.length === 2 && author.posts.every((post) => post.authorId === BigInt(author.id)),
       ),
     ).toBe(true);
+  });
+
+  test("rows of other units stay hidden behind row-level security", async () => {
+    await using fixture = await start();
+    await fixture.database
+      .exec(`DO $$ BEGIN CREATE ROLE relations_test_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+      GRANT USAGE ON SCHEMA app TO relations_test_app; GRANT SELECT, UPDATE ON app.runs, app.steps TO relations_test_app;
+      INSERT INTO app.steps VALUES (9, '00000000-0000-4000-8000-00000000000b', 1, 'calm', 1, true);
+      ALTER TABLE app.steps ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY own ON app.steps USING (tenant = nullif(current_setting('app.tenant_id', true), '')::uuid);`);
+    const sessions = createSessionFactory(fixture.database, { schema, guard: "off", role: "relations_test_app" });
+    const [loaded] = await sessions.begin({ tenantId: T }, (tx) =>
+      tx.related(runs, [{ kind: "calm" as const }], { sameKind: { orderBy: steps.id } }),
+    );
+    expect(loaded?.sameKind.map(({ id }) => id)).toEqual([1, 2]);
+    await sessions.begin({ tenantId: T }, async (tx) => {
+      expect(await tx.load(steps, 9, { lock: "update" })).toBeUndefined();
+      await expect(tx.loadOrThrow(steps, 9)).rejects.toMatchObject({ code: "ROW_NOT_FOUND" });
+    });
   });
 
   test("what cannot be loaded is refused before anything is sent", async () => {

@@ -6,6 +6,7 @@ import { sendCancelRequest } from "./cancel-request.ts";
 import { LeasedConnection } from "./connection.ts";
 import type {
   AcquireOptions,
+  Backend,
   Connection,
   Database,
   DatabaseKind,
@@ -65,6 +66,8 @@ export interface DatabaseOptions {
   readonly password?: string | (() => string | Promise<string>);
   /** Named prepared statements: `true`, `false`, or `"auto"` (default): off when a pooler stands between. */
   readonly preparedStatements?: boolean | "auto";
+  /** Fields of `database.backend` that are known better than they can be found out. */
+  readonly backend?: Partial<Backend>;
   /** How long `close()` waits for connections that are still out, in milliseconds. Default 10_000. */
   readonly drainTimeoutMs?: number;
   /** Told when an idle connection died; the pool replaces it by itself. */
@@ -107,7 +110,7 @@ export async function openDatabase(target: string | DatabaseOptions): Promise<Da
   const pool = checkedPool(options.pool, address.kind);
   checkMilliseconds("statementTimeoutMs", options.statementTimeoutMs);
   checkMilliseconds("drainTimeoutMs", options.drainTimeoutMs);
-  const fingerprint = JSON.stringify([pool, options.applicationName, options.preparedStatements]);
+  const fingerprint = JSON.stringify([pool, options.applicationName, options.preparedStatements, options.backend]);
   const make = async (): Promise<SharedEngine> => {
     const source = await openSource(options);
     return {
@@ -165,7 +168,25 @@ class DatabaseHandle implements Database {
     engineOfHandle.set(this, shared.engine);
   }
 
+  get backend(): Backend {
+    const traits = traitsOfEngine.get(this.#shared.engine);
+    const isServer = this.kind === "server";
+    // A pooler in transaction mode gives the session away after each transaction; a replica takes no LISTEN.
+    const hasSession = traits?.isBehindPooler !== true;
+    return {
+      tenantSetting: traits?.isDistributed === true ? "set local" : "set_config",
+      copy: isServer,
+      listen: hasSession && traits?.isReplica !== true,
+      advisoryLocks: hasSession,
+      multiTenantTransactions: traits?.isDistributed !== true,
+      ...this.#options.backend,
+      namedStatements: this.preparesStatements,
+    };
+  }
+
   get preparesStatements(): boolean {
+    const given = this.#options.backend?.namedStatements;
+    if (given !== undefined) return given;
     const wanted = this.#options.preparedStatements ?? "auto";
     return wanted === "auto" ? !this.#isBehindPooler : wanted;
   }
@@ -346,13 +367,13 @@ class DatabaseHandle implements Database {
     const known = traitsOfEngine.get(this.#shared.engine);
     if (known !== undefined) return known;
     try {
-      const { rows } = await connection.query<{ pid: number; version: number }>(
-        "SELECT pg_catalog.pg_backend_pid() AS pid, pg_catalog.current_setting('server_version_num')::int4 AS version",
-      );
+      const { rows } = await connection.query<TraitsRow>(TRAITS_SQL);
       const told = (client as unknown as { processID: number | null }).processID;
       const traits: ServerTraits = {
         version: rows[0]?.version ?? 0,
         isBehindPooler: this.kind === "server" && rows[0]?.pid !== told,
+        isReplica: rows[0]?.is_replica === true,
+        isDistributed: rows[0]?.is_distributed === true,
       };
       traitsOfEngine.set(this.#shared.engine, traits);
       return traits;
@@ -363,9 +384,26 @@ class DatabaseHandle implements Database {
   }
 }
 
+const TRAITS_SQL = `
+SELECT
+  pg_catalog.pg_backend_pid() AS pid,
+  pg_catalog.current_setting('server_version_num')::int4 AS version,
+  pg_catalog.pg_is_in_recovery() AS is_replica,
+  EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = 'citus') AS is_distributed`;
+
+interface TraitsRow extends Row {
+  readonly pid: number;
+  readonly version: number;
+  readonly is_replica: boolean;
+  readonly is_distributed: boolean;
+}
+
 interface ServerTraits {
   readonly version: number;
   readonly isBehindPooler: boolean;
+  readonly isReplica: boolean;
+  /** Citus. */
+  readonly isDistributed: boolean;
 }
 
 const engineOfHandle = new WeakMap<Database, Engine>();

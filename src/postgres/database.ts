@@ -119,6 +119,25 @@ export interface Health {
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | undefined } | undefined;
 }
 
+/**
+ * What the layers above may rely on. Found out by itself; single fields can be set in `openDatabase({ backend })`, which also
+ * makes plain PostgreSQL take the paths of a distributed one, for tests.
+ */
+export interface Backend {
+  /** How a unit's context is set: Citus passes on `SET LOCAL`, as a command, but not what `set_config()` sets. */
+  readonly tenantSetting: "set_config" | "set local";
+  /** COPY from and to the client. */
+  readonly copy: boolean;
+  /** LISTEN hears what other connections NOTIFY. */
+  readonly listen: boolean;
+  /** Advisory locks that a session holds. Those of a transaction work everywhere. */
+  readonly advisoryLocks: boolean;
+  /** Named prepared statements. */
+  readonly namedStatements: boolean;
+  /** One transaction may touch rows of several tenants. */
+  readonly multiTenantTransactions: boolean;
+}
+
 /** One engine: a pool of connections to one URL. */
 export interface Database extends Queryable, AsyncDisposable {
   /** The URL without its password. */
@@ -126,6 +145,8 @@ export interface Database extends Queryable, AsyncDisposable {
   readonly kind: DatabaseKind;
   /** Whether prepared statements may be named (false behind PgBouncer without prepared-statement support). */
   readonly preparesStatements: boolean;
+  /** Before the first connection: what the kind of database has by itself. */
+  readonly backend: Backend;
   connect(options?: AcquireOptions): Promise<Connection>;
   health(options?: { readonly timeoutMs?: number }): Promise<Health>;
   serverFacts(): Promise<ServerFacts>;

@@ -1,6 +1,7 @@
 // The one engine: databases, connections, one-flush batches, errors, quoting, embedded servers, shadows.
 export type {
   AcquireOptions,
+  Backend,
   Connection,
   Database,
   DatabaseKind,

@@ -137,22 +137,21 @@ interface Batch {
 }
 
 function* batches(json: JsonRows, group: RowGroup, size: number): Generator<Batch> {
-  let indexes: number[] = [];
-  let rows: string[] = [];
-  let bytes = 0;
-  for (const index of group.indexes) {
-    const [row = "{}"] = json.encode(group, [index]);
-    if (indexes.length >= size || (indexes.length > 0 && bytes + row.length > BATCH_BYTES)) {
-      yield { indexes, rows };
-      indexes = [];
-      rows = [];
-      bytes = 0;
+  for (let start = 0; start < group.indexes.length; start += size) {
+    const indexes = group.indexes.slice(start, start + size);
+    const rows = json.encode(group, indexes);
+    let from = 0;
+    let bytes = 0;
+    for (const [at, row] of rows.entries()) {
+      if (at > from && bytes + row.length > BATCH_BYTES) {
+        yield { indexes: indexes.slice(from, at), rows: rows.slice(from, at) };
+        from = at;
+        bytes = 0;
+      }
+      bytes += row.length;
     }
-    indexes.push(index);
-    rows.push(row);
-    bytes += row.length;
+    yield { indexes: indexes.slice(from), rows: rows.slice(from) };
   }
-  if (indexes.length > 0) yield { indexes, rows };
 }
 
 async function insertBatch<R>(job: Job, group: RowGroup, batch: Batch): Promise<{ count: number; rows: readonly R[] }> {
@@ -242,10 +241,7 @@ type Way = BulkInserted<unknown>["method"];
 async function chooseWay(job: Job, rowCount: number, method: "auto" | "json" | "copy"): Promise<Way> {
   const { unit, table, options } = job;
   const isPlain = options.onConflict === undefined && options.returning === undefined;
-  if (
-    method === "json" ||
-    (method === "auto" && (rowCount <= COPY_ROWS || !isPlain || unit.database.kind === "pglite"))
-  )
+  if (method === "json" || (method === "auto" && (rowCount <= COPY_ROWS || !isPlain || !unit.database.backend.copy)))
     return "json";
   if (unit.database.kind === "pglite") {
     throw new InvalidInputError("COPY is not possible on the embedded database", {
@@ -294,10 +290,8 @@ async function insertDefaults(job: Job, group: RowGroup): Promise<number> {
 /** Lines of COPY's text format, in pieces. https://www.postgresql.org/docs/18/sql-copy.html (Text Format) */
 function* copyLines(json: JsonRows, group: RowGroup): Generator<string> {
   let piece = "";
-  for (const index of group.indexes) {
-    const cells = json
-      .texts(group, index)
-      .map((text) => (text === null ? "\\N" : text.replace(/[\\\n\r\t]/g, escaped)));
+  for (const texts of json.allTexts(group)) {
+    const cells = texts.map((text) => (text === null ? "\\N" : text.replace(/[\\\n\r\t]/g, escaped)));
     piece += `${cells.join("\t")}\n`;
     if (piece.length < 64 * 1024) continue;
     yield piece;

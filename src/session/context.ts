@@ -1,6 +1,6 @@
 // Who a unit of work runs for, and the one statement that tells the server: settings and role live exactly as long as the
 // transaction, never on the connection.
-import { InvalidInputError, type Statement } from "../postgres/index.ts";
+import { identifier, InvalidInputError, type Statement } from "../postgres/index.ts";
 
 /** Read by row-level security policies and triggers through `current_setting('app.tenant_id', true)` and alike. */
 export interface SessionContext {
@@ -110,4 +110,48 @@ export function contextStatement(
     calls.push(`pg_catalog.set_config('role', $${values.length}, true)`);
   }
   return { text: `SELECT ${calls.join(", ")}`, values, rowMode: "array" };
+}
+
+/**
+ * The same as commands, for a distributed database: `SET LOCAL` is passed on to its other nodes, `set_config()` is not. A
+ * command takes no parameters, so what `checkContext` has let through stands in the text as a literal. Limits stay with the
+ * node that is asked. Needs an open transaction.
+ */
+export function contextCommands(
+  context: SessionContext,
+  role: string | undefined,
+  limits: SessionLimits,
+  serverVersion: number,
+): Statement[] {
+  const commands = [
+    // Citus passes SET LOCAL on only when it is told to; elsewhere this is a setting that nobody reads.
+    "SET LOCAL citus.propagate_set_commands = 'local'",
+    `SET LOCAL app.tenant_id = ${literal(context.tenantId)}`,
+    `SET LOCAL app.actor_id = ${literal(context.actorId)}`,
+    `SET LOCAL app.request_id = ${literal(context.requestId)}`,
+  ];
+  const statements: Statement[] = commands.map((text) => ({ text, prepare: false }));
+  statements.push(limitsStatement(limits, serverVersion));
+  if (role !== undefined) statements.push({ text: `SET LOCAL ROLE ${identifier(role)}`, prepare: false });
+  return statements;
+}
+
+function limitsStatement(limits: SessionLimits, serverVersion: number): Statement {
+  const settings: [string, number][] = [
+    ["statement_timeout", limits.statementTimeoutMs],
+    ["lock_timeout", limits.lockTimeoutMs],
+    ["idle_in_transaction_session_timeout", limits.idleInTransactionTimeoutMs],
+  ];
+  if (serverVersion >= 170_000) settings.push(["transaction_timeout", limits.unitTimeoutMs]);
+  return {
+    text: `SELECT ${settings.map(([name], index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")}`,
+    values: settings.map(([, value]) => String(value)),
+    rowMode: "array",
+  };
+}
+
+/** @see https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE */
+function literal(value = ""): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
 }

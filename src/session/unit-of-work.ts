@@ -28,7 +28,7 @@ import {
   type StewardError,
 } from "../postgres/index.ts";
 import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
-import { contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
+import { contextCommands, contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
 import { POSITION_AFTER_COMMIT, readPosition, type LogPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
 import { UnitEnd, UnitObservation, type FlushRecord, type UnitObserver } from "./unit-observer.ts";
@@ -582,12 +582,12 @@ export class UnitOfWork implements OpenUnit {
       isReadOnly ? "READ ONLY" : "",
       isDeferrable ? "DEFERRABLE" : "",
     ].filter((mode) => mode !== "");
+    const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
+    const opening: Statement = { text: begin, name: this.#nameOf(begin) };
+    if (this.#setsByCommand()) return [opening, ...contextCommands(context, role, limits, serverVersion)];
     const settings = contextStatement(context, role, limits, serverVersion, isReadOnly && this.#declared !== undefined);
     const named: Statement = { ...settings, name: this.#nameOf(settings.text) };
-    if (this.#declared === undefined || this.#needsPosition()) {
-      const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
-      return [{ text: begin, name: this.#nameOf(begin) }, named];
-    }
+    if (this.#declared === undefined || this.#saysCommit()) return [opening, named];
     // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
     if (isolation === undefined && !isDeferrable) return [named];
     const modesText = `SET TRANSACTION ${modes.join(" ")}`;
@@ -596,16 +596,23 @@ export class UnitOfWork implements OpenUnit {
 
   /** What travels behind the unit's own statements. */
   #trail(items: readonly QueuedStatement[]): Statement[] {
-    if (this.#declared !== undefined) return this.#needsPosition() ? this.#commitStatements() : [];
+    if (this.#declared !== undefined) return this.#saysCommit() ? this.#commitStatements() : [];
     const { checksCommit, isReadOnly } = this.settings;
     const isWanted = checksCommit && !isReadOnly && this.#evidence === undefined && this.database.kind === "server";
     if (!isWanted || !mayWrite(items.map(({ wire }) => wire.statement))) return [];
     return [evidenceStatement((text) => this.#nameOf(text))];
   }
 
-  /** The position of an implicit commit cannot be read in its own flush, so such a unit says BEGIN and COMMIT in it. */
-  #needsPosition(): boolean {
-    return this.settings.onPosition !== undefined && !this.settings.isReadOnly;
+  /**
+   * Whether a declared unit says BEGIN and COMMIT in its one flush: the position of an implicit commit cannot be read there,
+   * and SET LOCAL outside of a transaction block makes the server log a warning.
+   */
+  #saysCommit(): boolean {
+    return this.#setsByCommand() || (this.settings.onPosition !== undefined && !this.settings.isReadOnly);
+  }
+
+  #setsByCommand(): boolean {
+    return this.database.backend.tenantSetting === "set local";
   }
 
   #nameOf(text: string): string | undefined {

@@ -21,6 +21,11 @@ export interface RowGroup {
 interface ModelColumn {
   readonly property: string;
   readonly column: PgColumn;
+  /** The name as the key of a JSON object, with its colon. */
+  readonly key: string;
+  readonly isJson: boolean;
+  /** A custom type makes the JSON text: broken text would break all rows. */
+  readonly isUnchecked: boolean;
   readonly make: (() => unknown) | undefined;
 }
 
@@ -40,6 +45,9 @@ export class JsonRows {
     this.#model = Object.entries(getTableColumns(table)).map(([property, column]) => ({
       property,
       column,
+      key: `${JSON.stringify(column.name)}:`,
+      isJson: holdsJson(column),
+      isUnchecked: holdsJson(column) && column.columnType !== "PgJson" && column.columnType !== "PgJsonb",
       make:
         purpose === "update"
           ? column.onUpdateFn
@@ -50,26 +58,31 @@ export class JsonRows {
 
   /** One JSON object per row, as text. Values that the model makes are made anew at each call. */
   encode(group: RowGroup, indexes: readonly number[]): string[] {
-    const cells = this.#cellsOf(group).map((cell) => ({
-      ...cell,
-      key: `${JSON.stringify(cell.column.name)}:`,
-      isJson: holdsJson(cell.column),
-    }));
+    const cells = this.#cellsOf(group);
     return indexes.map((index) => {
       const row = this.#rows[index] ?? {};
-      const parts: string[] = [];
-      for (const { property, column, make, key, isJson } of cells) {
-        const text = cellText(index, column, row[property], make);
-        parts.push(key + (text === null ? "null" : isJson ? text : JSON.stringify(text)));
+      let text = "";
+      for (const cell of cells) {
+        const value = cellText(index, cell, row);
+        text += `${text === "" ? "{" : ","}${cell.key}${value === null ? "null" : cell.isJson ? value : JSON.stringify(value)}`;
       }
-      return `{${parts.join(",")}}`;
+      return text === "" ? "{}" : `${text}}`;
     });
+  }
+
+  /** The texts of one row's values after the other, each in the order of the group's columns. */
+  *allTexts(group: RowGroup): Generator<(string | null)[]> {
+    const cells = this.#cellsOf(group);
+    for (const index of group.indexes) {
+      const row = this.#rows[index] ?? {};
+      yield cells.map((cell) => cellText(index, cell, row));
+    }
   }
 
   /** The texts of one row's values, in the order of the group's columns. */
   texts(group: RowGroup, index: number): (string | null)[] {
     const row = this.#rows[index] ?? {};
-    return this.#cellsOf(group).map(({ property, column, make }) => cellText(index, column, row[property], make));
+    return this.#cellsOf(group).map((cell) => cellText(index, cell, row));
   }
 
   hasNull(group: RowGroup, index: number, columns: readonly PgColumn[]): boolean {
@@ -120,12 +133,11 @@ function checkProperty(table: PgTable, index: number, property: string, model: M
   }
 }
 
-function cellText(index: number, column: PgColumn, value: unknown, make: (() => unknown) | undefined): string | null {
+function cellText(index: number, { column, property, make, isUnchecked }: ModelColumn, row: Values): string | null {
+  const value = row[property];
   try {
     const text = valueText(column, value === undefined && make !== undefined ? make() : value);
-    if (text !== null && holdsJson(column) && column.columnType !== "PgJson" && column.columnType !== "PgJsonb") {
-      JSON.parse(text); // a custom type made it; broken JSON would break all rows
-    }
+    if (text !== null && isUnchecked) JSON.parse(text);
     return text;
   } catch (error) {
     const { message, hint } = error as { message: string; hint?: string };

@@ -72,7 +72,7 @@ export function valueText(column: PgColumn, value: unknown): string | null {
   let text: string | null | undefined;
   try {
     const mapped: unknown = column.mapToDriverValue(value);
-    text = isSqlValue(mapped) ? undefined : driverText(mapped);
+    text = typeof mapped === "string" ? mapped : isSqlValue(mapped) ? undefined : driverText(mapped);
   } catch (cause) {
     throw new InvalidInputError(`the column ${column.name} cannot hold the given ${typeof value}`, { cause });
   }
@@ -83,6 +83,7 @@ export function valueText(column: PgColumn, value: unknown): string | null {
 }
 
 function isSqlValue(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false; // Drizzle's own test walks prototypes
   return is(value, SQL) || is(value, Param) || is(value, PgColumn) || is(value, SQL.Aliased);
 }
 

@@ -74,6 +74,8 @@ export const ERROR_CODES = {
   RETRIES_EXHAUSTED: { httpStatus: 503, exitCode: 75 },
   EXTERNAL_CALL_IN_UNIT: { httpStatus: 500, exitCode: 70 },
   UNIT_TOO_LONG: { httpStatus: 504, exitCode: 75 },
+  DECRYPTION_FAILED: { httpStatus: 500, exitCode: 65 },
+  UNKNOWN_KEY: { httpStatus: 500, exitCode: 78 },
 } as const satisfies Record<string, { httpStatus: number; exitCode: number }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -305,6 +307,14 @@ export class ExternalCallInUnitError extends StewardError {
 /** The unit stayed open past its limit and was rolled back. */
 export class UnitTooLongError extends StewardError {
   readonly code = "UNIT_TOO_LONG";
+}
+/** A ciphertext is not what was written here: wrong key, changed bytes, or moved from another row, column, table or tenant. */
+export class DecryptionError extends StewardError {
+  readonly code = "DECRYPTION_FAILED";
+}
+/** A ciphertext names a key that the key ring does not have. */
+export class UnknownKeyError extends StewardError {
+  readonly code = "UNKNOWN_KEY";
 }
 /** A migration file was changed after it was applied. */
 export class MigrationEditedError extends StewardError {

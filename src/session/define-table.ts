@@ -6,6 +6,13 @@ import { InvalidInputError } from "../postgres/index.ts";
 
 type ColumnOf<T extends PgTable> = keyof T["_"]["columns"] & string;
 
+export interface EncryptedColumnOptions<C extends string = string> {
+  /** Column made by `blindIndexColumn()`; filled whenever the row is encrypted. */
+  readonly blindIndex?: C;
+  /** Applied to text before it is indexed and searched for, e.g. `(value) => value.toLowerCase()`. */
+  readonly normalize?: (value: string) => string;
+}
+
 /** Columns are named by their property in the Drizzle table. */
 export interface TableMetadata<T extends PgTable = PgTable> {
   /** Column that holds the tenant; first in keys and indexes, compared by row-level security. */
@@ -16,6 +23,8 @@ export interface TableMetadata<T extends PgTable = PgTable> {
   readonly softDelete?: ColumnOf<T>;
   /** Rows may be deleted for good with `tx.hardDelete()`: tokens, personal data. */
   readonly hardDelete?: boolean;
+  /** Encrypted columns, and where their blind index stands: the column that equality searches use. */
+  readonly encrypted?: Readonly<Partial<Record<ColumnOf<T>, EncryptedColumnOptions<ColumnOf<T>>>>>;
   readonly comment?: string;
   readonly columnComments?: Readonly<Partial<Record<ColumnOf<T>, string>>>;
   /** FORCE ROW LEVEL SECURITY: policies hold for the table's owner too. */
@@ -54,6 +63,7 @@ export function defineTable<T extends PgTable>(table: T, described: TableMetadat
     described.softDelete,
     ...Object.keys(described.columnComments ?? {}),
     ...Object.values(described.include ?? {}).flat(),
+    ...encryptedNames(described.encrypted),
   ];
   const unknown = named.filter((name) => name !== undefined && !(name in columns));
   if (unknown.length > 0) {
@@ -63,6 +73,10 @@ export function defineTable<T extends PgTable>(table: T, described: TableMetadat
   }
   metadata.set(table, described);
   return table;
+}
+
+function encryptedNames(encrypted: TableMetadata["encrypted"]): (string | undefined)[] {
+  return Object.entries(encrypted ?? {}).flatMap(([name, options]) => [name, options?.blindIndex]);
 }
 
 /** What `defineTable` was told about a table; empty for others. */

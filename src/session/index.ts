@@ -49,3 +49,17 @@ export type { Direction, SortKey } from "./page-order.ts";
 export type { PageRow } from "./unit-database.ts";
 export type { StreamOptions } from "./stream.ts";
 export { livingOnly, partialUnique } from "./soft-delete.ts";
+export { createKeyRing, KeyRing, type KeyRingOptions, type KeySource, type ValuePlace } from "./key-ring.ts";
+export { blindIndexColumn, encryptedJson, encryptedText, EncryptedValue } from "./encrypted-columns.ts";
+export {
+  blindIndex,
+  decryptRow,
+  decryptRows,
+  encryptRow,
+  type OpenedRow,
+  type Plain,
+  type PlainRow,
+  type SealedRow,
+} from "./encryption.ts";
+export { reencrypt, type ReencryptOptions, type ReencryptProgress } from "./reencrypt.ts";
+export type { EncryptedColumnOptions } from "./define-table.ts";

@@ -12,8 +12,8 @@ import { describeDatabases, testDatabase } from "../support/test-database.ts";
 const items = pgTable("items", { id: integer().primaryKey() });
 const SETUP = "CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (0);";
 const SLEEP = sql`SELECT pg_sleep(30)`;
-/** A cancel request and its effect have this long. */
-const WITHIN = { timeout: 1_000, interval: 20 };
+/** A cancel request takes effect in some milliseconds, after a second the socket is cut; the rest is for a busy machine. */
+const WITHIN = { timeout: 5_000, interval: 20 };
 
 const start = async () => {
   const database = await testDatabase({ setup: SETUP, pool: { size: 2 } });
@@ -280,8 +280,10 @@ test("a hundred aborted units leave nothing running and nothing leased", async (
       return failureOf(fixture.sessions.run({}, (tx) => tx.execute(sql`SELECT pg_sleep(5)`), { signal }));
     }),
   );
-  for (const outcome of outcomes) expect(outcome).toMatchObject({ code: "CANCELLED" });
-  await expect.poll(fixture.working, WITHIN).toBe(0);
+  // On a busy machine the server may not obey in time: then the socket is cut, and the outcome of a writing unit is unknown.
+  for (const outcome of outcomes)
+    expect(outcome).toMatchObject({ code: expect.stringMatching(/^(CANCELLED|COMMIT_OUTCOME_UNKNOWN)$/) as string });
+  await expect.poll(fixture.working, { timeout: 10_000 }).toBe(0);
   await expect.poll(() => fixture.database.leases()).toEqual([]);
   expect(fixture.database.poolFigures().waiting).toBe(0);
   expect(await fixture.sessions.run({}, (tx) => tx.select().from(items))).toHaveLength(1);

@@ -25,7 +25,7 @@ describeDatabases((kind, open) => {
     const database = await open({ setup: SETUP });
     return {
       database,
-      sessions: createSessionFactory(database, { guard: "off" }),
+      sessions: createSessionFactory(database, { guard: "off", retry: false }),
       [Symbol.asyncDispose]: () => database.close(),
     };
   };

@@ -1,8 +1,10 @@
 // One real PostgreSQL 18 per test run. Tests get its address by inject("serverUrl") and their own database from it by
-// testDatabase(). `PGSTEWARD_TEST_URL` runs them on another server (a superuser's URL) instead.
+// testDatabase(). `PGSTEWARD_TEST_URL` runs them on another server (a superuser's URL) instead, `PGSTEWARD_TEST_POOLER=1`
+// through PgBouncer in transaction mode (for the tests of test/session; others need a connection of their own).
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServer } from "../../src/postgres/embedded-server.ts";
 import { preparePgliteImage } from "../../src/postgres/pglite.ts";
+import { startPgBouncer } from "./pgbouncer.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -28,6 +30,10 @@ export default async function globalSetup(project: TestProject): Promise<(() => 
       max_prepared_transactions: "10",
     },
   });
-  project.provide("serverUrl", server.url);
-  return () => server.stop();
+  const pooler = process.env["PGSTEWARD_TEST_POOLER"] === "1" ? await startPgBouncer(server.url) : undefined;
+  project.provide("serverUrl", pooler?.url ?? server.url);
+  return async () => {
+    await pooler?.[Symbol.asyncDispose]();
+    await server.stop();
+  };
 }

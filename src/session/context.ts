@@ -1,5 +1,6 @@
 // Who a unit of work runs for, and the one statement that tells the server: settings and role live exactly as long as the
 // transaction, never on the connection.
+import type { ContextSigner } from "./signed-context.ts";
 import { identifier, InvalidInputError, type Statement } from "../postgres/index.ts";
 
 /** Read by row-level security policies and triggers through `current_setting('app.tenant_id', true)` and alike. */
@@ -89,9 +90,10 @@ export function contextStatement(
   limits: SessionLimits,
   serverVersion: number,
   isReadOnly: boolean,
+  signer?: ContextSigner,
 ): Statement {
   const calls = [...SETTINGS];
-  const values: string[] = [
+  const values: (string | Buffer)[] = [
     context.tenantId ?? "",
     context.actorId ?? "",
     context.requestId ?? "",
@@ -104,6 +106,11 @@ export function contextStatement(
     calls.push(`pg_catalog.set_config('transaction_timeout', $${values.length}, true)`);
   }
   if (isReadOnly) calls.push("pg_catalog.set_config('transaction_read_only', 'on', true)");
+  if (signer !== undefined && context.tenantId !== undefined) {
+    const at = values.length;
+    values.push(...signer.sign(context.tenantId));
+    calls.push(`${signer.function}($${at + 1}, $${at + 2}, $${at + 3}, $${at + 4})`);
+  }
   if (role !== undefined) {
     // Last: the role may lack the right to change what stands before it.
     values.push(role);

@@ -63,3 +63,10 @@ export {
 } from "./encryption.ts";
 export { reencrypt, type ReencryptOptions, type ReencryptProgress } from "./reencrypt.ts";
 export type { EncryptedColumnOptions } from "./define-table.ts";
+export {
+  createSignedContextFunctions,
+  signedTenantCondition,
+  type SignedContextFactoryOptions,
+  type SignedContextFunctionsOptions,
+  type SignedContextOptions,
+} from "./signed-context.ts";

@@ -16,6 +16,7 @@ import { installGuard } from "./guard.ts";
 import { PlannedQuery } from "./planned-query.ts";
 import { parseToken, printToken, Replicas } from "./replicas.ts";
 import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryOptions, type RetryPolicy } from "./retry.ts";
+import { ContextSigner, type SignedContextFactoryOptions } from "./signed-context.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
 import { UnitOfWork, type IsolationLevel, type UnitWarning } from "./unit-of-work.ts";
 import type { UnitObserver } from "./unit-observer.ts";
@@ -39,6 +40,11 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
   readonly cursorKey?: CursorKey;
   /** Told about units that are open for long. Default: `process.emitWarning`. */
   readonly onWarning?: (warning: UnitWarning) => void;
+  /**
+   * Signs the tenant of every unit, for policies made with `signedTenantCondition()`: SQL inside the unit cannot choose another
+   * tenant then. Needs `createSignedContextFunctions()`. See docs/signed-context.md.
+   */
+  readonly signedContext?: SignedContextFactoryOptions;
   /** Told about every flush and every end of a unit, without values. */
   readonly observers?: readonly UnitObserver[];
   /** How units that the server or the network undid are run again; `false`: never. A unit's own options come on top. */
@@ -148,6 +154,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   readonly #cursorKey: Buffer;
   readonly #retry: RetryPolicy;
   readonly #replicas: Replicas | undefined;
+  readonly #signer: ContextSigner | undefined;
 
   constructor(database: Database, options: SessionFactoryOptions<TSchema>) {
     this.database = database;
@@ -157,6 +164,14 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     this.#cursorKey = checkCursorKey(options.cursorKey);
     this.#retry = retryPolicy(DEFAULT_RETRY, options.retry);
     this.#replicas = replicasOf(database, options);
+    if (options.signedContext !== undefined) {
+      if (database.backend.tenantSetting === "set local") {
+        throw new InvalidInputError("signedContext is not for a distributed database", {
+          hint: "the token lives in a setting that such a database does not pass on to its other nodes",
+        });
+      }
+      this.#signer = new ContextSigner(options.signedContext);
+    }
     createGuardState({ mode: options.guard, allowHosts: options.allowHosts }); // refuses wrong options here, not at the first unit
     if (options.guard !== "off") installGuard();
   }
@@ -318,6 +333,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         onWarning: onWarning ?? warnProcess,
         cursorKey: this.#cursorKey,
         observers: observers ?? [],
+        signer: this.#signer,
         usesNames,
         checksCommit: commitCheck ?? true,
         onPosition:

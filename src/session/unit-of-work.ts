@@ -31,6 +31,7 @@ import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvide
 import { contextCommands, contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
 import { POSITION_AFTER_COMMIT, readPosition, type LogPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
+import type { ContextSigner } from "./signed-context.ts";
 import { UnitEnd, UnitObservation, type FlushRecord, type UnitObserver } from "./unit-observer.ts";
 
 export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
@@ -51,6 +52,8 @@ export interface UnitSettings {
   /** Signs the cursors of pages. */
   readonly cursorKey: Buffer;
   readonly observers: readonly UnitObserver[];
+  /** Signs the tenant of the context (signed-context.ts). */
+  readonly signer?: ContextSigner | undefined;
   /** False when an earlier attempt met a stale prepared statement: a pooler may deal out more of them. */
   readonly usesNames: boolean;
   /** A COMMIT whose answer was lost is looked up (commit-outcome.ts). */
@@ -576,7 +579,7 @@ export class UnitOfWork implements OpenUnit {
   }
 
   #prelude(serverVersion: number): Statement[] {
-    const { context, role, limits, isolation, isReadOnly, isDeferrable } = this.settings;
+    const { context, role, limits, isolation, isReadOnly, isDeferrable, signer } = this.settings;
     const modes = [
       isolation === undefined ? "" : BEGIN_OF[isolation],
       isReadOnly ? "READ ONLY" : "",
@@ -585,7 +588,14 @@ export class UnitOfWork implements OpenUnit {
     const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
     const opening: Statement = { text: begin, name: this.#nameOf(begin) };
     if (this.#setsByCommand()) return [opening, ...contextCommands(context, role, limits, serverVersion)];
-    const settings = contextStatement(context, role, limits, serverVersion, isReadOnly && this.#declared !== undefined);
+    const settings = contextStatement(
+      context,
+      role,
+      limits,
+      serverVersion,
+      isReadOnly && this.#declared !== undefined,
+      signer,
+    );
     const named: Statement = { ...settings, name: this.#nameOf(settings.text) };
     if (this.#declared === undefined || this.#saysCommit()) return [opening, named];
     // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.

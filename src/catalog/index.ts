@@ -5,6 +5,7 @@ export type {
   Column,
   CompositeType,
   Constraint,
+  Dependency,
   Domain,
   Enum,
   EventTrigger,
@@ -14,6 +15,7 @@ export type {
   Index,
   IndexKey,
   ObjectBase,
+  ObjectReference,
   Policy,
   RangeType,
   ReferentialAction,
@@ -29,3 +31,6 @@ export type {
 } from "./model.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
+export { compareCatalogs, type Change, type FactChange } from "./compare.ts";
+export { printCatalog } from "./print.ts";
+export type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry } from "./object-facts.ts";

@@ -25,6 +25,39 @@ export interface Catalog {
   readonly eventTriggers: readonly EventTrigger[];
   /** What exists beside all this, e.g. collations, casts, operators, publications, foreign servers: named, never dropped in silence. */
   readonly unknownObjects: readonly UnknownObject[];
+  /** Which object needs which, as the server keeps it (`pg_depend`): what is created after, and dropped before, what. */
+  readonly dependencies: readonly Dependency[];
+}
+
+/** `from` cannot exist without `to`. */
+export interface Dependency {
+  readonly from: ObjectReference;
+  readonly to: ObjectReference;
+}
+
+export interface ObjectReference {
+  readonly kind:
+    | "table"
+    | "view"
+    | "sequence"
+    | "type"
+    | "function"
+    | "column"
+    | "default"
+    | "constraint"
+    | "domain constraint"
+    | "index"
+    | "trigger"
+    | "policy"
+    | "rule"
+    | "statistics"
+    | "event trigger"
+    | "extension";
+  readonly schema: string | undefined;
+  /** For what belongs to a table or a domain: the name of that. */
+  readonly name: string;
+  /** Column, constraint, index, trigger, policy, rule; for a function its identity arguments. */
+  readonly part: string | undefined;
 }
 
 /** An object that an extension brought along (`pg_depend.deptype = 'e'`) carries the extension's name. */

@@ -15,6 +15,7 @@ import {
 import type { Catalog, CompositeType, Domain, Index, Table, View } from "./model.ts";
 import { columns } from "./queries/columns.ts";
 import { constraints } from "./queries/constraints.ts";
+import { dependencies } from "./queries/dependencies.ts";
 import { databaseName, extensions, schemas } from "./queries/database.ts";
 import { GoneMeanwhileError, type Part, type Scope } from "./queries/family.ts";
 import { functions } from "./queries/functions.ts";
@@ -207,6 +208,7 @@ function partsOf(scope: Scope) {
     eventTriggers: eventTriggers(scope),
     grants: grants(scope),
     unknownObjects: unknownObjects(scope),
+    dependencies: dependencies(scope),
   } satisfies Record<string, Part<unknown>>;
 }
 
@@ -275,6 +277,7 @@ function assemble(serverVersion: number, read: PartsRead, asked: readonly string
     statistics: read.statistics,
     eventTriggers: read.eventTriggers,
     unknownObjects: read.unknownObjects,
+    dependencies: read.dependencies,
   };
 }
 

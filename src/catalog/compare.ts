@@ -1,0 +1,80 @@
+// Compares two catalogs: which objects are new, gone, or other than before. One comparison for every kind of object.
+import { InvalidInputError } from "../postgres/index.ts";
+import type { Catalog } from "./model.ts";
+import type { CatalogObject } from "./object-facts.ts";
+import { catalogObjects } from "./objects.ts";
+
+export interface FactChange {
+  readonly fact: string;
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+/** One difference between two catalogs. */
+export type Change =
+  | { readonly kind: "create"; readonly after: CatalogObject }
+  | { readonly kind: "drop"; readonly before: CatalogObject }
+  | {
+      readonly kind: "alter";
+      readonly before: CatalogObject;
+      readonly after: CatalogObject;
+      readonly facts: readonly FactChange[];
+    }
+  | { readonly kind: "unknown"; readonly what: "create" | "drop"; readonly object: Catalog["unknownObjects"][number] };
+
+/**
+ * The differences, in the order of the catalogs: what is gone first. Empty when both describe the same schema, whatever the
+ * sizes, statistics, owners, and positions of columns. What the model does not know is compared by its name: kind `unknown`.
+ *
+ * @throws InvalidInputError when both sides are not catalogs
+ */
+export function compareCatalogs(before: Catalog, after: Catalog): readonly Change[] {
+  if (!Array.isArray(before.tables) || !Array.isArray(after.tables))
+    throw new InvalidInputError("two catalogs are compared: give what readCatalog() returned");
+  return [...compareObjects(catalogObjects(before), catalogObjects(after)), ...compareUnknown(before, after)];
+}
+
+type KnownChange = Exclude<Change, { readonly kind: "unknown" }>;
+
+/** The same for objects that are flat already. */
+export function compareObjects(
+  before: ReadonlyMap<string, CatalogObject>,
+  after: ReadonlyMap<string, CatalogObject>,
+): readonly KnownChange[] {
+  const changes: KnownChange[] = [];
+  for (const object of before.values()) if (!after.has(object.id)) changes.push({ kind: "drop", before: object });
+  for (const object of after.values()) {
+    const old = before.get(object.id);
+    if (old === undefined) {
+      changes.push({ kind: "create", after: object });
+      continue;
+    }
+    const facts = changedFacts(old, object);
+    if (facts.length > 0) changes.push({ kind: "alter", before: old, after: object, facts });
+  }
+  return changes;
+}
+
+function changedFacts(before: CatalogObject, after: CatalogObject): readonly FactChange[] {
+  const old = new Map<string, unknown>(Object.entries(before.facts));
+  const wanted = new Map<string, unknown>(Object.entries(after.facts));
+  return [...new Set([...old.keys(), ...wanted.keys()])].flatMap((fact) => {
+    const change = { fact, before: old.get(fact), after: wanted.get(fact) };
+    return JSON.stringify(change.before) === JSON.stringify(change.after) ? [] : [change];
+  });
+}
+
+function compareUnknown(before: Catalog, after: Catalog): readonly Change[] {
+  const keysOf = ({ unknownObjects }: Catalog): ReadonlySet<string> =>
+    new Set(unknownObjects.map((object) => JSON.stringify(object)));
+  const old = keysOf(before);
+  const wanted = keysOf(after);
+  return [
+    ...before.unknownObjects
+      .filter((object) => !wanted.has(JSON.stringify(object)))
+      .map((object) => ({ kind: "unknown", what: "drop", object }) as const),
+    ...after.unknownObjects
+      .filter((object) => !old.has(JSON.stringify(object)))
+      .map((object) => ({ kind: "unknown", what: "create", object }) as const),
+  ];
+}

@@ -1,0 +1,164 @@
+// Writes a catalog as SQL that builds it in an empty database.
+import type { Catalog } from "./model.ts";
+import { createStatements, type CreateContext } from "./create.ts";
+import type { CatalogObject, ObjectKind } from "./object-facts.ts";
+import { catalogObjects, objectId, type CatalogObjects } from "./objects.ts";
+import { inOrder } from "./order.ts";
+
+const KINDS: readonly ObjectKind[] = [
+  "schema",
+  "extension",
+  "enum",
+  "range",
+  "composite",
+  "domain",
+  "domain constraint",
+  "sequence",
+  "function",
+  "table",
+  "column",
+  "default",
+  "sequence owner",
+  "partition",
+  "constraint",
+  "index",
+  "index partition",
+  "clustering",
+  "replica identity",
+  "statistics",
+  "view",
+  "rule",
+  "trigger",
+  "row security",
+  "policy",
+  "event trigger",
+  "comment",
+  "privileges",
+  "default privileges",
+];
+const RANKS = new Map(KINDS.map((kind, rank) => [kind, rank]));
+
+/** Where a kind stands among those that could come next: types before tables, tables before views. */
+export function rankOf(kind: ObjectKind): number {
+  return RANKS.get(kind) ?? KINDS.length;
+}
+
+/** One object to be created, after others. */
+interface Creation {
+  readonly key: string;
+  readonly rank: number;
+  readonly after: Set<string>;
+  readonly object: CatalogObject;
+}
+
+/**
+ * The object in whose CREATE an object is written: a column, and its default where that can be, in that of the table or column.
+ * Otherwise the object's own id.
+ */
+export function writtenIn(
+  object: CatalogObject,
+  objects: CatalogObjects,
+  isCreated: (id: string) => boolean,
+  separate: ReadonlySet<string>,
+): string {
+  if (object.kind !== "column" && object.kind !== "default") return object.id;
+  if (object.parent === undefined || separate.has(object.id) || !isCreated(object.parent)) return object.id;
+  const parent = objects.get(object.parent);
+  return parent === undefined ? object.id : writtenIn(parent, objects, isCreated, separate);
+}
+
+/** Defaults that need, by way of other objects, the table they belong to. */
+export function separateDefaults(objects: CatalogObjects): ReadonlySet<string> {
+  const separate = new Set<string>();
+  for (const object of objects.values()) {
+    if (object.kind !== "default" || object.parent === undefined) continue;
+    const table = objects.get(object.parent)?.parent;
+    const own = new Set([object.parent, table]);
+    const seen = new Set<string>();
+    const open = object.needs.filter((id) => !own.has(id));
+    for (let id = open.pop(); id !== undefined; id = open.pop()) {
+      if (id === table) {
+        separate.add(object.id);
+        break;
+      }
+      if (seen.has(id)) continue;
+      seen.add(id);
+      open.push(...(objects.get(id)?.needs ?? []));
+    }
+  }
+  return separate;
+}
+
+/**
+ * DDL in the order of dependencies that builds the catalog in an empty database: loaded there and read back, nothing compares as
+ * changed. Owners are not written (everything belongs to whoever runs it), nor are rows, roles, and `unknownObjects`: each of
+ * these is named in a comment at the top.
+ */
+export function printCatalog(catalog: Catalog): string {
+  const objects = catalogObjects(catalog);
+  const separate = separateDefaults(objects);
+  const context: CreateContext = { serverVersion: catalog.serverVersion, objects, separateDefaults: separate };
+  const creations = new Map<string, Creation>();
+  const placeOf = (object: CatalogObject): string => writtenIn(object, objects, () => true, separate);
+  for (const object of objects.values()) {
+    if (placeOf(object) !== object.id) continue;
+    creations.set(object.id, { key: object.id, rank: rankOf(object.kind), after: new Set(), object });
+  }
+  for (const object of objects.values()) {
+    const creation = creations.get(placeOf(object));
+    for (const id of object.needs) {
+      const needed = objects.get(id);
+      if (needed !== undefined) creation?.after.add(placeOf(needed));
+    }
+  }
+  for (const [earlier, later] of attachOrder(objects)) creations.get(later)?.after.add(earlier);
+  const statements = inOrder([...creations.values()]).flatMap(({ object }) => createStatements(object, context));
+  const left = catalog.unknownObjects.map(
+    ({ kind, schema, name }) => `-- not written: ${kind} ${schema === undefined ? "" : `${schema}.`}${name}\n`,
+  );
+  return `${left.join("").replaceAll("\r", " ")}SET check_function_bodies = off;\n\n${statements.map((sql) => `${sql};\n`).join("\n")}`;
+}
+
+/**
+ * For tables that are new, pairs of ids in the order of their creation. A partition needs the checks of its parent before it can be
+ * attached; keys and indexes come after that, or ATTACH would make some of its own choice on partitions that have none.
+ */
+export function attachOrder(objects: CatalogObjects): readonly (readonly [earlier: string, later: string])[] {
+  const partitionsOf = new Map<string, string[]>();
+  for (const object of objects.values()) {
+    if (object.kind !== "partition") continue;
+    const parent = objectId("table", object.facts.parentSchema, object.facts.parentTable);
+    partitionsOf.set(parent, [...(partitionsOf.get(parent) ?? []), object.id]);
+  }
+  const pairs: (readonly [string, string])[] = [...keysBeforeReferences(objects)];
+  for (const object of objects.values()) {
+    if (object.kind !== "constraint" && object.kind !== "index") continue;
+    if (object.kind === "constraint" && object.facts.kind === "check") {
+      if (object.inheritedFrom !== undefined)
+        pairs.push([object.id, objectId("partition", object.schema, object.name)]);
+      // The parent's check must not come down to a partition that is about to get it itself.
+      for (const partition of partitionsOf.get(object.parent ?? "") ?? []) pairs.push([partition, object.id]);
+      continue;
+    }
+    for (const partition of partitionsOf.get(object.parent ?? "") ?? []) pairs.push([partition, object.id]);
+  }
+  return pairs;
+}
+
+/** The key of a partitioned table can be referenced when those of all its partitions are attached. */
+function keysBeforeReferences(objects: CatalogObjects): readonly (readonly [string, string])[] {
+  const attachedTo = new Map<string, string[]>();
+  for (const object of objects.values()) {
+    if (object.kind !== "index partition") continue;
+    let above = objects.get(object.parent ?? "")?.inheritedFrom;
+    for (; above !== undefined; above = objects.get(above)?.inheritedFrom) {
+      attachedTo.set(above, [...(attachedTo.get(above) ?? []), object.id]);
+    }
+  }
+  const pairs: (readonly [string, string])[] = [];
+  for (const object of objects.values()) {
+    if (object.kind !== "constraint" || object.facts.kind !== "foreign key") continue;
+    for (const key of object.needs) for (const part of attachedTo.get(key) ?? []) pairs.push([part, object.id]);
+  }
+  return pairs;
+}

@@ -1,0 +1,195 @@
+// Lists of privileges as objects: who owns and who granted is left out, and a list that says what PostgreSQL does anyway is none.
+import { identifier } from "../postgres/index.ts";
+import type { Catalog, Grant } from "./model.ts";
+import type { CatalogObject, PrivilegeEntry, SecurableKind } from "./object-facts.ts";
+
+/** Stands for the owner of the object, whoever that is. */
+export const OWNER = "$owner";
+
+const TABLE_PRIVILEGES = ["DELETE", "INSERT", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE"];
+const OWNER_PRIVILEGES: Readonly<Record<SecurableKind, readonly string[]>> = {
+  schema: ["CREATE", "USAGE"],
+  table: TABLE_PRIVILEGES,
+  column: [],
+  sequence: ["SELECT", "UPDATE", "USAGE"],
+  function: ["EXECUTE"],
+  type: ["USAGE"],
+};
+const PUBLIC_PRIVILEGES: Partial<Record<SecurableKind, readonly string[]>> = { function: ["EXECUTE"], type: ["USAGE"] };
+/** MAINTAIN came with this version. */
+const MAINTAIN_VERSION = 170000;
+
+/** What holds for an object whose list was never touched. */
+export function builtInPrivileges(of: SecurableKind, serverVersion: number): readonly PrivilegeEntry[] {
+  const own = OWNER_PRIVILEGES[of];
+  const all = of === "table" && serverVersion >= MAINTAIN_VERSION ? [...own, "MAINTAIN"].sort() : own;
+  const everybody = PUBLIC_PRIVILEGES[of];
+  return sorted([
+    ...(all.length === 0 ? [] : [{ grantee: OWNER, privileges: all, grantable: [] }]),
+    ...(everybody === undefined ? [] : [{ grantee: "public", privileges: everybody, grantable: [] }]),
+  ]);
+}
+
+/** The objects `privileges` and `default privileges`. Rights on the database itself belong to the server and are left out. */
+export function privilegeObjects(
+  catalog: Catalog,
+  objects: ReadonlyMap<string, CatalogObject>,
+): readonly CatalogObject[] {
+  const lists = new Map<string, Grant[]>();
+  for (const grant of catalog.grants) {
+    const { objectKind, schema, object, grantor } = grant;
+    const key = JSON.stringify([objectKind, schema, object, objectKind === "default" ? grantor : ""]);
+    const list = lists.get(key);
+    if (list === undefined) lists.set(key, [grant]);
+    else list.push(grant);
+  }
+  const owners = ownersOf(catalog);
+  const targets = targetsOf(objects);
+  const found: CatalogObject[] = [];
+  for (const list of lists.values()) {
+    const [first] = list;
+    if (first === undefined || first.objectKind === "database") continue;
+    const object =
+      first.objectKind === "default" ? defaultsObject(first, list) : listObject(first, list, catalog, targets, owners);
+    if (object !== undefined) found.push(object);
+  }
+  return found;
+}
+
+function defaultsObject(first: Grant, list: readonly Grant[]): CatalogObject {
+  const { schema, object: of, grantor: role } = first;
+  const names = [role, schema ?? "", of];
+  return {
+    kind: "default privileges",
+    id: `default privileges ${JSON.stringify(names)}`,
+    schema: undefined,
+    name: of,
+    part: undefined,
+    facts: { role, schema, of, entries: entriesOf(list, role) },
+    parent: undefined,
+    needs: schema === undefined ? [] : [`schema ${schema}`],
+    inheritedFrom: undefined,
+    notNullName: undefined,
+  };
+}
+
+function listObject(
+  first: Grant,
+  list: readonly Grant[],
+  catalog: Catalog,
+  targets: ReadonlyMap<string, Target>,
+  owners: ReadonlyMap<string, string>,
+): CatalogObject | undefined {
+  const of = first.objectKind as SecurableKind;
+  const target = targets.get(JSON.stringify([of, first.schema ?? "", first.object]));
+  if (target === undefined) return undefined;
+  const { parent, on, column } = target;
+  const owner = owners.get(ownerKey(parent)) ?? "";
+  const entries = entriesOf(list, owner);
+  const isPublicSchema = of === "schema" && first.object === "public";
+  const usual = isPublicSchema
+    ? publicSchemaPrivileges(catalog.serverVersion)
+    : builtInPrivileges(of, catalog.serverVersion);
+  if (JSON.stringify(entries) === JSON.stringify(usual)) return undefined;
+  return {
+    kind: "privileges",
+    id: `privileges ${parent.id}`,
+    schema: parent.schema,
+    name: parent.name,
+    part: parent.part,
+    facts: { of, on, column, entries },
+    parent: parent.id,
+    needs: [parent.id],
+    inheritedFrom: undefined,
+    notNullName: undefined,
+  };
+}
+
+/** initdb's list: from 15 on only the owner may create there. */
+export function publicSchemaPrivileges(serverVersion: number): readonly PrivilegeEntry[] {
+  const everybody = serverVersion >= 150000 ? ["USAGE"] : ["CREATE", "USAGE"];
+  return sorted([
+    { grantee: OWNER, privileges: ["CREATE", "USAGE"], grantable: [] },
+    { grantee: "public", privileges: everybody, grantable: [] },
+  ]);
+}
+
+interface Target {
+  readonly parent: CatalogObject;
+  readonly on: string;
+  readonly column: string | undefined;
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  schema: "SCHEMA",
+  table: "TABLE",
+  sequence: "SEQUENCE",
+  function: "ROUTINE",
+  type: "TYPE",
+};
+
+/** By kind, schema and name, as a grant names its object. */
+function targetsOf(objects: ReadonlyMap<string, CatalogObject>): ReadonlyMap<string, Target> {
+  const targets = new Map<string, Target>();
+  for (const parent of objects.values()) {
+    const { kind, schema, name, part } = parent;
+    const group = groupOf(kind);
+    if (kind === "column") {
+      const on = `TABLE ${identifier(schema ?? "", name)}`;
+      targets.set(JSON.stringify(["column", schema ?? "", `${name}.${part}`]), { parent, on, column: part });
+    } else if (WORDS[group] !== undefined) {
+      const written = schema === undefined ? identifier(name) : identifier(schema, name);
+      const args = kind === "function" ? `(${part})` : "";
+      const on = `${WORDS[group]} ${written}${args}`;
+      targets.set(JSON.stringify([group, schema ?? "", `${name}${args}`]), { parent, on, column: undefined });
+    }
+  }
+  return targets;
+}
+
+function groupOf(kind: CatalogObject["kind"]): string {
+  if (kind === "view") return "table";
+  return kind === "enum" || kind === "domain" || kind === "composite" || kind === "range" ? "type" : kind;
+}
+
+function ownerKey({ kind, schema, name, part }: CatalogObject): string {
+  const group = kind === "column" ? "table" : groupOf(kind);
+  return JSON.stringify([group, schema ?? "", name, kind === "function" ? part : ""]);
+}
+
+function ownersOf(catalog: Catalog): ReadonlyMap<string, string> {
+  const owners = new Map<string, string>();
+  const set = (kind: string, schema: string, name: string, owner: string, part = ""): unknown =>
+    owners.set(JSON.stringify([kind, schema, name, part]), owner);
+  for (const { name, owner } of catalog.schemas) set("schema", "", name, owner);
+  for (const { schema, name, owner } of [...catalog.tables, ...catalog.views]) set("table", schema, name, owner);
+  for (const { schema, name, owner } of catalog.sequences) set("sequence", schema, name, owner);
+  for (const { schema, name, owner, arguments: part } of catalog.functions) set("function", schema, name, owner, part);
+  const types = [...catalog.enums, ...catalog.domains, ...catalog.compositeTypes, ...catalog.ranges];
+  for (const { schema, name, owner } of types) set("type", schema, name, owner);
+  return owners;
+}
+
+function entriesOf(list: readonly Grant[], owner: string): readonly PrivilegeEntry[] {
+  const byGrantee = new Map<string, { privileges: Set<string>; grantable: Set<string> }>();
+  for (const { grantee, privileges, grantable } of list) {
+    const name = grantee === owner ? OWNER : grantee;
+    const entry = byGrantee.get(name) ?? { privileges: new Set(), grantable: new Set() };
+    for (const privilege of privileges) entry.privileges.add(privilege);
+    for (const privilege of grantable) entry.grantable.add(privilege);
+    byGrantee.set(name, entry);
+  }
+  return sorted(
+    [...byGrantee]
+      .filter(([, { privileges }]) => privileges.size > 0)
+      .map(([grantee, { privileges, grantable }]) => ({
+        grantee,
+        privileges: [...privileges].sort(),
+        grantable: [...grantable].sort(),
+      })),
+  );
+}
+
+function sorted(entries: readonly PrivilegeEntry[]): readonly PrivilegeEntry[] {
+  return entries.toSorted((a, b) => (a.grantee < b.grantee ? -1 : 1));
+}

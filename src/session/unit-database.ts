@@ -97,7 +97,7 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
     this.#schema = schema;
     this.#showsDeleted = showsDeleted;
     if (schema !== undefined && !showsDeleted && hasSoftDelete(schema.fullSchema)) scopeRelational(this.query, schema);
-    if (unit.observation !== undefined) noteRelational(this, unit.observation);
+    if (schema !== undefined && unit.observation !== undefined) noteRelational(this, unit.observation);
   }
 
   static {

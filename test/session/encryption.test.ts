@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { inspect } from "node:util";
 import { eq, sql } from "drizzle-orm";
 import { integer, pgSchema, pgTable, text, uuid } from "drizzle-orm/pg-core";
-import { expect, expectTypeOf, test } from "vitest";
+import { expect, expectTypeOf, inject, test } from "vitest";
+import { openDatabase } from "../../src/postgres/index.ts";
 import {
   blindIndex,
   blindIndexColumn,
@@ -19,7 +20,7 @@ import {
   type ValuePlace,
 } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
-import { describeDatabases } from "../support/test-database.ts";
+import { describeDatabases, runOnServer, testDatabase } from "../support/test-database.ts";
 
 const people = defineTable(
   pgTable("people", {
@@ -325,6 +326,25 @@ describeDatabases((_, open) => {
     await reencrypt(database, notes, { keyRing: ring });
     const rows = await sessions.run({}, (tx) => tx.select().from(notes));
     expect(await decryptRows(newRing, notes, rows)).toEqual([{ id: 7, region: "eu", body: "secret" }]);
+  });
+});
+
+test("re-encryption is refused where a policy would hide rows from it", async () => {
+  const password = randomBytes(12).toString("hex");
+  await runOnServer(
+    inject("serverUrl"),
+    `DO $$ BEGIN CREATE ROLE encryption_login LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+     ALTER ROLE encryption_login NOSUPERUSER NOBYPASSRLS PASSWORD '${password}';`,
+  );
+  await using owner = await testDatabase({ setup: SETUP });
+  await owner.exec(`GRANT SELECT, UPDATE ON people TO encryption_login; ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+                    CREATE POLICY nothing ON people USING (false);`);
+  const url = new URL(owner.url);
+  url.username = "encryption_login";
+  url.password = password;
+  await using login = await openDatabase({ url: url.href });
+  expect(await failureOf(reencrypt(login, people, { keyRing: ring }))).toMatchObject({
+    code: "INSUFFICIENT_PRIVILEGE",
   });
 });
 

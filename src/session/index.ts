@@ -11,7 +11,7 @@ export {
 } from "./session-factory.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";
-export type { IsolationLevel, UnitWarning } from "./unit-of-work.ts";
+export type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
 export type { EndRecord, FlushRecord, ObservedStatement, ObservedUnit, UnitObserver } from "./unit-observer.ts";
 export type { ClaimOptions, LockMode, LockOptions, LockWait } from "./locking.ts";
 export type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";

@@ -18,7 +18,8 @@ import { parseToken, printToken, Replicas } from "./replicas.ts";
 import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryOptions, type RetryPolicy } from "./retry.ts";
 import { ContextSigner, type SignedContextFactoryOptions } from "./signed-context.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
-import { UnitOfWork, type IsolationLevel, type UnitWarning } from "./unit-of-work.ts";
+import { UnitOfWork } from "./unit-of-work.ts";
+import type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
 import type { UnitObserver } from "./unit-observer.ts";
 
 export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {

@@ -3,15 +3,12 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   CancelledError,
-  CommitOutcomeUnknownError,
   ConnectionLostError,
   InvalidInputError,
   leaseForUnit,
   preparedStatementName,
   runInUnit,
-  SilentRollbackError,
   toStewardError,
-  UnitClosedError,
   UnitFailedError,
   UnitTooLongError,
   WireStatement,
@@ -28,75 +25,21 @@ import {
   type StewardError,
 } from "../postgres/index.ts";
 import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
-import { contextCommands, contextStatement, type SessionContext, type SessionLimits } from "./context.ts";
-import { POSITION_AFTER_COMMIT, readPosition, type LogPosition } from "./replicas.ts";
+import { POSITION_AFTER_COMMIT, readPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
-import type { ContextSigner } from "./signed-context.ts";
-import { UnitEnd, UnitObservation, type FlushRecord, type UnitObserver } from "./unit-observer.ts";
-
-export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
-
-export interface UnitSettings {
-  readonly database: Database;
-  readonly context: SessionContext;
-  readonly role: string | undefined;
-  readonly limits: SessionLimits;
-  readonly isolation: IsolationLevel | undefined;
-  readonly isReadOnly: boolean;
-  readonly isDeferrable: boolean;
-  readonly name: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly guard: GuardState | undefined;
-  readonly openedAt: CallSite;
-  readonly onWarning: (warning: UnitWarning) => void;
-  /** Signs the cursors of pages. */
-  readonly cursorKey: Buffer;
-  readonly observers: readonly UnitObserver[];
-  /** Signs the tenant of the context (signed-context.ts). */
-  readonly signer?: ContextSigner | undefined;
-  /** False when an earlier attempt met a stale prepared statement: a pooler may deal out more of them. */
-  readonly usesNames: boolean;
-  /** A COMMIT whose answer was lost is looked up (commit-outcome.ts). */
-  readonly checksCommit: boolean;
-  /** Told where in the log the unit's COMMIT is; only when replicas are read from. */
-  readonly onPosition: ((position: LogPosition | undefined) => void) | undefined;
-}
-
-/** A unit that is open for long, or waits for its caller between two statements. */
-export interface UnitWarning {
-  readonly kind: "unit open for long" | "gap between statements";
-  readonly name: string | undefined;
-  readonly openedAt: string;
-  readonly afterMs: number;
-}
-
-/** Something that keeps a unit's connection while its caller reads or writes at its own pace. */
-export interface ConnectionHold {
-  /** e.g. `a COPY`. */
-  readonly what: string;
-  isOver(): boolean;
-  /** The unit ends: let go. */
-  stop(): void;
-}
-
-/** A statement that travels in the flush of COMMIT. */
-export interface LastStatement {
-  readonly statement: Statement;
-  /** Told its result once COMMIT came through. */
-  committed(result: QueryResult): void;
-  /** The error that the unit's caller gets when the server refused it; nothing was committed then. */
-  refused(error: StewardError): StewardError;
-}
-
-/** Told about savepoints (nested units), by their number in the unit. */
-export interface SavepointObserver {
-  /** Before it is opened; what it sends stands outside of it. */
-  opening(savepoint: number): Promise<void>;
-  /** The nested function returned; what it sends is part of the savepoint. */
-  closing(savepoint: number): Promise<void>;
-  /** It was rolled back. */
-  undone(savepoint: number): void;
-}
+import {
+  commitOutcomeUnknown,
+  connectionHeldError,
+  notDeclaredYetError,
+  silentRollbackError,
+  transactionControlError,
+  unitClosedError,
+  unitFailedError,
+} from "./unit-errors.ts";
+import { UnitEnd, UnitObservation, type FlushRecord } from "./unit-observer.ts";
+import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
+import { openingStatements, TRANSACTION_CONTROL } from "./unit-statements.ts";
+import { UnitWatch } from "./unit-watch.ts";
 
 interface QueuedStatement {
   readonly wire: WireStatement;
@@ -113,16 +56,6 @@ interface Frame {
 const frames = new AsyncLocalStorage<Frame>();
 
 type State = "declaring" | "open" | "ending" | "closed";
-
-const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
-  "read committed": "ISOLATION LEVEL READ COMMITTED",
-  "repeatable read": "ISOLATION LEVEL REPEATABLE READ",
-  serializable: "ISOLATION LEVEL SERIALIZABLE",
-};
-
-/** What would end, or start, the transaction under the unit; ROLLBACK TO and RELEASE of the caller's own savepoints are fine. */
-const TRANSACTION_CONTROL =
-  /^[\s;]*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
 
 export class UnitOfWork implements OpenUnit {
   readonly settings: UnitSettings;
@@ -149,8 +82,7 @@ export class UnitOfWork implements OpenUnit {
   readonly #last: LastStatement[] = [];
   #lastHook: (() => Promise<void>) | undefined;
   readonly #rootFrame: Frame = { tail: Promise.resolve() };
-  readonly #timers: NodeJS.Timeout[] = [];
-  #gapTimer: NodeJS.Timeout | undefined;
+  readonly #watch: UnitWatch;
   #evidence: CommitEvidence | undefined;
   /** False after the server lost track of our prepared statements: then this unit goes on without names. */
   #usesNames: boolean;
@@ -161,6 +93,7 @@ export class UnitOfWork implements OpenUnit {
   /** @param mode - `"declared"` units take statements only after `declare()`, so that none can be started by mistake */
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
     this.settings = settings;
+    this.#watch = new UnitWatch(settings, (error) => this.interrupt(error));
     this.#usesNames = settings.usesNames;
     const { name, context, openedAt, observers } = settings;
     this.observation = observers.length === 0 ? undefined : new UnitObservation(name, context, openedAt);
@@ -242,7 +175,7 @@ export class UnitOfWork implements OpenUnit {
       if (!this.#isStarted || this.#prefix.length > 0) await this.#send([]);
       if (this.#failure !== undefined) throw this.#failure;
       const connection = this.#connection;
-      if (connection === undefined) throw this.#closedError();
+      if (connection === undefined) throw unitClosedError(this.openedAt);
       this.#hasSent = true;
       this.#held = hold;
       return await work(connection);
@@ -255,7 +188,7 @@ export class UnitOfWork implements OpenUnit {
       this.#pumping = undefined;
       finish();
       if (this.#queue.length > 0) this.#schedule();
-      else this.#armGapWatch();
+      else this.#gapBegins();
     }
   }
 
@@ -335,7 +268,7 @@ export class UnitOfWork implements OpenUnit {
     try {
       const value = await work();
       while (this.#pumping !== undefined) await this.#pumping;
-      if (this.#failure !== undefined) throw this.#silentRollback(this.#failure);
+      if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
       for (const observer of this.#savepointObservers) await observer.closing(savepoint);
       const unsent = this.#prefix.indexOf(open);
       if (unsent !== -1) this.#prefix.splice(unsent);
@@ -367,9 +300,9 @@ export class UnitOfWork implements OpenUnit {
     for (const hook of this.#beforeCommit.splice(0)) await hook();
     await this.#lastHook?.();
     while (this.#pumping !== undefined) await this.#pumping;
-    if (this.#failure !== undefined) throw this.#silentRollback(this.#failure);
+    if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
     if (this.guard?.violation !== undefined) throw this.guard.violation;
-    if (!this.isOpen) throw this.#closedError();
+    if (!this.isOpen) throw unitClosedError(this.openedAt);
     this.#state = "ending";
     if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
 
@@ -395,7 +328,7 @@ export class UnitOfWork implements OpenUnit {
     }
     if (sent.results[prefix.length + last.length]?.command !== "COMMIT") {
       this.#close("rolled back");
-      throw this.#silentRollback(undefined);
+      throw silentRollbackError(undefined);
     }
     this.settings.onPosition?.(readPosition(sent.results.at(-1)));
     this.#close("committed");
@@ -429,7 +362,7 @@ export class UnitOfWork implements OpenUnit {
     if (this.#state === "closed") return;
     this.#state = "ending";
     this.#held?.stop();
-    for (const item of this.#queue.splice(0)) item.reject(this.#closedError());
+    for (const item of this.#queue.splice(0)) item.reject(unitClosedError(this.openedAt));
     while (this.#pumping !== undefined) await this.#pumping;
     const connection = this.#connection;
     if (connection !== undefined && connection.transactionStatus !== "idle") {
@@ -447,7 +380,7 @@ export class UnitOfWork implements OpenUnit {
 
   #schedule(): void {
     if (this.#pumping !== undefined) return;
-    clearTimeout(this.#gapTimer);
+    this.#watch.gapEnds();
     let finish: () => void = () => undefined;
     this.#pumping = new Promise<void>((resolve) => {
       finish = resolve;
@@ -474,7 +407,7 @@ export class UnitOfWork implements OpenUnit {
         for (const item of items) item.reject(failure);
       }
     }
-    this.#armGapWatch();
+    this.#gapBegins();
   }
 
   async #send(items: readonly QueuedStatement[]): Promise<void> {
@@ -482,7 +415,7 @@ export class UnitOfWork implements OpenUnit {
     const askedAt = performance.now();
     const connection = this.#connection ?? (await this.#lease());
     const isFirst = !this.#isStarted;
-    const prelude = isFirst ? this.#prelude(connection.serverVersion) : [];
+    const prelude = isFirst ? this.#opening(connection.serverVersion) : [];
     const prefix = this.#takePrefix();
     const lead = [...prelude, ...prefix];
     const trail = this.#trail(items);
@@ -566,42 +499,21 @@ export class UnitOfWork implements OpenUnit {
     );
     if (!this.isOpen || this.#failure !== undefined) {
       connection.release();
-      throw this.#failure ?? this.#closedError();
+      throw this.#failure ?? unitClosedError(this.openedAt);
     }
     this.#connection = connection;
-    const { unitTimeoutMs, unitWarningMs } = this.settings.limits;
-    if (unitTimeoutMs > 0) this.#timers.push(setTimeout(() => this.interrupt(this.#tooLongError()), unitTimeoutMs));
-    this.settings.signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (unitWarningMs > 0 && this.#declared === undefined) {
-      this.#timers.push(setTimeout(() => this.#warn("unit open for long", unitWarningMs), unitWarningMs));
-    }
+    this.#watch.start(this.#declared === undefined);
     return connection;
   }
 
-  #prelude(serverVersion: number): Statement[] {
-    const { context, role, limits, isolation, isReadOnly, isDeferrable, signer } = this.settings;
-    const modes = [
-      isolation === undefined ? "" : BEGIN_OF[isolation],
-      isReadOnly ? "READ ONLY" : "",
-      isDeferrable ? "DEFERRABLE" : "",
-    ].filter((mode) => mode !== "");
-    const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
-    const opening: Statement = { text: begin, name: this.#nameOf(begin) };
-    if (this.#setsByCommand()) return [opening, ...contextCommands(context, role, limits, serverVersion)];
-    const settings = contextStatement(
-      context,
-      role,
-      limits,
+  #opening(serverVersion: number): Statement[] {
+    return openingStatements(this.settings, {
       serverVersion,
-      isReadOnly && this.#declared !== undefined,
-      signer,
-    );
-    const named: Statement = { ...settings, name: this.#nameOf(settings.text) };
-    if (this.#declared === undefined || this.#saysCommit()) return [opening, named];
-    // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
-    if (isolation === undefined && !isDeferrable) return [named];
-    const modesText = `SET TRANSACTION ${modes.join(" ")}`;
-    return [{ text: modesText, name: this.#nameOf(modesText) }, named];
+      isDeclared: this.#declared !== undefined,
+      saysCommit: this.#saysCommit(),
+      setsByCommand: this.#setsByCommand(),
+      nameOf: (text) => this.#nameOf(text),
+    });
   }
 
   /** What travels behind the unit's own statements. */
@@ -642,60 +554,18 @@ export class UnitOfWork implements OpenUnit {
   }
 
   #refusal(): StewardError | undefined {
-    if (this.#state === "closed" || this.#state === "ending") return this.#closedError();
-    if (this.#state === "declaring") {
-      return new InvalidInputError("run() and read() take queries that are not awaited yet", {
-        hint: "return the query, or an array of queries, without await; use begin() when one depends on another's result",
-      });
-    }
+    if (this.#state === "closed" || this.#state === "ending") return unitClosedError(this.openedAt);
+    if (this.#state === "declaring") return notDeclaredYetError();
     if (this.settings.signal?.aborted === true)
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
-    if (this.#held?.isOver() === false) {
-      return new InvalidInputError(`${this.#held.what} holds the connection of this unit of work`, {
-        hint: "end it first: read it to its end or leave its loop, and run the statement before or after",
-      });
-    }
+    if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
     return this.#failure === undefined ? undefined : this.#failedError();
   }
 
   #failedError(): StewardError {
     const cause = this.#failure;
-    if (this.#isLost && cause !== undefined) return cause;
-    return new UnitFailedError("an earlier statement of this unit of work failed, so the server ignores the rest", {
-      cause,
-      hint: "let the first error end the unit, or wrap what may fail in a nested begin()",
-    });
+    return this.#isLost && cause !== undefined ? cause : unitFailedError(cause);
   }
-
-  #silentRollback(cause: StewardError | undefined): SilentRollbackError {
-    return new SilentRollbackError(
-      "the unit of work was rolled back: one of its statements failed and the error was swallowed",
-      {
-        cause,
-        hint: "let the error end the unit, or wrap what may fail in a nested begin()",
-      },
-    );
-  }
-
-  #closedError(): StewardError {
-    return new UnitClosedError(`the unit of work opened at ${this.openedAt} is over`, {
-      hint: "await every query inside the unit's function; open a new unit for more",
-    });
-  }
-
-  #tooLongError(): UnitTooLongError {
-    const { unitTimeoutMs } = this.settings.limits;
-    return new UnitTooLongError(
-      `the unit of work opened at ${this.openedAt} was open for more than ${unitTimeoutMs} ms and was rolled back`,
-      {
-        hint: "do slow work before or after the unit, or raise limits.unitTimeoutMs",
-      },
-    );
-  }
-
-  readonly #onAbort = (): void => {
-    this.interrupt(new CancelledError("the unit of work was cancelled", { cause: this.settings.signal?.reason }));
-  };
 
   /** Ends the unit from outside: its caller hears of it at once, even when it waits for something else. */
   interrupt(error: StewardError): void {
@@ -710,16 +580,8 @@ export class UnitOfWork implements OpenUnit {
     void this.rollback();
   }
 
-  #armGapWatch(): void {
-    const { gapWarningMs } = this.settings.limits;
-    if (gapWarningMs <= 0 || this.#declared !== undefined || this.#state !== "open") return;
-    clearTimeout(this.#gapTimer);
-    this.#gapTimer = setTimeout(() => this.#warn("gap between statements", gapWarningMs), gapWarningMs);
-  }
-
-  #warn(kind: UnitWarning["kind"], afterMs: number): void {
-    if (this.#state === "open")
-      this.settings.onWarning({ kind, afterMs, name: this.settings.name, openedAt: this.openedAt });
+  #gapBegins(): void {
+    if (this.#declared === undefined && this.#state === "open") this.#watch.gapBegins();
   }
 
   #observe(
@@ -746,9 +608,7 @@ export class UnitOfWork implements OpenUnit {
   #close(outcome: "committed" | "rolled back" | "unknown"): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    for (const timer of this.#timers) clearTimeout(timer);
-    clearTimeout(this.#gapTimer);
-    this.settings.signal?.removeEventListener("abort", this.#onAbort);
+    this.#watch.stop();
     // Otherwise the next unit of this connection would meet the same stale statement.
     this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
     this.#connection = undefined;
@@ -757,20 +617,4 @@ export class UnitOfWork implements OpenUnit {
     const end = new UnitEnd(this.observation, outcome, Date.now() - this.#startedAt);
     for (const observer of this.settings.observers) observer.ended?.(end);
   }
-}
-
-function commitOutcomeUnknown(cause: StewardError): CommitOutcomeUnknownError {
-  return new CommitOutcomeUnknownError(
-    "the connection was lost while the server was committing: the unit may or may not have happened",
-    {
-      cause,
-      hint: "read what it would have changed before you run it again",
-    },
-  );
-}
-
-function transactionControlError(): InvalidInputError {
-  return new InvalidInputError("BEGIN, COMMIT and ROLLBACK belong to the unit of work itself", {
-    hint: "return to commit, throw to roll back, and nest begin() for a part that may fail",
-  });
 }

@@ -1,0 +1,46 @@
+// The statements a unit of work adds to its caller's: how it opens, and what its caller may not say.
+import type { Statement } from "../postgres/index.ts";
+import { contextCommands, contextStatement } from "./context.ts";
+import type { IsolationLevel, UnitSettings } from "./unit-settings.ts";
+
+const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
+  "read committed": "ISOLATION LEVEL READ COMMITTED",
+  "repeatable read": "ISOLATION LEVEL REPEATABLE READ",
+  serializable: "ISOLATION LEVEL SERIALIZABLE",
+};
+
+/** What would end, or start, the transaction under the unit; ROLLBACK TO and RELEASE of the caller's own savepoints are fine. */
+export const TRANSACTION_CONTROL =
+  /^[\s;]*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
+
+export interface OpeningForm {
+  readonly serverVersion: number;
+  /** One flush is the whole unit. */
+  readonly isDeclared: boolean;
+  /** A declared unit that says BEGIN and COMMIT all the same. */
+  readonly saysCommit: boolean;
+  /** Tenant and limits by SET LOCAL instead of set_config. */
+  readonly setsByCommand: boolean;
+  nameOf(text: string): string | undefined;
+}
+
+/** BEGIN with its modes, and the one statement that sets context, role and limits for the transaction. */
+export function openingStatements(settings: UnitSettings, form: OpeningForm): Statement[] {
+  const { context, role, limits, isolation, isReadOnly, isDeferrable, signer } = settings;
+  const modes = [
+    isolation === undefined ? "" : BEGIN_OF[isolation],
+    isReadOnly ? "READ ONLY" : "",
+    isDeferrable ? "DEFERRABLE" : "",
+  ].filter((mode) => mode !== "");
+  const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
+  const opening: Statement = { text: begin, name: form.nameOf(begin) };
+  if (form.setsByCommand) return [opening, ...contextCommands(context, role, limits, form.serverVersion)];
+  const isReadOnlySet = isReadOnly && form.isDeclared;
+  const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
+  const named: Statement = { ...set, name: form.nameOf(set.text) };
+  if (!form.isDeclared || form.saysCommit) return [opening, named];
+  // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
+  if (isolation === undefined && !isDeferrable) return [named];
+  const modesText = `SET TRANSACTION ${modes.join(" ")}`;
+  return [{ text: modesText, name: form.nameOf(modesText) }, named];
+}

@@ -12,3 +12,8 @@ export {
   type MigrationRun,
   type RunMigrationsOptions,
 } from "./run-migrations.ts";
+export { lintSql, NEWEST_SERVER_VERSION } from "./lint.ts";
+export type { LintConfig, LintFinding, LintLock, LintOptions, LintReport } from "./lint-report.ts";
+export { MIGRATION_TOOLS, type LintFile, type MigrationTool } from "./lint-files.ts";
+export { LINT_RULES } from "./lint-rules/index.ts";
+export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";

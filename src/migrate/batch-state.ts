@@ -1,0 +1,280 @@
+// What is known of the database while a batch of migrations is read: the catalog, if there is one, with every statement so far
+// applied to it. A table that the batch makes itself is new: nobody uses it yet, so locks on it hurt nobody.
+import type { Catalog, Table } from "../catalog/index.ts";
+import { parseType, type ColumnType } from "./type-change.ts";
+import type { Name } from "./syntax.ts";
+
+export interface ColumnState {
+  type: ColumnType | undefined;
+  /** `undefined` when nothing is known. */
+  isNullable: boolean | undefined;
+  isGenerated?: boolean;
+}
+
+export interface ConstraintState {
+  readonly kind: "primary key" | "unique" | "foreign key" | "check" | "exclusion" | "not null";
+  readonly columns: readonly string[];
+  isValidated: boolean;
+  /** Columns that a CHECK proves not null. */
+  readonly provesNotNull: readonly string[];
+  readonly references: Name | undefined;
+}
+
+export interface IndexState {
+  readonly columns: readonly string[];
+  /** Expressions and predicate as SQL or as JSON of their parse tree, to look for columns. */
+  readonly expressions: string;
+  readonly isUnique: boolean;
+}
+
+export interface TableState {
+  readonly schema: string;
+  name: string;
+  /** Made by the batch. */
+  readonly isNew: boolean;
+  isDropped: boolean;
+  readonly isPartitioned: boolean;
+  /** Whether all columns, constraints and indexes are known: a table of the catalog, or one the batch makes. */
+  readonly isComplete: boolean;
+  readonly rowEstimate: number | undefined;
+  hasDefaultPartition: boolean;
+  readonly partitions: Name[];
+  readonly columns: Map<string, ColumnState>;
+  readonly constraints: Map<string, ConstraintState>;
+  readonly indexes: Map<string, IndexState>;
+  /** What makes a type change refused: views, policies, triggers, generated columns, each as said to a person. */
+  readonly dependants: readonly { readonly what: string; readonly text: string }[];
+  readonly isForeign: boolean;
+}
+
+export class BatchState {
+  readonly hasCatalog: boolean;
+  readonly tables = new Map<string, TableState>();
+  /** Tables an unqualified name may mean. */
+  searchPath: readonly string[] = ["public"];
+  /** Types made by the batch: enums, domains, others. */
+  readonly newTypes = new Set<string>();
+  /** Domains by name: whether they are constrained. */
+  readonly domains = new Map<string, { readonly isConstrained: boolean; readonly base: string | undefined }>();
+  /** Volatility of functions by name, in lower case; the most volatile overload. */
+  readonly functions = new Map<string, "immutable" | "stable" | "volatile">();
+  readonly newFunctions = new Set<string>();
+  readonly newViews = new Set<string>();
+  readonly newSchemas = new Set<string>();
+  /** Settings of the session, lower case name → value. */
+  readonly settings = new Map<string, string>();
+
+  constructor(catalog: Catalog | undefined) {
+    this.hasCatalog = catalog !== undefined;
+    if (catalog === undefined) return;
+    for (const table of catalog.tables) this.tables.set(keyOf(table), fromCatalog(table, catalog));
+    for (const domain of catalog.domains) {
+      const isConstrained = !domain.isNullable || domain.constraints.length > 0;
+      this.domains.set(domain.name, { isConstrained, base: domain.baseType });
+    }
+    for (const { name, volatility } of catalog.functions) this.noteFunction(name, volatility);
+  }
+
+  noteFunction(name: string, volatility: "immutable" | "stable" | "volatile"): void {
+    const rank = ["immutable", "stable", "volatile"];
+    const known = this.functions.get(name);
+    if (known === undefined || rank.indexOf(volatility) > rank.indexOf(known)) this.functions.set(name, volatility);
+  }
+
+  /** The table a name means; one that nothing is known of is taken to exist. */
+  table(name: Name): TableState {
+    return this.find(name) ?? this.#unknown(name);
+  }
+
+  find(name: Name): TableState | undefined {
+    if (name.schema !== undefined) return this.tables.get(keyOf({ schema: name.schema, name: name.name }));
+    for (const schema of this.searchPath) {
+      const found = this.tables.get(keyOf({ schema, name: name.name }));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  create(name: Name, isPartitioned: boolean): TableState {
+    const table = emptyTable(this.#qualified(name), { isNew: true, isPartitioned, isComplete: true });
+    this.tables.set(keyOf(table), table);
+    return table;
+  }
+
+  rename(table: TableState, name: string): void {
+    this.tables.delete(keyOf(table));
+    table.name = name;
+    this.tables.set(keyOf(table), table);
+  }
+
+  /** The table an index is on. */
+  tableOfIndex(name: string): TableState | undefined {
+    for (const table of this.tables.values()) if (table.indexes.has(name)) return table;
+    return undefined;
+  }
+
+  #qualified(name: Name): { readonly schema: string; readonly name: string } {
+    return { schema: name.schema ?? this.searchPath[0] ?? "public", name: name.name };
+  }
+
+  #unknown(name: Name): TableState {
+    const table = emptyTable(this.#qualified(name), { isNew: false, isPartitioned: false, isComplete: false });
+    this.tables.set(keyOf(table), table);
+    return table;
+  }
+}
+
+function keyOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return JSON.stringify([schema, name]);
+}
+
+function emptyTable(
+  { schema, name }: { readonly schema: string; readonly name: string },
+  facts: Pick<TableState, "isNew" | "isPartitioned" | "isComplete">,
+): TableState {
+  return {
+    schema,
+    name,
+    ...facts,
+    isDropped: false,
+    rowEstimate: undefined,
+    hasDefaultPartition: false,
+    partitions: [],
+    columns: new Map(),
+    constraints: new Map(),
+    indexes: new Map(),
+    dependants: [],
+    isForeign: false,
+  };
+}
+
+function fromCatalog(table: Table, catalog: Catalog): TableState {
+  const partitions = catalog.tables.filter(
+    ({ partitionOf }) => partitionOf?.schema === table.schema && partitionOf.name === table.name,
+  );
+  const constraints = table.constraints.map((constraint): [string, ConstraintState] => [
+    constraint.name,
+    {
+      kind: constraint.kind,
+      columns: constraint.columns,
+      isValidated: constraint.isValidated,
+      provesNotNull: constraint.kind === "check" ? provedByDefinition(constraint.definition) : [],
+      references:
+        constraint.references === undefined
+          ? undefined
+          : { schema: constraint.references.schema, name: constraint.references.table },
+    },
+  ]);
+  return {
+    ...emptyTable(table, { isNew: false, isPartitioned: table.kind === "partitioned", isComplete: true }),
+    rowEstimate:
+      table.kind === "partitioned"
+        ? partitions.reduce<number | undefined>(
+            (sum, { rowEstimate }) => (sum === undefined || rowEstimate === undefined ? undefined : sum + rowEstimate),
+            0,
+          )
+        : table.rowEstimate,
+    hasDefaultPartition: partitions.some(({ partitionOf }) => partitionOf?.bound === "DEFAULT"),
+    partitions: partitions.map(({ schema, name }) => ({ schema, name })),
+    columns: new Map(
+      table.columns.map((column) => [
+        column.name,
+        {
+          type: parseType(column.type),
+          isNullable:
+            column.isNullable ||
+            // PostgreSQL 18: a NOT NULL constraint that is not validated proves nothing yet.
+            table.constraints.some(
+              ({ kind, columns, isValidated }) => kind === "not null" && !isValidated && columns[0] === column.name,
+            ),
+          isGenerated: column.generated !== undefined,
+        },
+      ]),
+    ),
+    constraints: new Map(constraints),
+    indexes: new Map(
+      table.indexes.map((index) => [
+        index.name,
+        {
+          columns: index.keys.flatMap(({ column }) => column ?? []),
+          expressions: [
+            ...index.keys.flatMap(({ column, expression }) => (column === undefined ? [expression] : [])),
+            index.predicate ?? "",
+          ].join(" "),
+          isUnique: index.isUnique,
+        },
+      ]),
+    ),
+    dependants: dependantsOf(table, catalog),
+    isForeign: table.kind === "foreign",
+  };
+}
+
+function dependantsOf(table: Table, catalog: Catalog): TableState["dependants"] {
+  return [
+    ...catalog.views
+      .filter(({ definition }) => mentions(definition, table.name))
+      .map(({ name, kind, definition }) => ({ what: `the ${kind} ${name}`, text: definition })),
+    ...table.policies.map(({ name, using, withCheck }) => ({
+      what: `the policy ${name}`,
+      text: `${using ?? ""} ${withCheck ?? ""}`,
+    })),
+    ...table.triggers
+      .filter(({ isLocal }) => isLocal)
+      .map(({ name, updateColumns, definition }) => ({
+        what: `the trigger ${name}`,
+        text: `${updateColumns.join(" ")} ${/ WHEN \((.*)\) EXECUTE /.exec(definition)?.[1] ?? ""}`,
+      })),
+    ...table.columns.flatMap(({ name, generated }) =>
+      generated === undefined ? [] : [{ what: `the generated column ${name}`, text: generated.expression }],
+    ),
+  ];
+}
+
+/** Whether SQL text names a column or table. */
+export function mentions(sql: string, name: string): boolean {
+  const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+  return new RegExp(String.raw`(?<![\w$])${quoted}(?![\w$])`).test(sql);
+}
+
+/** `CHECK ((a IS NOT NULL) AND (b > 0))`: the columns that cannot be null when it holds. An OR on the top proves nothing. */
+function provedByDefinition(definition: string): readonly string[] {
+  const body = /^CHECK \((.*)\)(?: NO INHERIT)?(?: NOT VALID)?(?: NOT ENFORCED)?$/s.exec(definition)?.[1] ?? "";
+  return splitTopLevelAnd(body).flatMap((part) => {
+    const bare = part.replace(/^\(+/, "").replace(/\)+$/, "");
+    const found = /^"?([^"()]+)"? IS NOT NULL$/i.exec(bare);
+    return found?.[1] === undefined ? [] : [found[1]];
+  });
+}
+
+function splitTopLevelAnd(text: string): readonly string[] {
+  const inner = /^\((.*)\)$/s.exec(text.trim())?.[1];
+  const body = inner !== undefined && isBalanced(inner) ? inner : text.trim();
+  const parts: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let index = 0; index < body.length; index++) {
+    if (body[index] === "(") depth++;
+    else if (body[index] === ")") depth--;
+    else if (depth === 0 && body.slice(index, index + 4).toUpperCase() === " OR ") return [];
+    else if (depth === 0 && body.slice(index, index + 5).toUpperCase() === " AND ") {
+      parts.push(body.slice(start, index));
+      start = index + 5;
+    }
+  }
+  return [...parts, body.slice(start)].flatMap((part) => {
+    const trimmed = part.trim();
+    return parts.length > 0 && trimmed.startsWith("(") && / AND /i.test(trimmed)
+      ? splitTopLevelAnd(trimmed)
+      : [trimmed];
+  });
+}
+
+function isBalanced(text: string): boolean {
+  let depth = 0;
+  for (const character of text) {
+    if (character === "(") depth++;
+    else if (character === ")" && --depth < 0) return false;
+  }
+  return depth === 0;
+}

@@ -1,0 +1,141 @@
+// Which tool a migration file belongs to, and therefore where transactions begin and end: the same SQL is safe in one and not in another.
+import { basename, dirname } from "node:path";
+import { withoutDownPart } from "./sql-files.ts";
+import type { ScriptStatement } from "./sql-script.ts";
+import { textOf } from "./syntax.ts";
+
+export const MIGRATION_TOOLS = [
+  "dbmate",
+  "diesel",
+  "drizzle",
+  "flyway",
+  "golang-migrate",
+  "goose",
+  "plain",
+  "prisma",
+  "sql-migrate",
+  "sqlx",
+] as const;
+export type MigrationTool = (typeof MIGRATION_TOOLS)[number];
+
+export interface LintFile {
+  /** Path as it is shown; the tool is told by it and by marks in the text. */
+  readonly name: string;
+  readonly text: string;
+  /**
+   * What runs as one transaction, where the caller knows better than the file's name and marks: every statement alone, the file,
+   * or all files together.
+   */
+  readonly transaction?: "statement" | "file" | "batch" | undefined;
+}
+
+export interface RecognisedFile {
+  readonly tool: MigrationTool;
+  /** What is linted: parts that undo the migration are blank. */
+  readonly text: string;
+  /** `implicit`: several statements sent as one query run as one transaction, a single one does not (golang-migrate, Prisma). */
+  readonly transaction: "statement" | "file" | "batch" | "implicit";
+}
+
+const BY_TOOL: Readonly<Record<MigrationTool, RecognisedFile["transaction"]>> = {
+  dbmate: "file",
+  diesel: "file",
+  drizzle: "batch", // its migrator runs all pending files in one transaction
+  flyway: "file",
+  "golang-migrate": "implicit",
+  goose: "file",
+  plain: "statement", // as psql runs it
+  prisma: "implicit",
+  "sql-migrate": "file",
+  sqlx: "file",
+};
+
+/** Marks that take a file out of its tool's transaction. */
+const NO_TRANSACTION =
+  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+up\s+notransaction|no-transaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none)/im;
+
+export function recogniseFile(file: LintFile): RecognisedFile {
+  const tool = toolOf(file.name, file.text);
+  const says = NO_TRANSACTION.test(file.text) ? "statement" : BY_TOOL[tool];
+  return { tool, text: withoutDownPart(file.text), transaction: file.transaction ?? says };
+}
+
+function toolOf(name: string, text: string): MigrationTool {
+  const base = basename(name);
+  if (/^--\s*migrate:up\b/m.test(text)) return "dbmate";
+  if (/^--\s*\+goose\s+up\b/im.test(text)) return "goose";
+  if (/^--\s*\+migrate\s+up\b/im.test(text)) return "sql-migrate";
+  if (
+    text.includes("--> statement-breakpoint") ||
+    (/^\d{4}_[a-z]+_[a-z_]+\.sql$/.test(base) && /(?:^|\/)drizzle\//.test(name))
+  )
+    return "drizzle";
+  if (base === "migration.sql" && dirname(name) !== ".") return "prisma";
+  if ((base === "up.sql" || base === "down.sql") && dirname(name) !== ".") return "diesel";
+  if (/^(?:V\d[\w.]*|R|B\d[\w.]*)__.+\.sql$/.test(base)) return "flyway";
+  if (/^\d{14}_.+\.(?:up|down)\.sql$/.test(base) && /^--\s*no-transaction/m.test(text)) return "sqlx";
+  if (/^\d+_.+\.(?:up|down)\.sql$/.test(base)) return "golang-migrate";
+  return "plain";
+}
+
+/** A statement with the transaction it runs in; statements of one transaction share the number. */
+export interface PlacedStatement {
+  readonly statement: ScriptStatement;
+  /** `undefined` when it runs on its own. */
+  readonly transaction: number | undefined;
+  /** Who opened the transaction. */
+  readonly openedBy: "file" | "tool" | undefined;
+}
+
+export interface TransactionFault {
+  readonly statement: ScriptStatement;
+  readonly kind: "nested" | "not open" | "never ended";
+}
+
+const BEGINS: ReadonlySet<unknown> = new Set(["TRANS_STMT_BEGIN", "TRANS_STMT_START"]);
+const ENDS: ReadonlySet<unknown> = new Set(["TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE"]);
+
+/** Gives each statement its transaction. `batchTransaction` is the number all files share where the tool works so. */
+export function placeStatements(
+  statements: readonly ScriptStatement[],
+  { transaction }: RecognisedFile,
+  nextNumber: () => number,
+  batchTransaction: number,
+): { readonly placed: readonly PlacedStatement[]; readonly faults: readonly TransactionFault[] } {
+  const controls = statements.filter(({ kind }) => kind === "TransactionStmt");
+  // SET LOCAL works in a transaction only: whoever writes it first thing knows that the runner opens one.
+  const firstLocal = statements.findIndex(({ kind, node }) => kind === "VariableSetStmt" && node["is_local"] === true);
+  const firstBegin = statements.findIndex(({ node }) => BEGINS.has(node["kind"]));
+  const expectsTransaction =
+    transaction === "statement" && firstLocal !== -1 && (firstBegin === -1 || firstLocal < firstBegin);
+  const isOne = transaction === "file" || expectsTransaction || (transaction === "implicit" && statements.length > 1);
+  const outer = transaction === "batch" ? batchTransaction : isOne ? nextNumber() : undefined;
+  const openedByTool = outer !== undefined && transaction !== "implicit" && !expectsTransaction;
+
+  const placed: PlacedStatement[] = [];
+  const faults: TransactionFault[] = [];
+  let own: { readonly number: number; readonly begin: ScriptStatement } | undefined;
+  for (const statement of statements) {
+    if (statement.kind === "TransactionStmt") {
+      const kind = textOf(statement.node, "kind");
+      if (BEGINS.has(kind)) {
+        if (own !== undefined || openedByTool) faults.push({ statement, kind: "nested" });
+        own ??= { number: nextNumber(), begin: statement };
+      } else if (ENDS.has(kind)) {
+        if (openedByTool && own === undefined) faults.push({ statement, kind: "nested" });
+        else if (own === undefined && outer === undefined) faults.push({ statement, kind: "not open" });
+        own = undefined;
+      }
+      placed.push({ statement, transaction: undefined, openedBy: undefined });
+      continue;
+    }
+    const number = own?.number ?? outer;
+    placed.push({
+      statement,
+      transaction: number,
+      openedBy: number === undefined ? undefined : own === undefined ? "tool" : "file",
+    });
+  }
+  if (own !== undefined && controls.length > 0) faults.push({ statement: own.begin, kind: "never ended" });
+  return { placed, faults };
+}

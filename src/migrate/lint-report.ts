@@ -1,0 +1,66 @@
+// What the linter takes and gives: options, findings, the report. Types only.
+import type { Catalog } from "../catalog/index.ts";
+import type { RecognisedFile } from "./lint-files.ts";
+import type { LintSeverity } from "./lint-rules/rule.ts";
+import type { LockMode } from "./locks.ts";
+
+export interface LintConfig {
+  /** `recommended` (default): the hazards. `all`: house style too. */
+  readonly preset?: "recommended" | "all" | undefined;
+  /** For each rule its severity, `"off"`, or `"on"` for the rule's own severity; wins over the preset. */
+  readonly rules?: Readonly<Record<string, LintSeverity | "off" | "on">> | undefined;
+  /** Tables of the catalog with at most so many rows (`reltuples`) are not live: locks on them are short. Default: none. */
+  readonly smallTableRows?: number | undefined;
+}
+
+export interface LintOptions {
+  /** Major version the migrations will run on, 14 to 18. Default: that of `catalog`, else 18. */
+  readonly serverVersion?: number | undefined;
+  /** What exists before the batch. With it types, constraints and indexes are known, and the answers exact. */
+  readonly catalog?: Catalog | undefined;
+  readonly config?: LintConfig | undefined;
+}
+
+export interface LintLock {
+  readonly mode: LockMode;
+  /** `schema.table`, unquoted. */
+  readonly relation: string;
+  readonly rewrites: boolean;
+  readonly scans: boolean;
+}
+
+export interface LintFinding {
+  readonly rule: string;
+  readonly severity: LintSeverity;
+  readonly file: string;
+  /** From 1, of the statement's first character; columns in characters. */
+  readonly line: number;
+  readonly column: number;
+  /** The statement's text. */
+  readonly statement: string;
+  /** What was seen, with names. */
+  readonly message: string;
+  /** The strongest lock on a table others use; `undefined` when there is none. */
+  readonly lock: LintLock | undefined;
+  readonly why: string;
+  /** The safe form as SQL; what a person has to decide is an SQL comment. */
+  readonly rewrite: string;
+  /** e.g. `docs/lint.md#set-not-null`. */
+  readonly documentation: string;
+}
+
+export interface LintReport {
+  /** In the order of files and lines. */
+  readonly findings: readonly LintFinding[];
+  readonly ignored: readonly { readonly finding: LintFinding; readonly reason: string }[];
+  readonly counts: Readonly<Record<LintSeverity, number>>;
+  readonly examined: { readonly files: number; readonly statements: number; readonly rules: number };
+  readonly serverVersion: number;
+  /** Whether a catalog was given: without one, types and constraints made before the batch are not known. */
+  readonly hasCatalog: boolean;
+  readonly files: readonly {
+    readonly name: string;
+    readonly tool: RecognisedFile["tool"];
+    readonly transaction: RecognisedFile["transaction"];
+  }[];
+}

@@ -1,0 +1,21 @@
+// Every lint rule, in the order of their families.
+import { columnRules } from "./columns.ts";
+import { compatibilityRules } from "./compatibility.ts";
+import { constraintRules } from "./constraints.ts";
+import { indexRules } from "./indexes.ts";
+import { renameRules } from "./renames.ts";
+import { schemaRules } from "./schema.ts";
+import { transactionRules } from "./transactions.ts";
+import { wholeBatchRules } from "./whole-batch.ts";
+import type { LintRule } from "./rule.ts";
+
+export const LINT_RULES: readonly LintRule[] = [
+  ...columnRules,
+  ...constraintRules,
+  ...indexRules,
+  ...transactionRules,
+  ...compatibilityRules,
+  ...renameRules,
+  ...schemaRules,
+  ...wholeBatchRules,
+];

@@ -1,0 +1,113 @@
+// Renames: programs that run at that moment know only the old name.
+import { childOf, nameOfParts, relationName, stringsOf, textOf } from "../syntax.ts";
+import { defineLintRule, type LintRule } from "./rule.ts";
+import { sqlName, word } from "./words.ts";
+
+export const renameRules: readonly LintRule[] = [
+  defineLintRule({
+    id: "rename-column",
+    title: "A column is renamed",
+    severity: "error",
+    isRecommended: true,
+    why: "Programs that run at that moment know only the old name.",
+    bad: "ALTER TABLE users RENAME COLUMN email TO mail;",
+    good: "ALTER TABLE users ADD COLUMN mail text;",
+    check({ action, isLive }) {
+      if (action.kind !== "RenameStmt" || action.node["renameType"] !== "OBJECT_COLUMN") return undefined;
+      if (action.node["relationType"] !== "OBJECT_TABLE" || !isLive(action.table)) return undefined;
+      const from = textOf(action.node, "subname") ?? "";
+      const to = textOf(action.node, "newname") ?? "";
+      return {
+        message: `${from} of ${sqlName(action.table)} becomes ${to}`,
+        rewrite: `ALTER TABLE ${sqlName(action.table)} ADD COLUMN ${word(to)} …;\n-- write both by a trigger, fill the old rows in batches, move the programs, then drop ${word(from)}`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "rename-table",
+    title: "A table is renamed",
+    severity: "error",
+    isRecommended: true,
+    why: "Programs that run at that moment know only the old name. A view of the old name keeps them running.",
+    bad: "ALTER TABLE users RENAME TO people;",
+    good: "BEGIN;\nALTER TABLE users RENAME TO people;\nCREATE VIEW users AS SELECT * FROM people;\nCOMMIT;",
+    check({ action, later, isLive }) {
+      const isMove = action.kind === "AlterObjectSchemaStmt" && action.node["objectType"] === "OBJECT_TABLE";
+      const isRename = action.kind === "RenameStmt" && action.node["renameType"] === "OBJECT_TABLE";
+      if ((!isMove && !isRename) || action.table === undefined || !isLive(action.table)) return undefined;
+      const old = action.table.name;
+      const isKept = later.some(
+        ({ kind, node, table }) =>
+          (kind === "ViewStmt" && relationName(childOf(node, "view"))?.name === old) ||
+          // The swap: another table takes the name at once.
+          (kind === "RenameStmt" &&
+            node["renameType"] === "OBJECT_TABLE" &&
+            textOf(node, "newname") === old &&
+            table !== undefined),
+      );
+      if (isKept) return undefined;
+      const to = isMove
+        ? `${word(textOf(action.node, "newschema") ?? "")}.${word(old)}`
+        : word(textOf(action.node, "newname") ?? "");
+      return {
+        message: `${sqlName(action.table)} becomes ${to}`,
+        rewrite: `BEGIN;\nALTER TABLE ${sqlName(action.table)} ${isMove ? `SET SCHEMA ${word(textOf(action.node, "newschema") ?? "")}` : `RENAME TO ${to}`};\nCREATE VIEW ${sqlName(action.table)} AS SELECT * FROM ${to};\nCOMMIT;`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "rename-schema",
+    title: "A schema is renamed",
+    severity: "error",
+    isRecommended: true,
+    why: "Programs that run at that moment know only the old name.",
+    bad: "ALTER SCHEMA shop RENAME TO store;",
+    good: "CREATE SCHEMA store;",
+    check({ action, state }) {
+      if (action.kind !== "RenameStmt" || action.node["renameType"] !== "OBJECT_SCHEMA") return undefined;
+      const from = textOf(action.node, "subname") ?? "";
+      if (state.newSchemas.has(from)) return undefined;
+      return {
+        message: `every name in ${from} changes`,
+        rewrite: "-- make the new schema, move the programs, then the tables one by one with a view left behind",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "rename-enum-value",
+    title: "An enum value is renamed",
+    severity: "error",
+    isRecommended: true,
+    why: "Programs that run at that moment write and expect the old value.",
+    bad: "ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';",
+    good: "ALTER TYPE mood ADD VALUE 'fine';",
+    check({ action, state }) {
+      const old = textOf(action.node, "oldVal");
+      const { name } = nameOfParts(stringsOf(action.node, "typeName"));
+      if (action.kind !== "AlterEnumStmt" || old === undefined || state.newTypes.has(name)) return undefined;
+      return {
+        message: `'${old}' of ${name} becomes '${textOf(action.node, "newVal") ?? ""}'`,
+        rewrite: `ALTER TYPE ${word(name)} ADD VALUE '${textOf(action.node, "newVal") ?? ""}';\n-- move the programs, then the rows in batches`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "rename-type",
+    title: "A type, view or function is renamed",
+    severity: "warning",
+    isRecommended: false,
+    why: "Programs that run at that moment know only the old name.",
+    bad: "ALTER VIEW totals RENAME TO sums;",
+    good: "CREATE VIEW sums AS SELECT 1;",
+    check({ action }) {
+      if (action.kind !== "RenameStmt") return undefined;
+      const type = String(action.node["renameType"]);
+      if (!["OBJECT_TYPE", "OBJECT_VIEW", "OBJECT_FUNCTION", "OBJECT_MATVIEW", "OBJECT_DOMAIN"].includes(type))
+        return undefined;
+      return {
+        message: `it becomes ${textOf(action.node, "newname") ?? ""}`,
+        rewrite: "-- make the new one beside the old one first",
+      };
+    },
+  }),
+];

@@ -1,0 +1,58 @@
+// What a lint rule is: a pure function of one action of one statement and of what is known before it.
+import type { BatchState, TableState } from "../batch-state.ts";
+import type { PlacedStatement, RecognisedFile } from "../lint-files.ts";
+import type { LockEffect, LockMode } from "../locks.ts";
+import type { Action, Name } from "../syntax.ts";
+
+export type LintSeverity = "error" | "warning" | "info";
+
+/** What the transaction of a statement has done before it. */
+export interface TransactionState {
+  /** Locks on tables that others use, in the order they were taken. */
+  readonly held: { readonly table: TableState; readonly mode: LockMode; readonly by: string }[];
+  /** Enum values added in it. */
+  readonly addedEnumValues: Set<string>;
+  /** Tables referenced by foreign keys added in it. */
+  readonly referencedTables: Set<TableState>;
+}
+
+export interface RuleContext extends PlacedStatement {
+  readonly action: Action;
+  readonly state: BatchState;
+  /** Major version of the server. */
+  readonly version: number;
+  /** Locks of the action on tables that others use. */
+  readonly effects: readonly LockEffect[];
+  readonly before: TransactionState | undefined;
+  readonly tool: RecognisedFile["tool"];
+  /** Actions of the statements after this one, in the whole batch. */
+  readonly later: readonly Action[];
+  /** Actions of the statements before this one, in the whole batch. */
+  readonly earlier: readonly Action[];
+  /** Whether others use the table: not made by the batch, not small by the caller's option. */
+  readonly isLive: (table: Name | TableState | undefined) => boolean;
+}
+
+export interface RuleMatch {
+  /** What was seen, with names. */
+  readonly message: string;
+  /** The safe form as SQL, or a sentence as an SQL comment. */
+  readonly rewrite: string;
+  readonly severity?: LintSeverity | undefined;
+}
+
+export interface LintRule {
+  /** Kebab-case; named in ignores and in the configuration. */
+  readonly id: string;
+  readonly title: string;
+  readonly severity: LintSeverity;
+  /** On without being asked for; the others are matters of house style. */
+  readonly isRecommended: boolean;
+  readonly why: string;
+  /** An example that it reports, and one that does the same without harm. */
+  readonly bad: string;
+  readonly good: string;
+  check(context: RuleContext): RuleMatch | readonly RuleMatch[] | undefined;
+}
+
+export const defineLintRule = (rule: LintRule): LintRule => rule;

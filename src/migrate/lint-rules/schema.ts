@@ -1,0 +1,350 @@
+// Types, names and security of what is created: most are house style and off until asked for.
+import {
+  childOf,
+  constraintOf,
+  flagOf,
+  listOf,
+  nameOfParts,
+  stringsOf,
+  tableColumns,
+  textOf,
+  walk,
+  type Action,
+  type Node,
+} from "../syntax.ts";
+import { isSerial, typeOf } from "../type-change.ts";
+import { defineLintRule, type LintRule } from "./rule.ts";
+import { word } from "./words.ts";
+
+function writtenColumns({ kind, node, name }: Action): readonly { readonly name: string; readonly node: Node }[] {
+  const columns =
+    kind === "CreateStmt" ? tableColumns(node) : kind === "AT_AddColumn" || kind === "AT_AlterColumnType" ? [node] : [];
+  return columns.map((column) => ({ name: textOf(column, "colname") ?? name ?? "", node: column }));
+}
+
+function typeRule(
+  rule: Pick<LintRule, "id" | "title" | "why" | "bad" | "good"> & Partial<Pick<LintRule, "severity" | "isRecommended">>,
+  isMeant: (type: NonNullable<ReturnType<typeof typeOf>>, node: Node | undefined) => boolean,
+  instead: string,
+): LintRule {
+  return defineLintRule({
+    severity: "info",
+    isRecommended: false,
+    ...rule,
+    check({ action }) {
+      return writtenColumns(action).flatMap(({ name, node }) => {
+        const typeName = childOf(node, "typeName");
+        const type = typeOf(typeName);
+        if (type === undefined || !isMeant(type, typeName)) return [];
+        return [{ message: `${name}: ${rule.title.toLowerCase()}`, rewrite: `${word(name)} ${instead}` }];
+      });
+    },
+  });
+}
+
+const MAX_NAME_BYTES = 63;
+const STRINGS_AND_COMMENTS = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|\$(\w*)\$[\s\S]*?\$\1\$/g;
+
+/** The parser cuts names as the server does, so the text is looked at. */
+function longNames(sql: string): ReadonlySet<string> {
+  if (sql.length <= MAX_NAME_BYTES) return new Set();
+  const bare = sql.replaceAll(STRINGS_AND_COMMENTS, " ");
+  const names = bare.match(/"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*/gu) ?? [];
+  return new Set(
+    names
+      .map((name) => name.replace(/^"(.*)"$/s, "$1").replaceAll('""', '"'))
+      .filter((name) => Buffer.byteLength(name) > MAX_NAME_BYTES),
+  );
+}
+
+export const schemaRules: readonly LintRule[] = [
+  typeRule(
+    {
+      id: "char-column",
+      title: "char(n) pads with blanks",
+      why: "It is no faster than text, and blanks at the end compare in surprising ways.",
+      bad: "ALTER TABLE users ADD COLUMN code char(10);",
+      good: "ALTER TABLE users ADD COLUMN code text;",
+    },
+    ({ name }) => name === "bpchar",
+    "text",
+  ),
+  typeRule(
+    {
+      id: "varchar-limit",
+      title: "varchar(n) where text and a CHECK would do",
+      why: "Making the limit smaller later rewrites the table; a CHECK can be exchanged online.",
+      bad: "ALTER TABLE users ADD COLUMN code varchar(10);",
+      good: "ALTER TABLE users ADD COLUMN code text;",
+    },
+    ({ name, modifiers }) => name === "varchar" && modifiers.length > 0,
+    "text CHECK (…)",
+  ),
+  typeRule(
+    {
+      id: "timestamp-without-time-zone",
+      title: "timestamp without time zone",
+      why: "Two sessions in different zones write different moments for the same now().",
+      bad: "ALTER TABLE users ADD COLUMN at timestamp;",
+      good: "ALTER TABLE users ADD COLUMN at timestamptz;",
+    },
+    ({ name }) => name === "timestamp",
+    "timestamptz",
+  ),
+  typeRule(
+    {
+      id: "small-integer",
+      title: "smallint or integer that may overflow",
+      why: "Changing it to bigint later rewrites the table.",
+      bad: "ALTER TABLE users ADD COLUMN n int;",
+      good: "ALTER TABLE users ADD COLUMN n bigint;",
+    },
+    ({ name }) => name === "int4" || name === "int2",
+    "bigint",
+  ),
+  typeRule(
+    {
+      id: "serial-column",
+      title: "serial where identity would do",
+      why: "The sequence is a separate object with rights of its own, and the default can be overwritten.",
+      bad: "CREATE TABLE users (id bigserial);",
+      good: "CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY);",
+    },
+    (_, node) => isSerial(node),
+    "bigint GENERATED ALWAYS AS IDENTITY",
+  ),
+  defineLintRule({
+    id: "create-enum",
+    title: "An enum type is created",
+    severity: "info",
+    isRecommended: false,
+    why: "Values can be added but never removed; a table of values or a CHECK can change.",
+    bad: "CREATE TYPE mood AS ENUM ('ok');",
+    good: "CREATE TABLE moods (name text PRIMARY KEY);",
+    check({ action }) {
+      if (action.kind !== "CreateEnumStmt") return undefined;
+      return {
+        message: `${stringsOf(action.node, "typeName").at(-1) ?? ""} is an enum`,
+        rewrite: "-- a table of values with a foreign key, or text with a CHECK",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "enum-value-order",
+    title: "An enum value without BEFORE or AFTER",
+    severity: "info",
+    isRecommended: false,
+    why: "The order of values is that of ORDER BY; without a place the value comes last.",
+    bad: "ALTER TYPE mood ADD VALUE 'calm';",
+    good: "ALTER TYPE mood ADD VALUE 'calm' AFTER 'ok';",
+    check({ action }) {
+      const { kind, node } = action;
+      if (kind !== "AlterEnumStmt" || node["oldVal"] !== undefined || node["newValNeighbor"] !== undefined)
+        return undefined;
+      return {
+        message: `'${textOf(node, "newVal") ?? ""}' becomes the last value`,
+        rewrite: `-- ADD VALUE '${textOf(node, "newVal") ?? ""}' AFTER '…'`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "domain-constraint",
+    title: "A domain gets a constraint",
+    severity: "warning",
+    isRecommended: true,
+    why: "Every table that uses the domain is locked (SHARE) and read; NOT VALID avoids it, VALIDATE does not.",
+    bad: "ALTER DOMAIN percent ADD CONSTRAINT small CHECK (value < 101);",
+    good: "ALTER DOMAIN percent ADD CONSTRAINT small CHECK (value < 101) NOT VALID;",
+    check({ action, state }) {
+      if (action.kind !== "AlterDomainStmt") return undefined;
+      const { subtype } = action.node;
+      const { name } = nameOfParts(stringsOf(action.node, "typeName"));
+      if (state.newTypes.has(name)) return undefined;
+      const isAdd = subtype === "C" && !flagOf(childOf(action.node, "def"), "skip_validation");
+      if (!isAdd && subtype !== "V" && subtype !== "O") return undefined;
+      return {
+        message: `every table with a column of ${name} is read under SHARE`,
+        rewrite: "-- a CHECK … NOT VALID on the tables instead, then VALIDATE",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "create-domain-with-constraint",
+    title: "A domain with a constraint is created",
+    severity: "info",
+    isRecommended: false,
+    why: "Changing the constraint later reads every table that uses the domain under SHARE.",
+    bad: "CREATE DOMAIN percent AS int CHECK (value < 101);",
+    good: "CREATE DOMAIN percent AS int;",
+    check({ action }) {
+      if (action.kind !== "CreateDomainStmt") return undefined;
+      const isConstrained = listOf(action.node, "constraints").some(({ node }) =>
+        ["CONSTR_CHECK", "CONSTR_NOTNULL"].includes(String(node["contype"])),
+      );
+      if (!isConstrained) return undefined;
+      return {
+        message: `${stringsOf(action.node, "domainname").at(-1) ?? ""} has a constraint`,
+        rewrite: "-- put the CHECK on the tables",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "name-too-long",
+    title: "A name of more than 63 bytes",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL cuts it in silence; two long names may become the same.",
+    bad: `CREATE TABLE ${"t".repeat(70)} (id bigint);`,
+    good: `CREATE TABLE ${"t".repeat(60)} (id bigint);`,
+    check({ statement }) {
+      return [...longNames(statement.text)].map((name) => ({
+        message: `${name} has ${Buffer.byteLength(name)} bytes`,
+        rewrite: "-- choose a shorter name",
+      }));
+    },
+  }),
+  defineLintRule({
+    id: "unqualified-table",
+    title: "A table is created without its schema",
+    severity: "info",
+    isRecommended: false,
+    why: "Where it goes depends on the search_path of whoever runs the migration.",
+    bad: "CREATE TABLE users (id bigint);",
+    good: "CREATE TABLE shop.users (id bigint);",
+    check({ action }) {
+      if (action.kind !== "CreateStmt" || action.table === undefined || action.table.schema !== undefined)
+        return undefined;
+      return {
+        message: `${action.table.name} has no schema`,
+        rewrite: `CREATE TABLE public.${word(action.table.name)} (…);`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "primary-key-missing",
+    title: "A table without a primary key",
+    severity: "info",
+    isRecommended: false,
+    why: "Its rows cannot be named: no logical replication of updates, no cursor for batches.",
+    bad: "CREATE TABLE users (name text);",
+    good: "CREATE TABLE users (id bigint PRIMARY KEY);",
+    check({ action, later }) {
+      if (
+        action.kind !== "CreateStmt" ||
+        action.node["partbound"] !== undefined ||
+        action.node["inhRelations"] !== undefined
+      )
+        return undefined;
+      const has = listOf(action.node, "tableElts").some(({ kind, node }) =>
+        kind === "Constraint"
+          ? node["contype"] === "CONSTR_PRIMARY"
+          : kind === "TableLikeClause" || constraintOf(node, "CONSTR_PRIMARY") !== undefined,
+      );
+      const added = later.some(
+        ({ kind, node, table }) =>
+          kind === "AT_AddConstraint" && node["contype"] === "CONSTR_PRIMARY" && table?.name === action.table?.name,
+      );
+      return has || added
+        ? undefined
+        : {
+            message: `${action.table?.name ?? ""} has no primary key`,
+            rewrite: "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+          };
+    },
+  }),
+  defineLintRule({
+    id: "on-delete-cascade",
+    title: "ON DELETE CASCADE",
+    severity: "info",
+    isRecommended: false,
+    why: "One DELETE removes rows of other tables that nobody named.",
+    bad: "CREATE TABLE orders (user_id bigint REFERENCES users ON DELETE CASCADE);",
+    good: "CREATE TABLE orders (user_id bigint REFERENCES users);",
+    check({ action }) {
+      let found = action.node["fk_del_action"] === "c";
+      walk([action.node], (_, node) => {
+        if (node["fk_del_action"] === "c") found = true;
+      });
+      return found
+        ? {
+            message: "rows are deleted with the row they refer to",
+            rewrite: "-- ON DELETE RESTRICT, and delete by name",
+          }
+        : undefined;
+    },
+  }),
+  defineLintRule({
+    id: "duplicate-assignment",
+    title: "A column is assigned twice",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL answers 42601.",
+    bad: "UPDATE users SET a = 1, a = 2 WHERE id = 1;",
+    good: "UPDATE users SET a = 1, b = 2 WHERE id = 1;",
+    check({ action }) {
+      if (action.kind !== "UpdateStmt") return undefined;
+      const seen = new Set<string>();
+      const twice = listOf(action.node, "targetList").flatMap(({ node }) => {
+        const name = textOf(node, "name");
+        if (name === undefined || node["indirection"] !== undefined) return [];
+        const isTwice = seen.has(name);
+        seen.add(name);
+        return isTwice ? [name] : [];
+      });
+      return twice.length === 0
+        ? undefined
+        : { message: `${twice.join(", ")} is assigned twice`, rewrite: "-- keep one of them" };
+    },
+  }),
+  defineLintRule({
+    id: "security-definer-search-path",
+    title: "SECURITY DEFINER without search_path",
+    severity: "warning",
+    isRecommended: true,
+    why: "Whoever calls it decides by search_path which objects it uses with the owner's rights.",
+    bad: "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';",
+    good: "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';",
+    check({ action }) {
+      if (action.kind !== "CreateFunctionStmt") return undefined;
+      const options = listOf(action.node, "options").map(({ node }) => node);
+      const isDefiner = options.some(
+        (option) => option["defname"] === "security" && flagOf(childOf(option, "arg"), "boolval"),
+      );
+      const setsPath = options.some(
+        (option) => option["defname"] === "set" && textOf(childOf(option, "arg"), "name") === "search_path",
+      );
+      if (!isDefiner || setsPath) return undefined;
+      return {
+        message: `${stringsOf(action.node, "funcname").at(-1) ?? ""} runs with its owner's rights and the caller's search_path`,
+        rewrite: "SET search_path = pg_catalog, pg_temp",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "policy-setting-not-optional",
+    title: "A policy reads a setting that may not be set",
+    severity: "warning",
+    isRecommended: true,
+    why: "current_setting(name) without true fails with 42704 where the setting was never made; an empty text does not cast to uuid.",
+    bad: "CREATE TABLE notes (tenant uuid);\nCREATE POLICY p ON notes USING (tenant = current_setting('app.tenant')::uuid);",
+    good: "CREATE TABLE notes (tenant uuid);\nCREATE POLICY p ON notes USING (tenant = nullif(current_setting('app.tenant', true), '')::uuid);",
+    check({ action }) {
+      if (action.kind !== "CreatePolicyStmt" && action.kind !== "AlterPolicyStmt") return undefined;
+      let found = false;
+      walk([action.node], (kind, node) => {
+        if (
+          kind === "FuncCall" &&
+          stringsOf(node, "funcname").at(-1) === "current_setting" &&
+          listOf(node, "args").length === 1
+        )
+          found = true;
+      });
+      return found
+        ? {
+            message: "the policy fails where the setting was never made",
+            rewrite: "nullif(current_setting('…', true), '')",
+          }
+        : undefined;
+    },
+  }),
+];

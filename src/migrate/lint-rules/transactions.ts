@@ -1,0 +1,255 @@
+// What must not share a transaction, and what should not hold locks while it works.
+import { isConcurrent } from "../apply-statement.ts";
+import { blocksWrites } from "../locks.ts";
+import { refusedInTransaction } from "../run-alone.ts";
+import { listOf, textOf, walk, type Action } from "../syntax.ts";
+import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
+import { sqlName } from "./words.ts";
+
+const TOOL_HINTS: Readonly<Record<string, string>> = {
+  dbmate: "-- migrate:up transaction:false",
+  goose: "-- +goose NO TRANSACTION",
+  "sql-migrate": "-- +migrate Up notransaction",
+  sqlx: "-- no-transaction",
+  diesel: "-- in the migration's metadata.toml: run_in_transaction = false",
+  drizzle: "-- drizzle's migrator runs all pending files in one transaction: run this one beside it",
+  flyway: "-- a script of its own: Flyway runs it without a transaction (or executeInTransaction=false)",
+  "golang-migrate": "-- a file of its own: several statements sent together are one transaction",
+  prisma: "-- a migration of its own: several statements sent together are one transaction",
+};
+
+const isReading = ({ kind }: Action): boolean => kind === "SelectStmt";
+const WRITES = new Set(["UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"]);
+
+/** Work that takes as long as a table is large. */
+function isLong({ action, effects }: RuleContext): boolean {
+  return isReading(action) || WRITES.has(action.kind) || effects.some(({ scans, rewrites }) => scans || rewrites);
+}
+
+export const transactionRules: readonly LintRule[] = [
+  defineLintRule({
+    id: "concurrently-in-transaction",
+    title: "A statement that PostgreSQL refuses inside a transaction",
+    severity: "error",
+    isRecommended: true,
+    why: "It fails with 25001: the migration does not run.",
+    bad: "BEGIN;\nCREATE INDEX CONCURRENTLY users_email_idx ON users (email);\nCOMMIT;",
+    good: "CREATE INDEX CONCURRENTLY users_email_idx ON users (email);",
+    check({ action, transaction, openedBy, tool }) {
+      const what = transaction === undefined ? undefined : refusedInTransaction(action);
+      if (what === undefined) return undefined;
+      return {
+        message: `${what} cannot run in the transaction that ${openedBy === "file" ? "this file" : tool === "plain" ? "the runner" : tool} opens`,
+        rewrite:
+          openedBy === "file"
+            ? "-- move it before BEGIN or after COMMIT"
+            : (TOOL_HINTS[tool] ?? "-- a file of its own, run without a transaction"),
+      };
+    },
+  }),
+  defineLintRule({
+    id: "enum-value-used-in-same-transaction",
+    title: "A new enum value is used in the transaction that adds it",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL answers 55P04: the value is known to others only after COMMIT.",
+    bad: "BEGIN;\nALTER TYPE mood ADD VALUE 'calm';\nUPDATE users SET mood = 'calm' WHERE id = 1;\nCOMMIT;",
+    good: "ALTER TYPE mood ADD VALUE 'calm';\nUPDATE users SET mood = 'calm' WHERE id = 1;",
+    check({ action, before, statement }) {
+      if (before === undefined || before.addedEnumValues.size === 0 || action.kind === "AlterEnumStmt")
+        return undefined;
+      const used = new Set<string>();
+      walk([statement.node], (kind, node) => {
+        const constant = kind === "A_Const" ? node["sval"] : undefined;
+        const text =
+          typeof constant === "object" && constant !== null && "sval" in constant ? constant.sval : undefined;
+        if (typeof text === "string" && before.addedEnumValues.has(text)) used.add(text);
+      });
+      return [...used].map((value) => ({
+        message: `the enum value '${value}' was added in this transaction`,
+        rewrite: "COMMIT;\n-- then use it in the next transaction",
+      }));
+    },
+  }),
+  defineLintRule({
+    id: "statement-after-access-exclusive",
+    title: "Long work while ACCESS EXCLUSIVE is held",
+    severity: "error",
+    isRecommended: true,
+    why: "The lock of an earlier statement is held until COMMIT: nobody reads or writes that table while this statement works.",
+    bad: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nUPDATE users SET email = name WHERE email IS NULL;\nCOMMIT;",
+    good: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    check(context) {
+      const { before, action } = context;
+      if (before === undefined || !isLong(context)) return undefined;
+      if (action.kind === "AT_ValidateConstraint") return undefined; // has a rule of its own
+      const held = before.held.find(({ mode }) => mode === "ACCESS EXCLUSIVE");
+      if (held === undefined) return undefined;
+      if (action.kind === "InsertStmt" && isValuesOnly(action)) return undefined;
+      return {
+        message: `${sqlName({ schema: undefined, name: held.table.name })} is locked since "${held.by}" while this statement works`,
+        rewrite: "COMMIT;\n-- then this statement in the next transaction",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "wide-lock-window",
+    title: "ACCESS EXCLUSIVE on several tables in one transaction",
+    severity: "info",
+    isRecommended: false,
+    why: "Locks on several tables until COMMIT invite deadlocks with transactions that take them in another order.",
+    bad: "BEGIN;\nALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;\nCOMMIT;",
+    good: "ALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;",
+    check({ before, effects }) {
+      const mine = effects.find(({ mode }) => mode === "ACCESS EXCLUSIVE")?.table;
+      const other = before?.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== mine);
+      if (mine === undefined || other === undefined) return undefined;
+      return {
+        message: `${other.table.name} is locked already when ${mine.name} is locked`,
+        rewrite: "COMMIT;\n-- one table in each transaction",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "merge-alter-table",
+    title: "Several ALTER TABLEs that each read the same table",
+    severity: "info",
+    isRecommended: false,
+    why: "One ALTER TABLE with several commands reads or rewrites the table once.",
+    bad: "ALTER TABLE users ALTER COLUMN a SET NOT NULL;\nALTER TABLE users ALTER COLUMN b SET NOT NULL;",
+    good: "ALTER TABLE users ALTER COLUMN a SET NOT NULL, ALTER COLUMN b SET NOT NULL;",
+    check({ action, effects, earlier, statement }) {
+      if (!action.kind.startsWith("AT_") || action.kind === "AT_ValidateConstraint") return undefined;
+      if (!effects.some(({ scans }) => scans)) return undefined;
+      const last = earlier.findLast(({ kind }) => kind !== "TransactionStmt");
+      const isSame =
+        last?.kind.startsWith("AT_") === true &&
+        last.kind !== "AT_ValidateConstraint" &&
+        last.table?.name === action.table?.name &&
+        last.kind === action.kind;
+      const commands = listOf(statement.node, "cmds");
+      if (!isSame || commands.some(({ node }) => node["name"] === last.name)) return undefined;
+      return {
+        message: `${sqlName(action.table)} was just read by the ALTER TABLE before`,
+        rewrite: "-- join both with a comma",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "missing-lock-timeout",
+    title: "A strong lock without lock_timeout",
+    severity: "warning",
+    isRecommended: false,
+    why: "Without a limit the statement waits behind the longest query, and everybody else waits behind the statement.",
+    bad: "ALTER TABLE users ADD COLUMN email text;",
+    good: "SET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;",
+    check({ effects, state }) {
+      if ((state.settings.get("lock_timeout") ?? "0") !== "0") return undefined;
+      const strong = effects.find(({ mode }) => blocksWrites(mode));
+      if (strong === undefined) return undefined;
+      return {
+        message: `${strong.mode} on ${strong.table.name} without lock_timeout`,
+        rewrite: "SET LOCAL lock_timeout = '2s';",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "missing-statement-timeout",
+    title: "A strong lock without statement_timeout",
+    severity: "info",
+    isRecommended: false,
+    why: "Without a limit a statement that takes longer than expected holds its lock as long.",
+    bad: "ALTER TABLE users ADD COLUMN email text;",
+    good: "SET statement_timeout = '5s';\nALTER TABLE users ADD COLUMN email text;",
+    check({ effects, state }) {
+      if ((state.settings.get("statement_timeout") ?? "0") !== "0") return undefined;
+      const strong = effects.find(({ mode }) => blocksWrites(mode));
+      if (strong === undefined) return undefined;
+      return {
+        message: `${strong.mode} on ${strong.table.name} without statement_timeout`,
+        rewrite: "SET LOCAL statement_timeout = '5s';",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "missing-transaction-timeout",
+    title: "A transaction with strong locks that may stay idle",
+    severity: "info",
+    isRecommended: false,
+    why: "When the client stalls between two statements, its locks stay. transaction_timeout exists since PostgreSQL 17.",
+    bad: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    good: "SET idle_in_transaction_session_timeout = '10s';\nBEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    check({ effects, state, transaction, version }) {
+      const { settings } = state;
+      const isSet = ["idle_in_transaction_session_timeout", ...(version >= 17 ? ["transaction_timeout"] : [])].some(
+        (name) => (settings.get(name) ?? "0") !== "0",
+      );
+      const strong = effects.find(({ mode }) => blocksWrites(mode));
+      if (transaction === undefined || strong === undefined || isSet) return undefined;
+      return {
+        message: `${strong.mode} on ${strong.table.name} in a transaction that may stay idle`,
+        rewrite: "SET LOCAL idle_in_transaction_session_timeout = '10s';",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "session-setting-leaks",
+    title: "SET in a transaction outlives it",
+    severity: "info",
+    isRecommended: false,
+    why: "Behind a pooler the next user of the connection gets the timeout; SET LOCAL ends with the transaction.",
+    bad: "BEGIN;\nSET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    good: "BEGIN;\nSET LOCAL lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    check({ action, transaction, statement }) {
+      if (action.kind !== "VariableSetStmt" || transaction === undefined || action.node["is_local"] === true)
+        return undefined;
+      const name = textOf(action.node, "name") ?? "";
+      if (action.node["kind"] !== "VAR_SET_VALUE" || !name.endsWith("_timeout")) return undefined;
+      return {
+        message: `${name} stays set after COMMIT`,
+        rewrite: `${statement.text.replace(/^set\s+(?:session\s+)?/i, "SET LOCAL ")};`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "opaque-statement",
+    title: "A statement whose effect cannot be read from its text",
+    severity: "info",
+    isRecommended: false,
+    why: "DO blocks and CALL may change the schema: what they do is known only when they run.",
+    bad: "DO $$ BEGIN EXECUTE 'ALTER TABLE users DROP COLUMN email'; END $$;",
+    good: "SELECT 1;",
+    check({ action }) {
+      if (action.kind !== "DoStmt" && action.kind !== "CallStmt") return undefined;
+      return {
+        message: `${action.kind === "DoStmt" ? "DO" : "CALL"} was not looked into`,
+        rewrite: "-- write the statements themselves, or try the migration on a copy",
+      };
+    },
+  }),
+  defineLintRule({
+    id: "not-rerunnable",
+    title: "A step without a transaction that cannot be run again",
+    severity: "info",
+    isRecommended: false,
+    why: "When a later statement fails, the earlier ones stay, and the second run stops at them.",
+    bad: "CREATE INDEX CONCURRENTLY users_email_idx ON users (email);",
+    good: "CREATE INDEX CONCURRENTLY IF NOT EXISTS users_email_idx ON users (email);",
+    check({ action, transaction, tool }) {
+      const { kind, node } = action;
+      const isGuarded = node["if_not_exists"] === true || node["missing_ok"] === true;
+      const isCreate = ["IndexStmt", "CreateStmt", "DropStmt"].includes(kind);
+      if (transaction !== undefined || isGuarded || !isCreate || (tool !== "plain" && !isConcurrent(action)))
+        return undefined;
+      return {
+        message: "a second run stops here",
+        rewrite: kind === "DropStmt" ? "-- DROP … IF EXISTS" : "-- CREATE … IF NOT EXISTS",
+      };
+    },
+  }),
+];
+
+function isValuesOnly(action: Action): boolean {
+  const select = action.node["selectStmt"];
+  return select === undefined || JSON.stringify(select).includes('"valuesLists"');
+}

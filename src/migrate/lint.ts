@@ -1,0 +1,376 @@
+// Lints SQL migrations of any tool: reads the statements of the whole batch in their order, keeps what is known of the database up to
+// date with each, and asks every rule about each. Pure: reads no file and no server.
+import { InvalidInputError } from "../postgres/index.ts";
+import { applyAction } from "./apply-statement.ts";
+import { BatchState, type TableState } from "./batch-state.ts";
+import {
+  placeStatements,
+  recogniseFile,
+  type LintFile,
+  type PlacedStatement,
+  type RecognisedFile,
+  type TransactionFault,
+} from "./lint-files.ts";
+import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
+import { ignoresOf, type Ignore } from "./lint-ignores.ts";
+import { LINT_RULES } from "./lint-rules/index.ts";
+import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
+import * as whole from "./lint-rules/whole-batch.ts";
+import { lockEffects, LOCK_MODES, type LockEffect } from "./locks.ts";
+import { refusedInTransaction } from "./run-alone.ts";
+import { parseSqlScript, placeOf, type ScriptStatement } from "./sql-script.ts";
+import { actionsOf, childOf, relationName, stringsOf, textOf, type Action, type Name } from "./syntax.ts";
+
+export const NEWEST_SERVER_VERSION = 18;
+const OLDEST_SERVER_VERSION = 14;
+
+interface LintedStatement extends PlacedStatement {
+  readonly file: FileState;
+  readonly actions: readonly Action[];
+}
+
+interface FileState {
+  readonly name: string;
+  readonly text: string;
+  readonly recognised: RecognisedFile;
+  readonly ignores: readonly Ignore[];
+  readonly faults: readonly TransactionFault[];
+}
+
+/**
+ * Lints files in the order they will run.
+ *
+ * @throws InvalidSqlError for the first syntax error, with file, line, column and a caret
+ * @throws InvalidInputError for an unknown rule or a server version out of 14 to 18
+ */
+export async function lintSql(files: readonly LintFile[], options: LintOptions = {}): Promise<LintReport> {
+  const version = versionOf(options);
+  const severities = activeRules(options.config ?? {});
+  const statements: LintedStatement[] = [];
+  const states: FileState[] = [];
+  let transactions = 0;
+  const nextNumber = (): number => ++transactions;
+  const batchTransaction = nextNumber();
+  for (const file of files) {
+    const told = recogniseFile(file);
+    const script = await parseSqlScript(told.text, file.name);
+    // Flyway itself leaves the transaction out where every statement asks for it.
+    const isAlone =
+      told.tool === "flyway" &&
+      script.statements.every((item) => actionsOf(item).some((action) => refusedInTransaction(action) !== undefined));
+    const recognised: RecognisedFile = isAlone ? { ...told, transaction: "statement" } : told;
+    const { placed, faults } = placeStatements(script.statements, recognised, nextNumber, batchTransaction);
+    const state: FileState = {
+      name: file.name,
+      text: file.text,
+      recognised,
+      faults,
+      ignores: ignoresOf(recognised.text, script.statements),
+    };
+    states.push(state);
+    for (const item of placed) statements.push({ ...item, file: state, actions: actionsOf(item.statement) });
+  }
+  const run = new LintRun(options, version, severities);
+  run.lint(statements, states);
+  const order = new Map(states.map(({ name }, index) => [name, index]));
+  const findings = run.findings.toSorted(
+    (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
+  );
+  const count = (severity: LintSeverity): number => findings.filter((finding) => finding.severity === severity).length;
+  return {
+    findings,
+    ignored: run.ignored,
+    counts: { error: count("error"), warning: count("warning"), info: count("info") },
+    examined: { files: files.length, statements: statements.length, rules: severities.size },
+    serverVersion: version,
+    hasCatalog: options.catalog !== undefined,
+    files: states.map(({ name, recognised: { tool, transaction } }) => ({ name, tool, transaction })),
+  };
+}
+
+function versionOf({ serverVersion, catalog }: LintOptions): number {
+  const version =
+    serverVersion ?? (catalog === undefined ? NEWEST_SERVER_VERSION : Math.floor(catalog.serverVersion / 10_000));
+  if (Number.isInteger(version) && version >= OLDEST_SERVER_VERSION) return Math.min(version, NEWEST_SERVER_VERSION);
+  throw new InvalidInputError(`${version} is not a major version of PostgreSQL from ${OLDEST_SERVER_VERSION} on`, {
+    hint: `give one from ${OLDEST_SERVER_VERSION} to ${NEWEST_SERVER_VERSION}, e.g. 17`,
+  });
+}
+
+function activeRules({ preset = "recommended", rules = {} }: LintConfig): ReadonlyMap<LintRule, LintSeverity> {
+  const known = new Set(LINT_RULES.map(({ id }) => id));
+  const unknown = Object.keys(rules).filter((id) => !known.has(id));
+  if (unknown.length > 0)
+    throw new InvalidInputError(`there is no lint rule ${unknown.join(", ")}`, {
+      hint: "docs/lint.md names every rule",
+    });
+  const active = new Map<LintRule, LintSeverity>();
+  for (const rule of LINT_RULES) {
+    const said = rules[rule.id] ?? (rule.isRecommended || preset === "all" ? "on" : "off");
+    if (said !== "off") active.set(rule, said === "on" ? rule.severity : said);
+  }
+  return active;
+}
+
+class LintRun {
+  readonly findings: LintFinding[] = [];
+  readonly ignored: { readonly finding: LintFinding; readonly reason: string }[] = [];
+  readonly #state: BatchState;
+  readonly #smallTableRows: number | undefined;
+  readonly #transactions = new Map<number, TransactionState>();
+  /** Statements that add constraints, with the constraints there were before. */
+  readonly #pending: { readonly name: Name; readonly known: ReadonlySet<string>; readonly at: LintedStatement }[] = [];
+  readonly #added: {
+    readonly table: TableState;
+    readonly constraint: string;
+    readonly kind: string;
+    readonly at: LintedStatement;
+  }[] = [];
+
+  readonly #version: number;
+  readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
+
+  constructor(options: LintOptions, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
+    this.#version = version;
+    this.#rules = rules;
+    this.#state = new BatchState(options.catalog);
+    this.#smallTableRows = options.config?.smallTableRows;
+  }
+
+  lint(statements: readonly LintedStatement[], files: readonly FileState[]): void {
+    const actions = statements.flatMap((statement) => statement.actions);
+    let position = 0;
+    let file: FileState | undefined;
+    for (const statement of statements) {
+      if (file !== statement.file) this.#startFile(statement.file);
+      file = statement.file;
+      const next = position + statement.actions.length;
+      this.#lintStatement(statement, actions.slice(0, position), actions.slice(next));
+      position = next;
+    }
+    for (const state of files) this.#reportFaults(state);
+    this.#lintEnd();
+    for (const state of files) this.#lintIgnores(state);
+  }
+
+  /** Each file is taken to have a session of its own, unless the tool runs all in one transaction. */
+  #startFile({ recognised }: FileState): void {
+    if (recognised.transaction === "batch") return;
+    this.#state.settings.clear();
+    this.#state.searchPath = ["public"];
+  }
+
+  readonly #isLive = (table: Name | TableState | undefined): boolean => {
+    if (table === undefined) return true;
+    const found = "isNew" in table ? table : this.#state.table(table);
+    const isSmall =
+      this.#smallTableRows !== undefined &&
+      found.rowEstimate !== undefined &&
+      found.rowEstimate <= this.#smallTableRows;
+    return !found.isNew && !found.isDropped && !isSmall;
+  };
+
+  #lintStatement(linted: LintedStatement, earlier: readonly Action[], later: readonly Action[]): void {
+    const { transaction } = linted;
+    const before = transaction === undefined ? undefined : this.#transaction(transaction);
+    const seen: string[] = [];
+    const taken: LockEffect[] = [];
+    for (const action of linted.actions) {
+      const effects = lockEffects(action, this.#state, this.#version).filter(({ table }) => this.#isLive(table));
+      const context: RuleContext = {
+        ...linted,
+        action,
+        effects,
+        before,
+        state: this.#state,
+        version: this.#version,
+        tool: linted.file.recognised.tool,
+        earlier,
+        later,
+        isLive: this.#isLive,
+      };
+      for (const [rule, severity] of this.#rules) {
+        const found = rule.check(context);
+        if (found === undefined) continue;
+        for (const match of Array.isArray(found) ? (found as readonly RuleMatch[]) : [found as RuleMatch]) {
+          const key = `${rule.id} ${match.message}`;
+          if (seen.includes(key)) continue; // an ALTER TABLE with the same command for one thing twice
+          seen.push(key);
+          this.#report(rule, match.severity ?? severity, match, linted, effects);
+        }
+      }
+      taken.push(...effects);
+      this.#noteConstraints(action, linted);
+      applyAction(this.#state, action);
+    }
+    if (before !== undefined) note(before, linted, taken, this.#state);
+  }
+
+  #transaction(number: number): TransactionState {
+    const known = this.#transactions.get(number);
+    if (known !== undefined) return known;
+    const made: TransactionState = { held: [], addedEnumValues: new Set(), referencedTables: new Set() };
+    this.#transactions.set(number, made);
+    return made;
+  }
+
+  #noteConstraints(action: Action, at: LintedStatement): void {
+    if (action.table === undefined || !["AT_AddConstraint", "AT_AddColumn", "CreateStmt"].includes(action.kind)) return;
+    const known = new Set(action.kind === "CreateStmt" ? [] : this.#state.find(action.table)?.constraints.keys());
+    this.#pending.push({ name: action.table, known, at });
+  }
+
+  /** What is still open when the whole batch has run. */
+  #lintEnd(): void {
+    for (const { name, known, at } of this.#pending) {
+      const table = this.#state.find(name);
+      if (table === undefined || table.isDropped) continue;
+      for (const [constraint, { kind, columns, isValidated }] of table.constraints) {
+        if (known.has(constraint) || this.#added.some((item) => item.table === table && item.constraint === constraint))
+          continue;
+        this.#added.push({ table, constraint, kind, at });
+        if (!isValidated) {
+          this.#reportWhole(whole.unvalidatedConstraint, at, {
+            message: `${constraint} of ${table.name} is not validated`,
+            rewrite: `ALTER TABLE ${table.name} VALIDATE CONSTRAINT ${constraint};`,
+          });
+        }
+        if (kind !== "foreign key" || !table.isComplete) continue;
+        const hasIndex = [...table.indexes.values()].some((index) =>
+          columns.every((column) => index.columns.slice(0, columns.length).includes(column)),
+        );
+        if (!hasIndex) {
+          this.#reportWhole(whole.foreignKeyWithoutIndex, at, {
+            message: `${columns.join(", ")} of ${table.name} has no index`,
+            rewrite: `CREATE INDEX CONCURRENTLY ON ${table.name} (${columns.join(", ")});`,
+          });
+        }
+      }
+    }
+  }
+
+  #reportFaults(file: FileState): void {
+    for (const { statement, kind } of file.faults) {
+      const at = { statement, file };
+      if (kind === "never ended")
+        this.#reportWhole(whole.uncommittedTransaction, at, {
+          message: "the transaction is not ended in this file",
+          rewrite: "COMMIT;",
+        });
+      else
+        this.#reportWhole(whole.transactionNesting, at, {
+          message: kind === "nested" ? "a transaction is open already" : "no transaction is open",
+          rewrite: "-- take it out",
+        });
+    }
+  }
+
+  #lintIgnores(file: FileState): void {
+    const known = new Set(LINT_RULES.map(({ id }) => id));
+    for (const ignore of file.ignores) {
+      const statement: ScriptStatement = {
+        text: file.text.slice(ignore.offset, endOfLine(file.text, ignore.offset)),
+        kind: "",
+        node: {},
+        offset: ignore.offset,
+      };
+      const unknown = ignore.rules.filter((rule) => !known.has(rule));
+      if (ignore.rules.length === 0 || ignore.reason === "" || unknown.length > 0) {
+        this.#reportWhole(
+          whole.ignoreWithoutReason,
+          { statement, file },
+          {
+            message:
+              unknown.length > 0
+                ? `there is no lint rule ${unknown.join(", ")}`
+                : ignore.rules.length === 0
+                  ? "no rule is named"
+                  : "no reason is given",
+            rewrite: "-- pgsteward:ignore rule reason",
+          },
+        );
+        continue;
+      }
+      const unused = ignore.rules.filter((rule) => !ignore.used.has(rule));
+      if (unused.length > 0)
+        this.#reportWhole(
+          whole.unusedIgnore,
+          { statement, file },
+          { message: `${unused.join(", ")} found nothing here`, rewrite: "-- take it out" },
+        );
+    }
+  }
+
+  #reportWhole(rule: LintRule, at: Pick<LintedStatement, "statement" | "file">, match: RuleMatch): void {
+    const severity = this.#rules.get(rule);
+    if (severity !== undefined) this.#report(rule, severity, match, at, []);
+  }
+
+  #report(
+    rule: LintRule,
+    severity: LintSeverity,
+    match: RuleMatch,
+    { statement, file }: Pick<LintedStatement, "statement" | "file">,
+    effects: readonly LockEffect[],
+  ): void {
+    const strongest = effects.toSorted((a, b) => LOCK_MODES.indexOf(b.mode) - LOCK_MODES.indexOf(a.mode))[0];
+    const { line, column } = placeOf(file.text, statement.offset);
+    const finding: LintFinding = {
+      rule: rule.id,
+      severity,
+      file: file.name,
+      line,
+      column,
+      statement: statement.text,
+      message: match.message,
+      lock:
+        strongest === undefined
+          ? undefined
+          : {
+              mode: strongest.mode,
+              relation: `${strongest.table.schema}.${strongest.table.name}`,
+              rewrites: strongest.rewrites,
+              scans: strongest.scans,
+            },
+      why: rule.why,
+      rewrite: match.rewrite,
+      documentation: `docs/lint.md#${rule.id}`,
+    };
+    const ignore = file.ignores.find(
+      (candidate) => candidate.statement === statement && candidate.reason !== "" && candidate.rules.includes(rule.id),
+    );
+    if (ignore === undefined) this.findings.push(finding);
+    else {
+      ignore.used.add(rule.id);
+      this.ignored.push({ finding, reason: ignore.reason });
+    }
+  }
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf("\n", from);
+  return end === -1 ? text.length : end;
+}
+
+/** What the transaction has done when the statement is over. */
+function note(
+  transaction: TransactionState,
+  { statement, actions }: LintedStatement,
+  effects: readonly LockEffect[],
+  state: BatchState,
+): void {
+  const by = (statement.text.split("\n", 1)[0] ?? "").slice(0, 80);
+  for (const { table, mode } of effects) transaction.held.push({ table, mode, by });
+  for (const action of actions) {
+    const value =
+      action.kind === "AlterEnumStmt" && action.node["oldVal"] === undefined
+        ? textOf(action.node, "newVal")
+        : undefined;
+    // A type that the same transaction made may use its values at once.
+    if (value !== undefined && !state.newTypes.has(stringsOf(action.node, "typeName").at(-1) ?? ""))
+      transaction.addedEnumValues.add(value);
+    const referenced = action.kind === "AT_AddConstraint" ? relationName(childOf(action.node, "pktable")) : undefined;
+    if (referenced !== undefined && !state.table(referenced).isNew)
+      transaction.referencedTables.add(state.table(referenced));
+  }
+}

@@ -1,0 +1,148 @@
+// The linter's knowledge of the whole batch: new tables, settings, transactions as each tool opens them, ignores.
+import { expect, test } from "vitest";
+import { lintSql, type LintFile, type LintOptions } from "../../src/migrate/index.ts";
+
+const rulesIn = async (
+  files: Readonly<Record<string, string>> | string,
+  options: LintOptions = {},
+): Promise<string[]> => {
+  const list: LintFile[] =
+    typeof files === "string"
+      ? [{ name: "change.sql", text: files }]
+      : Object.entries(files).map(([name, text]) => ({ name, text }));
+  const report = await lintSql(list, options);
+  return report.findings.map(({ rule, file, line }) => (list.length > 1 ? `${file}:${line} ${rule}` : rule));
+};
+
+test("a table that an earlier statement or file makes is new: nothing there is a hazard", async () => {
+  const all = {
+    "1.sql":
+      'CREATE TABLE shop.users (id bigint PRIMARY KEY, email text); CREATE TABLE "orders" (id int, user_id bigint);',
+    "2.sql":
+      "ALTER TABLE shop.users ALTER COLUMN email SET NOT NULL, ADD UNIQUE (email), ADD COLUMN n bigserial; CREATE INDEX ON shop.users (email); ALTER TABLE public.orders ADD FOREIGN KEY (user_id) REFERENCES shop.users (id); DROP TABLE orders; ALTER TABLE shop.users RENAME TO people; ALTER TABLE shop.people DROP COLUMN email;",
+  };
+  expect(await rulesIn(all)).toEqual([]);
+  expect((await rulesIn({ "2.sql": all["2.sql"] })).length).toBeGreaterThan(6);
+});
+
+test("CREATE TABLE AS and a new materialized view are new too; another schema's table of that name is not", async () => {
+  expect(
+    await rulesIn(
+      "CREATE TABLE a AS SELECT 1 AS x; CREATE INDEX ON a (x); CREATE MATERIALIZED VIEW m AS SELECT 1 AS y; CREATE UNIQUE INDEX ON m (y); REFRESH MATERIALIZED VIEW m;",
+    ),
+  ).toEqual([]);
+  expect(await rulesIn("CREATE TABLE one.a (x int); CREATE INDEX ON two.a (x);")).toEqual([
+    "create-index-non-concurrent",
+  ]);
+  expect(await rulesIn("SET search_path = one; CREATE TABLE a (x int); CREATE INDEX ON one.a (x);")).toEqual([]);
+});
+
+const INDEX = "CREATE INDEX CONCURRENTLY i ON users (email);";
+const TWO = `ALTER TABLE users ADD COLUMN email text;\n${INDEX}`;
+test.each([
+  ["plain", "change.sql", TWO, false],
+  ["SET LOCAL tells of a transaction", "change.sql", `SET LOCAL lock_timeout = '2s';\n${INDEX}`, true],
+  ["BEGIN", "change.sql", `BEGIN;\n${INDEX}\nCOMMIT;`, true],
+  ["dbmate", "db/20260101_a.sql", `-- migrate:up\n${INDEX}\n-- migrate:down\nDROP TABLE users;`, true],
+  [
+    "dbmate, transaction:false",
+    "a.sql",
+    `-- migrate:up transaction:false\n${INDEX}\n-- migrate:down\nDROP TABLE users;`,
+    false,
+  ],
+  ["goose", "a.sql", `-- +goose Up\n${INDEX}`, true],
+  ["goose, NO TRANSACTION", "a.sql", `-- +goose NO TRANSACTION\n-- +goose Up\n${INDEX}`, false],
+  ["sql-migrate, notransaction", "a.sql", `-- +migrate Up notransaction\n${INDEX}`, false],
+  ["golang-migrate, one statement", "000001_a.up.sql", INDEX, false],
+  ["golang-migrate, two statements", "000001_a.up.sql", TWO, true],
+  ["Prisma, one statement", "prisma/migrations/2026_a/migration.sql", INDEX, false],
+  ["Prisma, two statements", "prisma/migrations/2026_a/migration.sql", TWO, true],
+  ["Drizzle", "drizzle/0001_shy_hulk.sql", INDEX, true],
+  ["Drizzle by its mark", "0001_a.sql", `SELECT 1;--> statement-breakpoint\n${INDEX}`, true],
+  ["Flyway", "V1__a.sql", TWO, true],
+  ["Flyway, nothing but such statements", "V1__a.sql", INDEX, false],
+  ["Diesel", "migrations/2026_a/up.sql", INDEX, true],
+])("CONCURRENTLY in a transaction: %s", async (_, name, text, isReported) => {
+  expect((await rulesIn({ [name]: text })).includes("concurrently-in-transaction")).toBe(isReported);
+});
+
+test("the caller may say what runs as one transaction", async () => {
+  const report = await lintSql([{ name: "migrations/a/up.sql", text: INDEX, transaction: "statement" }]);
+  expect(report.findings).toEqual([]);
+  expect(report.files).toEqual([{ name: "migrations/a/up.sql", tool: "diesel", transaction: "statement" }]);
+});
+
+test("Drizzle's pending files share one transaction: a lock of the first is held in the second", async () => {
+  const files = {
+    "drizzle/0000_a_b.sql":
+      "ALTER TABLE users ADD CONSTRAINT c CHECK (a > 0) NOT VALID;--> statement-breakpoint\nSELECT 1;",
+    "drizzle/0001_c_d.sql": "ALTER TABLE users VALIDATE CONSTRAINT c;",
+  };
+  expect(await rulesIn(files)).toContain("drizzle/0001_c_d.sql:1 validate-in-adding-transaction");
+});
+
+test("a tool's own transaction makes BEGIN and COMMIT wrong; where none is open COMMIT is", async () => {
+  expect(await rulesIn({ "V1__a.sql": "BEGIN; SELECT 1; COMMIT;" })).toEqual(["transaction-nesting"]);
+  expect(await rulesIn("SELECT 1; COMMIT;")).toEqual(["transaction-nesting"]);
+});
+
+test("lock_timeout holds from where it is set, in its file", async () => {
+  const config = { rules: { "missing-lock-timeout": "warning" } } as const;
+  const files = {
+    "1.sql": "ALTER TABLE a ADD x int;\nSET lock_timeout = '2s';\nALTER TABLE a ADD y int;",
+    "2.sql": "ALTER TABLE a ADD z int;",
+  };
+  expect(await rulesIn(files, { config })).toEqual(["1.sql:1 missing-lock-timeout", "2.sql:1 missing-lock-timeout"]);
+});
+
+test("a finding has place, statement, lock, reason, safe form and page", async () => {
+  const { findings } = await lintSql(
+    [{ name: "m/1.sql", text: "-- ä\n  ALTER TABLE shop.users\n  ALTER COLUMN email SET NOT NULL;" }],
+    { serverVersion: 17 },
+  );
+  expect(findings).toEqual([
+    {
+      rule: "set-not-null",
+      severity: "error",
+      file: "m/1.sql",
+      line: 2,
+      column: 3,
+      statement: "ALTER TABLE shop.users\n  ALTER COLUMN email SET NOT NULL",
+      message: "all of shop.users is read for nulls in email",
+      lock: { mode: "ACCESS EXCLUSIVE", relation: "shop.users", rewrites: false, scans: true },
+      why: expect.stringContaining("ACCESS EXCLUSIVE") as string,
+      rewrite: expect.stringContaining("VALIDATE CONSTRAINT email_present") as string,
+      documentation: "docs/lint.md#set-not-null",
+    },
+  ]);
+});
+
+test("an ignore needs a known rule and a reason, and says when it is not needed", async () => {
+  expect(await rulesIn("DROP TABLE a; -- pgsteward:ignore drop-table empty since May")).toEqual([]);
+  expect(await rulesIn("DROP TABLE a CASCADE; -- pgsteward:ignore drop-table,drop-cascade empty since May")).toEqual(
+    [],
+  );
+  expect(await rulesIn("-- pgsteward:ignore drop-table\nDROP TABLE a;")).toEqual([
+    "ignore-without-reason",
+    "drop-table",
+  ]);
+  expect(await rulesIn("-- pgsteward:ignore drop-tabel why\nDROP TABLE a;")).toEqual([
+    "ignore-without-reason",
+    "drop-table",
+  ]);
+  expect(await rulesIn("-- pgsteward:ignore drop-table why\nDROP TABLE a;\nDROP TABLE b;")).toEqual(["drop-table"]);
+  expect(await rulesIn("SELECT 1; -- pgsteward:ignore drop-table why")).toEqual(["unused-ignore"]);
+});
+
+test("a syntax error names file, line and column and shows the place", async () => {
+  await expect(rulesIn({ "a.sql": "SELECT 1;\nALTER TABEL t;" })).rejects.toThrow(
+    'a.sql:2:7: syntax error at or near "TABEL"\n  ALTER TABEL t;\n        ^',
+  );
+});
+
+test("nothing to lint is said, not passed over", async () => {
+  expect((await lintSql([{ name: "a.sql", text: "-- nothing\n" }])).examined).toMatchObject({
+    files: 1,
+    statements: 0,
+  });
+});

@@ -1,14 +1,17 @@
-// Latency, throughput and CPU time of all libraries, interleaved: each pass runs every library once in random order, and
-// ratios are made within a pass, so that a busy moment of the machine does not fall on one library only.
-import { randomItem, runUnit } from "./workload.mjs";
-
-const WORKERS = 16;
-const SLICE_MS = 300;
+// Figures of several contenders, interleaved: each pass runs every one of them once in random order, and ratios are made
+// within a pass, so that a busy moment of the machine does not fall on one of them only.
 
 export function median(values) {
+  return quantile(values, 0.5);
+}
+
+/** @param share - 0…1, e.g. 0.99; between two values it is interpolated */
+export function quantile(values, share) {
   const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const place = (sorted.length - 1) * share;
+  const below = Math.floor(place);
+  const above = Math.ceil(place);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
 }
 
 function shuffled(values) {
@@ -18,48 +21,61 @@ function shuffled(values) {
     .map(({ value }) => value);
 }
 
-/** One unit at a time. @returns per library: the milliseconds of each pass */
-export async function measureLatency(opened, items, passes) {
-  const timesMs = new Map(opened.map(({ name }) => [name, []]));
+/** @returns per contender's name: what `measure` gave in each pass */
+export async function interleave(opened, passes, measure) {
+  const figures = new Map(opened.map(({ name }) => [name, []]));
   for (let pass = 0; pass < passes; pass++) {
-    for (const library of shuffled(opened)) {
-      const item = randomItem(items);
-      const started = performance.now();
-      await runUnit(library, item);
-      timesMs.get(library.name).push(performance.now() - started);
-    }
-  }
-  return timesMs;
-}
-
-/** 16 workers on a pool of 4. @returns per library and round: units per second, and CPU microseconds per unit in this process */
-export async function measureThroughput(opened, items, rounds) {
-  const figures = new Map(opened.map(({ name }) => [name, { unitsPerSecond: [], cpuMicros: [] }]));
-  for (let round = 0; round < rounds; round++) {
-    for (const library of shuffled(opened)) {
-      const cpuBefore = process.cpuUsage();
-      const started = performance.now();
-      const counts = await Promise.all(
-        Array.from({ length: WORKERS }, async () => {
-          let done = 0;
-          while (performance.now() - started < SLICE_MS) {
-            await runUnit(library, randomItem(items));
-            done++;
-          }
-          return done;
-        }),
-      );
-      const seconds = (performance.now() - started) / 1000;
-      const cpu = process.cpuUsage(cpuBefore);
-      const units = counts.reduce((sum, count) => sum + count, 0);
-      figures.get(library.name).unitsPerSecond.push(units / seconds);
-      figures.get(library.name).cpuMicros.push((cpu.user + cpu.system) / units);
-    }
+    for (const contender of shuffled(opened)) figures.get(contender.name).push(await measure(contender));
   }
   return figures;
 }
 
-/** Median over all passes of `values[pass] / reference[pass]`. */
-export function medianRatio(values, reference) {
-  return median(values.map((value, pass) => value / reference[pass]));
+/** Opens all contenders, and closes them when `work` has ended. */
+export async function withOpened(contenders, url, work, options) {
+  const opened = [];
+  try {
+    for (const { open } of contenders) opened.push(await open(url, options));
+    return await work(opened);
+  } finally {
+    await Promise.all(opened.map(({ close }) => close()));
+  }
+}
+
+/** Elapsed milliseconds, and processor time of this process in milliseconds. */
+export async function timed(work) {
+  const cpuBefore = process.cpuUsage();
+  const started = performance.now();
+  await work();
+  const elapsedMs = performance.now() - started;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { elapsedMs, cpuMs: (user + system) / 1000 };
+}
+
+/** `workers` at a time for `sliceMs`. @returns units per second, and processor microseconds per unit in this process */
+export async function throughput(workers, sliceMs, unit) {
+  let units = 0;
+  const { elapsedMs, cpuMs } = await timed(async () => {
+    const started = performance.now();
+    const worker = async () => {
+      for (; performance.now() - started < sliceMs; units++) await unit();
+    };
+    await Promise.all(Array.from({ length: workers }, worker));
+  });
+  return { unitsPerSecond: (units * 1000) / elapsedMs, cpuMicros: (cpuMs * 1000) / units };
+}
+
+/** Median of one field over all passes. */
+export function medianOf(figures, name, field) {
+  return median(figures.get(name).map((figure) => figure[field]));
+}
+
+/** Median over all passes of `name`'s figure divided by `reference`'s of the same pass. */
+export function ratioOf(figures, name, reference, field) {
+  return median(figures.get(name).map((figure, pass) => figure[field] / figures.get(reference)[pass][field]));
+}
+
+/** @param bound - `"at most"` or `"at least"` */
+export function goal(text, value, bound, limit) {
+  const isMet = bound === "at most" ? value <= limit : value >= limit;
+  return { goal: `${text}: ${bound} ${limit}`, value, isMet };
 }

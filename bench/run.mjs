@@ -1,22 +1,28 @@
-// npm run bench -- [--passes 300] [--only drizzle,kysely] [--delay 1] [--server URL of a superuser] [--json]
-// Runs pgsteward beside other libraries on PostgreSQL 18, directly and with added latency, and says whether the goals are met.
-import { fork } from "node:child_process";
-import { once } from "node:events";
+// npm run bench -- [--only change,bulk,drizzle] [--passes 300] [--delay 1] [--server URL of a superuser] [--long] [--json]
+// Runs pgsteward beside other libraries on PostgreSQL 18, work by work, and says whether the goals are met.
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { libraries, OURS, OWN_FORMS, POOL_SIZE } from "./libraries.mjs";
-import { measureLatency, measureThroughput, median, medianRatio } from "./measure.mjs";
-import { checkIsolation, openBenchDatabase, randomItem, runUnit } from "./workload.mjs";
+import { startDelayProxy } from "./delay.mjs";
+import { printReport } from "./report.mjs";
+import { openBenchDatabase } from "./workload.mjs";
+import { agents } from "./works/agents.mjs";
+import { bulkInsert } from "./works/bulk-insert.mjs";
+import { children } from "./works/children.mjs";
+import { pages } from "./works/pages.mjs";
+import { processor } from "./works/processor.mjs";
+import { read } from "./works/read.mjs";
+import { readModifyWrite } from "./works/read-modify-write.mjs";
+import { stream } from "./works/stream.mjs";
 
-const WARM_UP_UNITS = 200;
-const COUNTED_UNITS = 20;
+const WORKS = [read, readModifyWrite, processor, bulkInsert, children, agents, pages, stream];
 
 const { values: options } = parseArgs({
   options: {
-    passes: { type: "string", default: "300" },
     only: { type: "string" },
+    passes: { type: "string", default: "300" },
     delay: { type: "string", default: "1" },
     server: { type: "string" },
+    long: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -24,153 +30,46 @@ const passes = Number(options.passes);
 const delayMs = Number(options.delay);
 if (!Number.isInteger(passes) || passes < 1) throw new Error("--passes takes a whole number of at least 1");
 if (!Number.isInteger(delayMs) || delayMs < 1) throw new Error("--delay takes whole milliseconds of at least 1");
-const rounds = Math.max(3, Math.round(passes / 25));
-const chosen = chooseLibraries(options.only);
+const { works, isChosen } = choose(options.only);
 
 const database = await openBenchDatabase(options.server);
+const proxy = await startDelayProxy(database.url, delayMs);
 try {
-  const direct = await measureAt("direct", database.url, database.items);
-  const proxy = await startDelayProxy(database.url);
-  const delayed = await measureAt(`+${delayMs} ms`, proxy.url, database.items, proxy.readFlushes);
-  proxy.stop();
+  const measured = [];
+  for (const work of works) {
+    const chosen = work.contenders.filter(isChosen);
+    if (!options.json) process.stderr.write(`${work.name} …\n`);
+    const figures = await work.measure({ database, proxy, chosen, passes, isLong: options.long });
+    measured.push({ work: work.name, title: work.title, loadAverage: loadavg()[0], ...figures });
+  }
   const report = {
     node: process.version,
     postgres: database.version,
     processors: availableParallelism(),
-    loadAverage: loadavg()[0],
     passes,
-    rounds,
-    poolSize: POOL_SIZE,
-    settings: [delayed, direct],
-    goals: goals(delayed, direct),
+    works: measured,
   };
   console.log(options.json ? JSON.stringify(report, undefined, 2) : printReport(report));
 } finally {
+  proxy.stop();
   await database.stop();
 }
 
-function chooseLibraries(only) {
-  if (only === undefined) return libraries;
-  const words = only.split(",").map((word) => word.trim().toLowerCase());
+/** Words of `--only` are names of works, or parts of names of libraries; pgsteward always takes part. */
+function choose(only) {
+  const words = only === undefined ? [] : only.split(",").map((word) => word.trim().toLowerCase());
+  const isWork = (word) => WORKS.some(({ name }) => name === word);
+  const names = [...new Set(WORKS.flatMap(({ contenders }) => contenders.map(({ name }) => name)))];
   for (const word of words) {
-    if (libraries.some(({ name }) => name.includes(word))) continue;
+    if (isWork(word) || names.some((name) => name.includes(word))) continue;
     throw new Error(
-      `--only: no library is called "${word}"; there are: ${libraries.map(({ name }) => name).join(", ")}`,
+      `--only: no work and no library is called "${word}"; works: ${WORKS.map(({ name }) => name).join(", ")}; libraries: ${names.join(", ")}`,
     );
   }
-  return libraries.filter(({ name }) => name === OURS || words.some((word) => name.includes(word)));
-}
-
-async function measureAt(setting, url, items, readFlushes) {
-  const opened = [];
-  try {
-    for (const { name, version, open } of chosen) opened.push({ name, version, ...(await open(url)) });
-    const flushes = new Map();
-    for (const library of opened) {
-      await checkIsolation(library, items);
-      for (let unit = 0; unit < WARM_UP_UNITS; unit++) await runUnit(library, randomItem(items));
-      if (readFlushes !== undefined) flushes.set(library.name, await countFlushes(library, items, readFlushes));
-    }
-    const latency = await measureLatency(opened, items, passes);
-    const throughput = await measureThroughput(opened, items, rounds);
-    const results = opened.map(({ name, version }) => ({
-      name,
-      version,
-      flushes: flushes.get(name),
-      latencyMs: median(latency.get(name)),
-      latencyRatio: medianRatio(latency.get(name), latency.get(OURS)),
-      unitsPerSecond: median(throughput.get(name).unitsPerSecond),
-      throughputRatio: medianRatio(throughput.get(name).unitsPerSecond, throughput.get(OURS).unitsPerSecond),
-      cpuMicrosPerUnit: median(throughput.get(name).cpuMicros),
-    }));
-    return { setting, results };
-  } finally {
-    await Promise.all(opened.map(({ close }) => close()));
-  }
-}
-
-async function countFlushes(library, items, readFlushes) {
-  const before = await readFlushes();
-  for (let unit = 0; unit < COUNTED_UNITS; unit++) await runUnit(library, randomItem(items));
-  return ((await readFlushes()) - before) / COUNTED_UNITS;
-}
-
-async function startDelayProxy(url) {
-  const target = new URL(url);
-  const file = new URL("./delay-proxy.mjs", import.meta.url);
-  const child = fork(file, [target.hostname, target.port, String(delayMs)]);
-  const [{ port }] = await once(child, "message");
-  target.hostname = "127.0.0.1";
-  target.port = String(port);
+  const wanted = words.filter((word) => !isWork(word));
   return {
-    url: target.href,
-    async readFlushes() {
-      const answer = once(child, "message");
-      child.send("flushes");
-      return (await answer)[0].flushes;
-    },
-    stop: () => child.disconnect(),
+    works: words.some(isWork) ? WORKS.filter(({ name }) => words.includes(name)) : WORKS,
+    isChosen: ({ name }) =>
+      wanted.length === 0 || name.startsWith("pgsteward") || wanted.some((word) => name.includes(word)),
   };
-}
-
-/** Ratios of the other libraries to pgsteward are turned round here, to read as the goals do. */
-function goals(delayed, direct) {
-  const peersOf = ({ results }) => results.filter(({ name }) => !OWN_FORMS.includes(name));
-  const drizzleOf = (setting) => peersOf(setting).find(({ name }) => name.startsWith("drizzle"));
-  const made = [];
-  const drizzleDelayed = drizzleOf(delayed);
-  if (drizzleDelayed !== undefined) {
-    const value = 1 / drizzleDelayed.latencyRatio;
-    made.push({ goal: `latency at ${delayed.setting}: at most 0.35 x drizzle's`, value, isMet: value <= 0.35 });
-  }
-  const [best] = peersOf(delayed).toSorted((a, b) => b.throughputRatio - a.throughputRatio);
-  if (best !== undefined) {
-    const value = 1 / best.throughputRatio;
-    made.push({
-      goal: `throughput at ${delayed.setting}: at least 2 x the best peer's (${best.name})`,
-      value,
-      isMet: value >= 2,
-    });
-  }
-  const drizzleDirect = drizzleOf(direct);
-  if (drizzleDirect !== undefined) {
-    const value = 1 / drizzleDirect.throughputRatio;
-    made.push({ goal: "throughput direct: at least 1.2 x drizzle's", value, isMet: value >= 1.2 });
-  }
-  return made;
-}
-
-function printReport({ node, postgres, processors, loadAverage, settings, goals: checked }) {
-  const lines = [
-    `tenant-scoped unit: context + one row by key under row-level security. Node ${node}, PostgreSQL ${postgres}, ${processors} processors`,
-    `latency: one unit at a time, median of ${passes} passes. throughput: 16 workers on a pool of ${POOL_SIZE}, median of ${rounds} rounds. x = relative to ${OURS}`,
-  ];
-  // Client, server and proxy want a processor each; what others take away falls on the throughput first.
-  if (loadAverage > 2 * processors)
-    lines.push(`the machine is busy (load ${loadAverage.toFixed(1)}): do not trust these figures`);
-  for (const { setting, results } of settings) {
-    lines.push("", setting, row(["library", "version", "flushes", "latency ms", "x", "units/s", "x", "CPU us/unit"]));
-    for (const result of results) {
-      lines.push(
-        row([
-          result.name,
-          result.version,
-          result.flushes?.toFixed(1) ?? "",
-          result.latencyMs.toFixed(2),
-          result.latencyRatio.toFixed(2),
-          result.unitsPerSecond.toFixed(0),
-          result.throughputRatio.toFixed(2),
-          result.cpuMicrosPerUnit.toFixed(0),
-        ]),
-      );
-    }
-  }
-  lines.push("", "goals");
-  for (const { goal, value, isMet } of checked)
-    lines.push(`  ${isMet ? "met    " : "NOT MET"} ${goal}: ${value.toFixed(2)}`);
-  return lines.join("\n");
-}
-
-function row([name, version, ...figures]) {
-  return `  ${name.padEnd(24)}${version.padEnd(10)}${figures.map((figure) => figure.padStart(12)).join("")}`;
 }

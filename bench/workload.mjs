@@ -1,13 +1,16 @@
-// The work every library does: one row of one tenant, found by its key under row-level security. Also the server it runs on.
+// The server that is measured on, and the smallest unit on it: one row of one tenant, found by its key under row-level security.
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import pg from "pg";
 import { startEmbeddedServer } from "../dist/postgres/embedded-server.js";
 
 const TENANTS = 50;
 const ITEMS_PER_TENANT = 40;
 
-/** Starts PostgreSQL 18, or uses the one at `serverUrl` (a superuser's URL), and fills the database `bench`. */
+/**
+ * Starts PostgreSQL 18, or uses the one at `serverUrl` (a superuser's URL), and fills the database `pgsteward_bench`.
+ *
+ * @returns `url` of the role `app`, which owns nothing, and `asOwner(text, values)` for tables and checks
+ */
 export async function openBenchDatabase(serverUrl) {
   const server = serverUrl === undefined ? await startEmbeddedServer() : { url: serverUrl, stop: async () => {} };
   const owner = new pg.Client({ connectionString: server.url });
@@ -24,7 +27,8 @@ export async function openBenchDatabase(serverUrl) {
   target.pathname = "/pgsteward_bench";
   const filler = new pg.Client({ connectionString: target.href });
   await filler.connect();
-  await filler.query(`
+  const asOwner = async (text, values) => (await filler.query(text, values)).rows;
+  await asOwner(`
 CREATE TABLE items (
   id uuid PRIMARY KEY,
   tenant_id uuid NOT NULL,
@@ -32,24 +36,33 @@ CREATE TABLE items (
   payload jsonb NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()
 );
-ALTER TABLE items ENABLE ROW LEVEL SECURITY;
-ALTER TABLE items FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant ON items USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid));
+${tenantPolicy("items")}
 GRANT SELECT ON items TO app;`);
-  await filler.query(
+  await asOwner(
     `INSERT INTO items (id, tenant_id, title, payload)
 SELECT gen_random_uuid(), tenant.id, 'item ' || n, jsonb_build_object('n', n, 'tags', jsonb_build_array('a', 'b'))
 FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS tenant
 CROSS JOIN generate_series(1, $2) AS n`,
     [TENANTS, ITEMS_PER_TENANT],
   );
-  await filler.query("VACUUM ANALYZE items");
-  const items = (await filler.query('SELECT id, tenant_id AS "tenantId" FROM items')).rows;
-  await filler.end();
+  await asOwner("VACUUM ANALYZE items");
+  const items = await asOwner('SELECT id, tenant_id AS "tenantId" FROM items');
 
   target.username = "app";
   target.password = password;
-  return { url: target.href, version: rows[0].version, items, stop: () => server.stop() };
+  const stop = async () => {
+    await filler.end();
+    await server.stop();
+  };
+  return { url: target.href, version: rows[0].version, items, asOwner, stop };
+}
+
+/** Row-level security as a program with tenants has it. */
+export function tenantPolicy(table) {
+  return `
+ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
+ALTER TABLE ${table} FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON ${table} USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid));`;
 }
 
 export function randomItem(items) {
@@ -72,9 +85,4 @@ export async function checkIsolation(library, items) {
   const foreign = items.find(({ tenantId }) => tenantId !== own.tenantId);
   const rows = await library.unit(own.tenantId, foreign.id);
   if (rows.length !== 0) throw new Error(`${library.name} shows a row of another tenant`);
-}
-
-export function installedVersion(name) {
-  const file = name === "pgsteward" ? "../package.json" : `./node_modules/${name}/package.json`;
-  return JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8")).version;
 }

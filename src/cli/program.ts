@@ -5,6 +5,7 @@ import { CancelledError, InvalidInputError } from "../postgres/index.ts";
 import { checkCommand } from "./commands/check.ts";
 import { describeCommand } from "./commands/describe.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { lintCommand } from "./commands/lint.ts";
 import { startCommand } from "./commands/start.ts";
 import { packageVersion, type Run } from "./command.ts";
 import type { GlobalOptions } from "./context.ts";
@@ -14,6 +15,7 @@ const EXAMPLES = `Examples:
   pgsteward start                          a database with sample data, a report and a first page, in this folder
   pgsteward check                          check the database of this folder, of DATABASE_URL or of --database
   pgsteward check schema.sql --json        check a dump or a folder of .sql files; no server needed
+  pgsteward lint migrations/               locks, rewrites and data loss of SQL migrations, before they run
   pgsteward describe tasks.todos           what there is to know about one table
   pgsteward doctor                         settings with their origin, connection, rights, what is wrong
 `;
@@ -79,7 +81,8 @@ function makeProgram(run: Run): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .addHelpText("before", EXAMPLES)
     .addHelpText("after", EXIT_CODES);
-  for (const make of [startCommand, checkCommand, describeCommand, doctorCommand]) program.addCommand(make(run));
+  for (const make of [startCommand, checkCommand, lintCommand, describeCommand, doctorCommand])
+    program.addCommand(make(run));
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

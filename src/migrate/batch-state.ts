@@ -31,7 +31,7 @@ export interface TableState {
   readonly schema: string;
   name: string;
   /** Made by the batch. */
-  readonly isNew: boolean;
+  isNew: boolean;
   isDropped: boolean;
   readonly isPartitioned: boolean;
   /** Whether all columns, constraints and indexes are known: a table of the catalog, or one the batch makes. */
@@ -93,6 +93,14 @@ export class BatchState {
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  /** What was made so far exists: others use it from now on. */
+  settle(): void {
+    for (const table of this.tables.values()) table.isNew = false;
+    for (const made of [this.newTypes, this.newFunctions, this.newViews, this.newSchemas]) made.clear();
+    this.settings.clear();
+    this.searchPath = ["public"];
   }
 
   create(name: Name, isPartitioned: boolean): TableState {

@@ -1,6 +1,6 @@
 // What the linter takes and gives: options, findings, the report. Types only.
 import type { Catalog } from "../catalog/index.ts";
-import type { RecognisedFile } from "./lint-files.ts";
+import type { LintFile, RecognisedFile } from "./lint-files.ts";
 import type { LintSeverity } from "./lint-rules/rule.ts";
 import type { LockMode } from "./locks.ts";
 
@@ -18,6 +18,11 @@ export interface LintOptions {
   readonly serverVersion?: number | undefined;
   /** What exists before the batch. With it types, constraints and indexes are known, and the answers exact. */
   readonly catalog?: Catalog | undefined;
+  /**
+   * Files that ran before the batch, in their order: what they made is known and in use. They are not linted. With a catalog they are
+   * not needed.
+   */
+  readonly applied?: readonly LintFile[] | undefined;
   readonly config?: LintConfig | undefined;
 }
 

@@ -70,7 +70,13 @@ export async function lintSql(files: readonly LintFile[], options: LintOptions =
     states.push(state);
     for (const item of placed) statements.push({ ...item, file: state, actions: actionsOf(item.statement) });
   }
-  const run = new LintRun(options, version, severities);
+  const before = new BatchState(options.catalog);
+  for (const file of options.applied ?? []) {
+    const script = await parseSqlScript(recogniseFile(file).text, file.name);
+    for (const statement of script.statements) for (const action of actionsOf(statement)) applyAction(before, action);
+    before.settle();
+  }
+  const run = new LintRun(options, before, version, severities);
   run.lint(statements, states);
   const order = new Map(states.map(({ name }, index) => [name, index]));
   const findings = run.findings.toSorted(
@@ -130,10 +136,10 @@ class LintRun {
   readonly #version: number;
   readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
 
-  constructor(options: LintOptions, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
+  constructor(options: LintOptions, before: BatchState, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
     this.#version = version;
     this.#rules = rules;
-    this.#state = new BatchState(options.catalog);
+    this.#state = before;
     this.#smallTableRows = options.config?.smallTableRows;
   }
 

@@ -146,3 +146,22 @@ test("nothing to lint is said, not passed over", async () => {
     statements: 0,
   });
 });
+
+test("files that ran before are known and in use: their tables are not new, their columns and checks are known", async () => {
+  const applied = [
+    {
+      name: "1.sql",
+      text: "CREATE TABLE users (id int PRIMARY KEY, name varchar(9), mail text CHECK (mail IS NOT NULL));",
+    },
+  ];
+  const lint = (sql: string): Promise<string[]> => rulesIn(sql, { applied });
+  expect(await lint("ALTER TABLE users ALTER name TYPE text, ALTER mail SET NOT NULL, ALTER id SET NOT NULL;")).toEqual(
+    [],
+  );
+  expect(await lint("CREATE INDEX ON users (name);")).toEqual(["create-index-non-concurrent"]);
+  expect(await lint("ALTER TABLE users ALTER name TYPE varchar(5);")).toEqual(["change-column-type", "narrowing-type"]);
+});
+
+test("a swap of two tables is not a rename that programs notice", async () => {
+  expect(await rulesIn("ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t;")).toEqual([]);
+});

@@ -214,14 +214,14 @@ export const compatibilityRules: readonly LintRule[] = [
   dropRule(
     {
       id: "drop-view",
-      title: "A view or type is dropped",
+      title: "A view, type or sequence is dropped",
       severity: "warning",
       isRecommended: false,
       why: "Programs that use it fail.",
       bad: "DROP VIEW totals;",
       good: "CREATE OR REPLACE VIEW totals AS SELECT 1 AS one;",
     },
-    ["OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_TYPE", "OBJECT_DOMAIN"],
+    ["OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_SEQUENCE"],
     ({ state }, { name }) => !state.newViews.has(name) && !state.newTypes.has(name),
     "-- first release programs that do not need it",
   ),
@@ -298,6 +298,21 @@ export const compatibilityRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "trigger-change",
+    title: "A trigger of a live table changes",
+    severity: "info",
+    isRecommended: false,
+    why: "Creating, enabling or disabling one blocks writes for a moment (SHARE ROW EXCLUSIVE); from then on every write does more, or less.",
+    bad: "CREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
+    good: "SET lock_timeout = '2s';\nCREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
+    check({ action, isLive, state }) {
+      const isTrigger =
+        action.kind === "CreateTrigStmt" || /^AT_(?:Enable|Disable)(?:Always|Replica)?Trig/.test(action.kind);
+      if (!isTrigger || !isLive(action.table) || state.settings.has("lock_timeout")) return undefined;
+      return { message: `writes to ${sqlName(action.table)} wait for it`, rewrite: "SET LOCAL lock_timeout = '2s';" };
+    },
+  }),
+  defineLintRule({
     id: "authorization-change",
     title: "Who may do what changes",
     severity: "warning",
@@ -310,6 +325,18 @@ export const compatibilityRules: readonly LintRule[] = [
       const rewrite = "-- have it approved on its own, apart from other changes";
       if (/^AT_(?:Enable|Disable|Force|NoForce)RowSecurity$/.test(kind) && isLive(action.table))
         return { message: `row-level security of ${sqlName(action.table)} changes`, rewrite };
+      if (kind === "AT_ChangeOwner" && isLive(action.table))
+        return { message: `the owner of ${sqlName(action.table)} changes`, rewrite };
+      if (kind === "DropOwnedStmt" || kind === "ReassignOwnedStmt")
+        return {
+          message:
+            kind === "DropOwnedStmt"
+              ? "what roles own, and their rights, are dropped"
+              : "what roles own gets another owner",
+          rewrite,
+        };
+      if (kind === "GrantStmt" && node["targtype"] === "ACL_TARGET_ALL_IN_SCHEMA")
+        return { message: "rights on everything in a schema change", rewrite };
       if (["CreatePolicyStmt", "AlterPolicyStmt"].includes(kind) && isLive(action.table))
         return {
           message: `the policy ${textOf(node, "policy_name") ?? ""} of ${sqlName(action.table)} changes`,

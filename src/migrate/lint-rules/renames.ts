@@ -31,7 +31,7 @@ export const renameRules: readonly LintRule[] = [
     why: "Programs that run at that moment know only the old name. A view of the old name keeps them running.",
     bad: "ALTER TABLE users RENAME TO people;",
     good: "BEGIN;\nALTER TABLE users RENAME TO people;\nCREATE VIEW users AS SELECT * FROM people;\nCOMMIT;",
-    check({ action, later, isLive }) {
+    check({ action, earlier, later, isLive }) {
       const isMove = action.kind === "AlterObjectSchemaStmt" && action.node["objectType"] === "OBJECT_TABLE";
       const isRename = action.kind === "RenameStmt" && action.node["renameType"] === "OBJECT_TABLE";
       if ((!isMove && !isRename) || action.table === undefined || !isLive(action.table)) return undefined;
@@ -45,7 +45,15 @@ export const renameRules: readonly LintRule[] = [
             textOf(node, "newname") === old &&
             table !== undefined),
       );
-      if (isKept) return undefined;
+      // The second half of a swap: the table takes a name that was freed just before.
+      const target = textOf(action.node, "newname");
+      const takesFreedName =
+        isRename &&
+        earlier.some(
+          ({ kind, node, table }) =>
+            kind === "RenameStmt" && node["renameType"] === "OBJECT_TABLE" && table?.name === target,
+        );
+      if (isKept || takesFreedName) return undefined;
       const to = isMove
         ? `${word(textOf(action.node, "newschema") ?? "")}.${word(old)}`
         : word(textOf(action.node, "newname") ?? "");

@@ -1,0 +1,184 @@
+// `pgsteward lint`: the hazards of SQL migrations of any tool, before they run.
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { readCatalog, type Catalog } from "../../catalog/index.ts";
+import { nearestWord } from "../../config/index.ts";
+import {
+  LINT_RULES,
+  lintSql,
+  readSqlFiles,
+  type LintConfig,
+  type LintFile,
+  type LintOptions,
+  type LintReport,
+  type LintSeverity,
+} from "../../migrate/index.ts";
+import { InvalidInputError } from "../../postgres/index.ts";
+import { openExisting, readCommandSettings, type CommandContext } from "../context.ts";
+import { lintCacheFolder, lintCacheKey, readCachedReport, writeCachedReport } from "../lint-cache.ts";
+import { lintGithub, lintSarif, lintText } from "../lint-formats.ts";
+import { withLoadedSql } from "../loaded-sql.ts";
+import type { Run } from "../command.ts";
+
+const FAIL_LEVELS = ["error", "warning", "info", "never"] as const;
+type FailLevel = (typeof FAIL_LEVELS)[number];
+const SEVERITIES: readonly LintSeverity[] = ["info", "warning", "error"];
+/** Where tools keep migrations, looked at when no path is given. */
+const USUAL_FOLDERS = ["migrations", "db/migrations", "drizzle", "prisma/migrations", "supabase/migrations"];
+
+interface Flags {
+  readonly serverVersion?: number;
+  readonly schema?: string;
+  readonly since?: string;
+  readonly sarif?: boolean;
+  readonly github?: boolean;
+  readonly failOn: FailLevel;
+  readonly cache: boolean;
+  readonly all?: boolean;
+  readonly on?: readonly string[];
+  readonly off?: readonly string[];
+  readonly smallTableRows?: number;
+}
+
+const wholeNumber = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+};
+
+export function lintCommand(run: Run): Command {
+  const command = new Command("lint")
+    .description("lint SQL migrations of any tool: locks, rewrites, data loss, and the safe form")
+    .argument("[paths...]", `.sql files or folders; default: the first of ${USUAL_FOLDERS.join(", ")}`)
+    .option(
+      "--server-version <n>",
+      "major version they will run on, 14 to 18; default: the database's, else 18",
+      wholeNumber,
+    )
+    .option(
+      "--schema <path>",
+      "SQL file or folder of what exists already: built in a throw-away database, so answers are exact",
+    )
+    .option("--since <file>", "lint this file and later ones; the files before it have run already")
+    .option("--small-table-rows <n>", "with --database: tables of at most so many rows are not live", wholeNumber)
+    .option("--all", "house style too")
+    .option("--on <rule...>", "switch rules on")
+    .option("--off <rule...>", "switch rules off")
+    .option("--sarif", "print SARIF 2.1.0")
+    .option("--github", "print GitHub annotations")
+    .addOption(
+      new Option("--fail-on <severity>", "exit 1 when there is a finding of this severity or a worse one")
+        .choices(FAIL_LEVELS)
+        .default("error"),
+    )
+    .option("--no-cache", "neither read nor write the cache")
+    .addHelpText(
+      "before",
+      `Examples:
+  pgsteward lint migrations/ --since 20260801_orders.sql
+  pgsteward lint change.sql --database postgres://localhost/app
+  pgsteward lint change.sql --schema schema.sql --server-version 16 --sarif
+`,
+    );
+  return command.action((paths: string[], flags: Flags) => run(command, (context) => lint(context, paths, flags)));
+}
+
+async function lint(context: CommandContext, paths: readonly string[], flags: Flags): Promise<number> {
+  const config = configOf(flags);
+  const all = filesOf(context, paths);
+  const { applied, files } = splitAt(all, flags.since);
+  const report = await lintWith(context, files, flags, { serverVersion: flags.serverVersion, applied, config });
+  if (flags.sarif === true)
+    context.output.result(lintSarif(report), () => JSON.stringify(lintSarif(report), undefined, 2));
+  else
+    context.output.result(report, () =>
+      flags.github === true ? lintGithub(report) : lintText(report, files, context.output.paint),
+    );
+  if (flags.failOn === "never") return 0;
+  return SEVERITIES.slice(SEVERITIES.indexOf(flags.failOn)).some((severity) => report.counts[severity] > 0) ? 1 : 0;
+}
+
+async function lintWith(
+  context: CommandContext,
+  files: readonly LintFile[],
+  flags: Flags,
+  options: LintOptions,
+): Promise<LintReport> {
+  const lintKnowing = (catalog: Catalog): Promise<LintReport> => lintSql(files, { ...options, catalog });
+  const url = context.options.database;
+  if (flags.schema !== undefined && url !== undefined)
+    throw new InvalidInputError("--schema and --database cannot both say what exists", { hint: "give one of them" });
+  if (url !== undefined) {
+    const settings = await readCommandSettings(context);
+    await using database = await openExisting(context, settings, url);
+    return await lintKnowing(await readCatalog(database, { signal: context.signal }));
+  }
+  if (flags.schema !== undefined) {
+    const path = resolve(context.cwd, flags.schema);
+    return await withLoadedSql(path, context, async (database) => lintKnowing(await readCatalog(database)));
+  }
+  const folder = lintCacheFolder(context.env);
+  const key = lintCacheKey(files, options);
+  const cached = flags.cache ? readCachedReport(folder, key) : undefined;
+  if (cached !== undefined) return cached;
+  const report = await lintSql(files, options);
+  if (flags.cache) writeCachedReport(folder, key, report);
+  return report;
+}
+
+function configOf({ all, on = [], off = [], smallTableRows }: Flags): LintConfig {
+  const known = LINT_RULES.map(({ id }) => id);
+  for (const rule of [...on, ...off]) {
+    if (known.includes(rule)) continue;
+    const nearest = nearestWord(rule, known);
+    throw new InvalidInputError(`there is no lint rule ${rule}`, {
+      hint: nearest === undefined ? "docs/lint.md names every rule" : `did you mean ${nearest}?`,
+    });
+  }
+  const entries = [...on.map((rule) => [rule, "on"] as const), ...off.map((rule) => [rule, "off"] as const)];
+  return { preset: all === true ? "all" : "recommended", rules: Object.fromEntries(entries), smallTableRows };
+}
+
+function filesOf(context: CommandContext, given: readonly string[]): readonly LintFile[] {
+  const paths =
+    given.length > 0 ? given : USUAL_FOLDERS.filter((folder) => existsSync(resolve(context.cwd, folder))).slice(0, 1);
+  if (paths.length === 0) {
+    throw new InvalidInputError("there is nothing to lint here", {
+      hint: `give .sql files or a folder; without one these are tried: ${USUAL_FOLDERS.join(", ")}`,
+    });
+  }
+  return paths.flatMap((path) => {
+    const full = resolve(context.cwd, path);
+    const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
+    const isDrizzle = existsSync(join(isFolder ? full : dirname(full), "meta", "_journal.json"));
+    return readSqlFiles(full).map(({ name, text }): LintFile => {
+      const file = isFolder ? join(full, name) : full;
+      const shown = relative(context.cwd, file);
+      return {
+        name: shown,
+        text,
+        transaction: isDrizzle ? "batch" : isWithoutTransaction(file) ? "statement" : undefined,
+      };
+    });
+  });
+}
+
+/** Diesel's metadata.toml beside up.sql. */
+function isWithoutTransaction(file: string): boolean {
+  const metadata = join(dirname(file), "metadata.toml");
+  return existsSync(metadata) && /^\s*run_in_transaction\s*=\s*false\b/m.test(readFileSync(metadata, "utf8"));
+}
+
+function splitAt(
+  all: readonly LintFile[],
+  since: string | undefined,
+): { readonly applied: readonly LintFile[]; readonly files: readonly LintFile[] } {
+  if (since === undefined) return { applied: [], files: all };
+  const index = all.findIndex(({ name }) => name === since || name.replaceAll("\\", "/").endsWith(`/${since}`));
+  if (index === -1) {
+    throw new InvalidInputError(`${since} is not among the ${all.length} files`, {
+      hint: "give a file's name as it stands in the folder",
+    });
+  }
+  return { applied: all.slice(0, index), files: all.slice(index) };
+}

@@ -1,5 +1,5 @@
-// node recorder-overhead.mjs [--units 300] [--rounds 60] [--server URL of a superuser] [--json]
-// What a recorder costs: the same unit with and without it, interleaved in slices of a few hundred units in random order, as
+// node recorder-overhead.mjs [--units 100] [--rounds 120] [--server URL of a superuser] [--json]
+// What a recorder costs: the same unit with and without it, interleaved in slices of a hundred units in random order, as
 // the ratio of processor time and of elapsed time per unit.
 import { parseArgs } from "node:util";
 import { eq } from "../node_modules/drizzle-orm/index.js";
@@ -11,8 +11,8 @@ import { openBenchDatabase, randomItem, runUnit } from "./workload.mjs";
 
 const { values: options } = parseArgs({
   options: {
-    units: { type: "string", default: "300" },
-    rounds: { type: "string", default: "60" },
+    units: { type: "string", default: "100" },
+    rounds: { type: "string", default: "120" },
     server: { type: "string" },
     json: { type: "boolean", default: false },
   },

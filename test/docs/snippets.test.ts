@@ -66,10 +66,9 @@ test("every unmarked TypeScript block of the pages compiles", { timeout: 240_000
 
 test("a block that does not compile is found", { timeout: 240_000 }, () => {
   const [names] = snippetsOf(NAMES);
-  const { status, output } = compile(
-    "wrong",
-    `${names?.text ?? ""}\nawait sessions.begin({ tenant: "x" }, () => 1);\n`,
-  );
+  const { status, output } = compile("wrong", {
+    "snippets.ts": `${names?.text ?? ""}\nawait sessions.begin({ tenant: "x" }, () => 1);\n`,
+  });
   expect(status).not.toBe(0);
   expect(output).toContain("tenant");
 });

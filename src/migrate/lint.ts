@@ -151,7 +151,7 @@ class LintRun {
       if (file !== statement.file) this.#startFile(statement.file);
       file = statement.file;
       const next = position + statement.actions.length;
-      this.#lintStatement(statement, actions.slice(0, position), actions.slice(next));
+      this.#lintStatement(statement, actions, position);
       position = next;
     }
     for (const state of files) this.#reportFaults(state);
@@ -176,7 +176,7 @@ class LintRun {
     return !found.isNew && !found.isDropped && !isSmall;
   };
 
-  #lintStatement(linted: LintedStatement, earlier: readonly Action[], later: readonly Action[]): void {
+  #lintStatement(linted: LintedStatement, all: readonly Action[], position: number): void {
     const { transaction } = linted;
     const before = transaction === undefined ? undefined : this.#transaction(transaction);
     const seen: string[] = [];
@@ -191,8 +191,9 @@ class LintRun {
         state: this.#state,
         version: this.#version,
         tool: linted.file.recognised.tool,
-        earlier,
-        later,
+        // Few rules look around: copying both sides for each of thousands of statements would cost more than all the rules.
+        earlier: () => all.slice(0, position),
+        later: () => all.slice(position + linted.actions.length),
         isLive: this.#isLive,
       };
       for (const [rule, severity] of this.#rules) {

@@ -321,7 +321,7 @@ export const columnRules: readonly LintRule[] = [
       if (action.kind !== "AT_AlterColumnType" || action.table === undefined) return undefined;
       const column = action.name ?? "";
       const dropped = new Set<string>();
-      for (const { kind, node } of earlier) {
+      for (const { kind, node } of earlier()) {
         if (kind === "DropStmt") walk(node["objects"], (_, item) => dropped.add(textOf(item, "sval") ?? ""));
       }
       const blocking = state

@@ -199,12 +199,12 @@ export const compatibilityRules: readonly LintRule[] = [
     ["OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE", "OBJECT_TRIGGER"],
     ({ state, action, later, isLive }, name) => {
       if (action.node["removeType"] === "OBJECT_TRIGGER") {
-        const again = later.some(
+        const again = later().some(
           ({ kind, node }) => kind === "CreateTrigStmt" && textOf(node, "trigname") === name.name,
         );
         return !again && isLive(name.schema === undefined ? undefined : { schema: undefined, name: name.schema });
       }
-      const again = later.some(
+      const again = later().some(
         ({ kind, node }) => kind === "CreateFunctionStmt" && stringsOf(node, "funcname").at(-1) === name.name,
       );
       return !again && !state.newFunctions.has(name.name);
@@ -262,7 +262,7 @@ export const compatibilityRules: readonly LintRule[] = [
       if (action.kind !== "DropStmt" || action.node["removeType"] !== "OBJECT_TABLE") return undefined;
       return droppedNames(action.node)
         .filter((name) => isLive(name))
-        .filter(({ name }) => later.some(({ kind, table }) => kind === "CreateStmt" && table?.name === name))
+        .filter(({ name }) => later().some(({ kind, table }) => kind === "CreateStmt" && table?.name === name))
         .map((name) => ({
           message: `${sqlName(name)} is dropped and created again, empty`,
           rewrite: `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (…);`,

@@ -199,7 +199,7 @@ export const indexRules: readonly LintRule[] = [
       return droppedNames(action.node).flatMap(({ name }) => {
         const table = state.tableOfIndex(name);
         if (table !== undefined && !isLive(table)) return [];
-        const again = later.find(({ kind, node }) => kind === "IndexStmt" && textOf(node, "idxname") === name);
+        const again = later().find(({ kind, node }) => kind === "IndexStmt" && textOf(node, "idxname") === name);
         if (again === undefined || !isLive(again.table) || flagOf(action.node, "missing_ok")) return [];
         const temporary = word(`${name}_old`);
         return [

@@ -36,7 +36,7 @@ export const renameRules: readonly LintRule[] = [
       const isRename = action.kind === "RenameStmt" && action.node["renameType"] === "OBJECT_TABLE";
       if ((!isMove && !isRename) || action.table === undefined || !isLive(action.table)) return undefined;
       const old = action.table.name;
-      const isKept = later.some(
+      const isKept = later().some(
         ({ kind, node, table }) =>
           (kind === "ViewStmt" && relationName(childOf(node, "view"))?.name === old) ||
           // The swap: another table takes the name at once.
@@ -49,7 +49,7 @@ export const renameRules: readonly LintRule[] = [
       const target = textOf(action.node, "newname");
       const takesFreedName =
         isRename &&
-        earlier.some(
+        earlier().some(
           ({ kind, node, table }) =>
             kind === "RenameStmt" && node["renameType"] === "OBJECT_TABLE" && table?.name === target,
         );

@@ -26,9 +26,9 @@ export interface RuleContext extends PlacedStatement {
   readonly before: TransactionState | undefined;
   readonly tool: RecognisedFile["tool"];
   /** Actions of the statements after this one, in the whole batch. */
-  readonly later: readonly Action[];
+  readonly later: () => readonly Action[];
   /** Actions of the statements before this one, in the whole batch. */
-  readonly earlier: readonly Action[];
+  readonly earlier: () => readonly Action[];
   /** Whether others use the table: not made by the batch, not small by the caller's option. */
   readonly isLive: (table: Name | TableState | undefined) => boolean;
 }

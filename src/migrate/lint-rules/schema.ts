@@ -240,7 +240,7 @@ export const schemaRules: readonly LintRule[] = [
           ? node["contype"] === "CONSTR_PRIMARY"
           : kind === "TableLikeClause" || constraintOf(node, "CONSTR_PRIMARY") !== undefined,
       );
-      const added = later.some(
+      const added = later().some(
         ({ kind, node, table }) =>
           kind === "AT_AddConstraint" && node["contype"] === "CONSTR_PRIMARY" && table?.name === action.table?.name,
       );

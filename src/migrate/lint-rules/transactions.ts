@@ -121,7 +121,7 @@ export const transactionRules: readonly LintRule[] = [
     check({ action, effects, earlier, statement }) {
       if (!action.kind.startsWith("AT_") || action.kind === "AT_ValidateConstraint") return undefined;
       if (!effects.some(({ scans }) => scans)) return undefined;
-      const last = earlier.findLast(({ kind }) => kind !== "TransactionStmt");
+      const last = earlier().findLast(({ kind }) => kind !== "TransactionStmt");
       const isSame =
         last?.kind.startsWith("AT_") === true &&
         last.kind !== "AT_ValidateConstraint" &&

@@ -303,6 +303,8 @@ export class UnitOfWork implements OpenUnit {
     if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
     if (this.guard?.violation !== undefined) throw this.guard.violation;
     if (!this.isOpen) throw unitClosedError(this.openedAt);
+    const overLimit = this.#watch.overLimit();
+    if (overLimit !== undefined) throw overLimit;
     this.#state = "ending";
     if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
 

@@ -1,5 +1,5 @@
 // The clock of one unit of work: its limit, its caller's abort signal, and the warnings about long units and long gaps.
-import { CancelledError, type StewardError } from "../postgres/index.ts";
+import { CancelledError, type StewardError, type UnitTooLongError } from "../postgres/index.ts";
 import { unitTooLongError } from "./unit-errors.ts";
 import type { UnitSettings, UnitWarning } from "./unit-settings.ts";
 
@@ -8,6 +8,7 @@ export class UnitWatch {
   readonly #interrupt: (error: StewardError) => void;
   readonly #timers: NodeJS.Timeout[] = [];
   #gapTimer: NodeJS.Timeout | undefined;
+  #startedAt: number | undefined;
 
   constructor(settings: UnitSettings, interrupt: (error: StewardError) => void) {
     this.#settings = settings;
@@ -18,6 +19,7 @@ export class UnitWatch {
   start(isInteractive: boolean): void {
     const { limits, openedAt, signal } = this.#settings;
     const { unitTimeoutMs, unitWarningMs } = limits;
+    this.#startedAt = performance.now();
     if (unitTimeoutMs > 0) {
       const onLimit = (): void => this.#interrupt(unitTooLongError(String(openedAt), unitTimeoutMs));
       this.#timers.push(setTimeout(onLimit, unitTimeoutMs));
@@ -26,6 +28,16 @@ export class UnitWatch {
     if (unitWarningMs > 0 && isInteractive) {
       this.#timers.push(setTimeout(() => this.#warn("unit open for long", unitWarningMs), unitWarningMs));
     }
+  }
+
+  /**
+   * The error of a unit that is past its limit although no timer could say so: something kept the process busy all the time
+   * (a statement of the embedded database does).
+   */
+  overLimit(): UnitTooLongError | undefined {
+    const { limits, openedAt } = this.#settings;
+    const isOver = limits.unitTimeoutMs > 0 && performance.now() - (this.#startedAt ?? Infinity) > limits.unitTimeoutMs;
+    return isOver ? unitTooLongError(String(openedAt), limits.unitTimeoutMs) : undefined;
   }
 
   /** The unit waits for its caller. */

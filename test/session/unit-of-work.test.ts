@@ -455,6 +455,21 @@ describeDatabases((kind, open) => {
     release?.();
   });
 
+  test("a unit that kept the process busy past its limit is not committed", async () => {
+    await using fixture = await start();
+    const work = fixture.sessions.begin(
+      {},
+      async (tx) => {
+        await tx.insert(agents).values({ id: 3, name: "eve" });
+        const end = performance.now() + 150;
+        while (performance.now() < end) Math.sqrt(end);
+      },
+      { limits: { unitTimeoutMs: 100 } },
+    );
+    await expect(work).rejects.toMatchObject({ code: "UNIT_TOO_LONG" });
+    expect(await names(fixture.database)).toEqual(["ada", "bob"]);
+  });
+
   test("gaps between statements and long units are warned about", async () => {
     await using fixture = await start();
     const warnings: string[] = [];

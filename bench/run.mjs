@@ -59,7 +59,7 @@ try {
 function choose(only) {
   const words = only === undefined ? [] : only.split(",").map((word) => word.trim().toLowerCase());
   const isWork = (word) => WORKS.some(({ name }) => name === word);
-  const names = [...new Set(WORKS.flatMap(({ contenders }) => contenders.map(({ name }) => name)))];
+  const names = [...new Set(WORKS.flatMap(({ contenders }) => contenders.map(({ name }) => name.toLowerCase())))];
   for (const word of words) {
     if (isWork(word) || names.some((name) => name.includes(word))) continue;
     throw new Error(
@@ -70,6 +70,6 @@ function choose(only) {
   return {
     works: words.some(isWork) ? WORKS.filter(({ name }) => words.includes(name)) : WORKS,
     isChosen: ({ name }) =>
-      wanted.length === 0 || name.startsWith("pgsteward") || wanted.some((word) => name.includes(word)),
+      wanted.length === 0 || name.startsWith("pgsteward") || wanted.some((word) => name.toLowerCase().includes(word)),
   };
 }

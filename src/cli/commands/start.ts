@@ -15,7 +15,7 @@ import {
   type TableOverview,
 } from "../../platform/index.ts";
 import type { Database } from "../../postgres/index.ts";
-import { startServer, type FirstPage } from "../../server/index.ts";
+import type { FirstPage } from "../../server/index.ts";
 import { examinedText, renderCheckReport } from "../check-report.ts";
 import {
   EMBEDDED_DATABASE_URL,
@@ -65,6 +65,8 @@ async function start(context: CommandContext, options: StartOptions): Promise<nu
   const sample = options.sample ? await writeSample(database) : undefined;
   const report = await checkPlatform(database, settings);
   const tables = await readOverview(database);
+  // Only this command serves: loading the HTTP framework costs every other one 0.2 s.
+  const { startServer } = await import("../../server/index.ts");
   const server = await startServer({
     database,
     logger,

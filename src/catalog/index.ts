@@ -31,6 +31,34 @@ export type {
 } from "./model.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
-export { compareCatalogs, type Change, type FactChange } from "./compare.ts";
-export { printCatalog } from "./print.ts";
-export type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry } from "./object-facts.ts";
+export { compareCatalogs, compareObjects, type Change, type FactChange } from "./compare.ts";
+export { attachOrder, printCatalog, rankOf, separateDefaults, writtenIn } from "./print.ts";
+export { objectId } from "./object-id.ts";
+export { catalogObjects, type CatalogObjects } from "./objects.ts";
+export { inOrder } from "./order.ts";
+export { literal } from "./literal.ts";
+export { builtInPrivileges, OWNER } from "./privileges.ts";
+export {
+  alterTable,
+  collate,
+  columnDefinition,
+  constraintDefinition,
+  createStatements,
+  firing,
+  foreignOptions,
+  identityClause,
+  nameOf,
+  onlyOf,
+  optionList,
+  partOf,
+  policyClauses,
+  sequenceOptions,
+  type CreateContext,
+} from "./create.ts";
+export type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry, SequenceFacts } from "./object-facts.ts";
+export {
+  defaultPrivilegeStatements,
+  initialDefaults,
+  initialPrivileges,
+  privilegeStatements,
+} from "./grant-statements.ts";

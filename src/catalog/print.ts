@@ -2,7 +2,8 @@
 import type { Catalog } from "./model.ts";
 import { createStatements, type CreateContext } from "./create.ts";
 import type { CatalogObject, ObjectKind } from "./object-facts.ts";
-import { catalogObjects, objectId, type CatalogObjects } from "./objects.ts";
+import { objectId } from "./object-id.ts";
+import { catalogObjects, type CatalogObjects } from "./objects.ts";
 import { inOrder } from "./order.ts";
 
 const KINDS: readonly ObjectKind[] = [

@@ -17,3 +17,5 @@ export type { LintConfig, LintFinding, LintLock, LintOptions, LintReport } from 
 export { MIGRATION_TOOLS, type LintFile, type MigrationTool } from "./lint-files.ts";
 export { LINT_RULES } from "./lint-rules/index.ts";
 export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
+export { planMigration, type Plan, type PlanOptions, type Step } from "./plan.ts";
+export type { Hazard } from "./rules/statement.ts";

@@ -1,0 +1,313 @@
+// Tables and views as objects: their columns, constraints, indexes, triggers, rules, policies, and what is set on them.
+import { identifier } from "../postgres/index.ts";
+import type { Catalog, Column, Constraint, Index, Sequence, Table, View } from "./model.ts";
+import type { FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
+import { objectId, qualified } from "./object-id.ts";
+
+/** Where objects go. */
+export interface ObjectSink {
+  add<K extends ObjectKind>(
+    kind: K,
+    schema: string | undefined,
+    name: string,
+    part: string | undefined,
+    facts: FactsOfKind[K],
+    needs: readonly string[],
+    more?: {
+      readonly parent?: string | undefined;
+      readonly inheritedFrom?: string | undefined;
+      readonly notNullName?: string | undefined;
+    },
+  ): void;
+  comment(
+    of: ObjectKind,
+    named: { readonly schema: string | undefined; readonly name: string },
+    part: string | undefined,
+    on: string,
+    text: string | undefined,
+  ): void;
+}
+
+export class RelationObjects {
+  readonly #sink: ObjectSink;
+  readonly #identities = new Map<string, Sequence>();
+  readonly #tables = new Map<string, Table>();
+
+  constructor(catalog: Catalog, sink: ObjectSink) {
+    this.#sink = sink;
+    for (const table of catalog.tables) this.#tables.set(qualified(table), table);
+    for (const sequence of catalog.sequences) {
+      const { ownedBy } = sequence;
+      if (ownedBy?.isIdentity === true) {
+        this.#identities.set(identifier(ownedBy.schema, ownedBy.table, ownedBy.column), sequence);
+      }
+    }
+  }
+
+  table(table: Table): void {
+    const { schema, name } = table;
+    const { kind, persistence, partitionKey, inherits, tablespace, accessMethod, foreign, ofType } = table;
+    const parents = inherits.map((parent) => objectId("table", parent.schema, parent.name));
+    const facts = {
+      kind,
+      persistence,
+      partitionKey,
+      inherits,
+      storageParameters: [...table.storageParameters].sort(),
+      tablespace,
+      accessMethod: accessMethod === "heap" ? undefined : accessMethod,
+      foreign,
+      ofType,
+    };
+    this.#sink.add("table", schema, name, undefined, facts, parents);
+    const parent = objectId("table", schema, name);
+    const on = `${kind === "foreign" ? "FOREIGN TABLE" : "TABLE"} ${qualified(table)}`;
+    this.#sink.comment("table", table, undefined, on, table.comment);
+    for (const column of table.columns) this.#column(table, column, parent);
+    if (table.partitionOf !== undefined) {
+      const { schema: parentSchema, name: parentTable, bound } = table.partitionOf;
+      const needs = [
+        objectId("table", parentSchema, parentTable),
+        ...table.columns.map((column) => objectId("column", schema, name, column.name)),
+      ];
+      this.#sink.add("partition", schema, name, undefined, { parentSchema, parentTable, bound }, needs, { parent });
+    }
+    for (const constraint of table.constraints) this.#constraint(table, constraint, parent);
+    for (const index of table.indexes) this.#index(table, index, parent);
+    this.#settings(table, parent);
+    this.#acting(table, parent);
+    for (const policy of table.policies) {
+      const { isPermissive, command, roles, using, withCheck } = policy;
+      this.#sink.add("policy", schema, name, policy.name, { isPermissive, command, roles, using, withCheck }, [], {
+        parent,
+      });
+      this.#sink.comment(
+        "policy",
+        table,
+        policy.name,
+        `POLICY ${identifier(policy.name)} ON ${qualified(table)}`,
+        policy.comment,
+      );
+    }
+  }
+
+  #column(table: Table, column: Column, parent: string): void {
+    const { schema, name } = table;
+    const sequence = this.#identities.get(identifier(schema, name, column.name));
+    const { type, collation, isNullable, generated, compression, statisticsTarget, options } = column;
+    const identity =
+      column.identity === undefined || sequence === undefined
+        ? undefined
+        : { kind: column.identity, name: qualified(sequence), sequence: sequenceFacts(sequence) };
+    const notNull = table.constraints.find(({ kind, columns }) => kind === "not null" && columns[0] === column.name);
+    const facts = {
+      type,
+      collation,
+      isNullable,
+      isNotNullPending: notNull?.isValidated === false,
+      identity,
+      generated,
+      storage: column.isDefaultStorage ? undefined : column.storage,
+      compression,
+      statisticsTarget,
+      options: [...options].sort(),
+    };
+    const inheritedFrom = column.isLocal ? undefined : this.#inherited(table, "column", column.name);
+    this.#sink.add("column", schema, name, column.name, facts, [], {
+      parent,
+      inheritedFrom,
+      notNullName: notNull?.name,
+    });
+    const id = objectId("column", schema, name, column.name);
+    if (column.default !== undefined) {
+      this.#sink.add("default", schema, name, column.name, { expression: column.default }, [], { parent: id });
+    }
+    this.#sink.comment(
+      "column",
+      table,
+      column.name,
+      `COLUMN ${qualified(table)}.${identifier(column.name)}`,
+      column.comment,
+    );
+  }
+
+  /** The column or check of that name of a parent table. */
+  #inherited(table: Table, kind: "column" | "constraint", part: string): string | undefined {
+    const parents = table.partitionOf === undefined ? table.inherits : [table.partitionOf];
+    const parent = parents
+      .map((of) => this.#tables.get(qualified(of)))
+      .find((of) => of?.[kind === "column" ? "columns" : "constraints"].some(({ name }) => name === part));
+    return parent === undefined ? undefined : objectId(kind, parent.schema, parent.name, part);
+  }
+
+  #constraint(table: Table, constraint: Constraint, parent: string): void {
+    const { schema, name } = table;
+    const { kind } = constraint;
+    if (kind === "not null") return; // the column says it
+    const index = table.indexes.find((candidate) => candidate.constraint === constraint.name);
+    let inheritedFrom: string | undefined;
+    if (!constraint.isLocal) {
+      // The server clones foreign keys onto partitions, and checks onto children; they are the parent's.
+      if (kind === "foreign key" || (kind === "check" && table.partitionOf === undefined)) return;
+      inheritedFrom =
+        kind === "check"
+          ? this.#inherited(table, "constraint", constraint.name)
+          : this.#parentIndex(table, index?.partitionOf);
+    }
+    const facts = {
+      kind,
+      definition: constraint.definition,
+      storageParameters: index?.storageParameters ?? [],
+      tablespace: index?.tablespace,
+    };
+    const needs = constraint.columns.map((column) => objectId("column", schema, name, column));
+    if (constraint.references !== undefined) {
+      needs.push(objectId("table", constraint.references.schema, constraint.references.table));
+    }
+    this.#sink.add("constraint", schema, name, constraint.name, facts, needs, { parent, inheritedFrom });
+    const on = `CONSTRAINT ${identifier(constraint.name)} ON ${qualified(table)}`;
+    this.#sink.comment("constraint", table, constraint.name, on, constraint.comment);
+    if (index === undefined) return;
+    this.#sink.comment("constraint", table, constraint.name, `INDEX ${identifier(schema, index.name)}`, index.comment);
+    this.#indexPartition(table, index, objectId("constraint", schema, name, constraint.name));
+  }
+
+  #index(table: Table | View, index: Index, parent: string): void {
+    if (index.constraint !== undefined) return;
+    const { schema, name } = table;
+    const columns = [...index.keys.flatMap(({ column }) => column ?? []), ...index.include];
+    const facts = {
+      definition: index.definition,
+      tablespace: index.tablespace,
+      isUsable: index.isValid || index.isPartitioned,
+      statisticsTargets: index.keys.flatMap(({ statisticsTarget }, position) =>
+        statisticsTarget === undefined ? [] : [[position + 1, statisticsTarget] as const],
+      ),
+    };
+    const needs = "constraints" in table ? columns.map((column) => objectId("column", schema, name, column)) : [];
+    const inheritedFrom = "constraints" in table ? this.#parentIndex(table, index.partitionOf) : undefined;
+    this.#sink.add("index", schema, name, index.name, facts, needs, { parent, inheritedFrom });
+    const id = objectId("index", schema, name, index.name);
+    this.#sink.comment("index", table, index.name, `INDEX ${identifier(schema, index.name)}`, index.comment);
+    if ("constraints" in table) this.#indexPartition(table, index, id);
+  }
+
+  #parentIndex(table: Table, index: string | undefined): string | undefined {
+    const parent = table.partitionOf === undefined ? undefined : this.#tables.get(qualified(table.partitionOf));
+    const found = parent?.indexes.find(({ name }) => name === index);
+    if (parent === undefined || found === undefined) return undefined;
+    return found.constraint === undefined
+      ? objectId("index", parent.schema, parent.name, found.name)
+      : objectId("constraint", parent.schema, parent.name, found.constraint);
+  }
+
+  #indexPartition(table: Table, index: Index, parent: string): void {
+    const { partitionOf } = table;
+    const parentId = this.#parentIndex(table, index.partitionOf);
+    if (partitionOf === undefined || index.partitionOf === undefined || parentId === undefined) return;
+    const facts = {
+      schema: partitionOf.schema,
+      parentIndex: index.partitionOf,
+      index: identifier(table.schema, index.name),
+    };
+    const needs = [objectId("partition", table.schema, table.name), parentId];
+    this.#sink.add("index partition", table.schema, table.name, index.name, facts, needs, { parent });
+  }
+
+  #settings(table: Table, parent: string): void {
+    const { schema, name, rowSecurity, replicaIdentity } = table;
+    if (rowSecurity.enabled || rowSecurity.forced) {
+      this.#sink.add(
+        "row security",
+        schema,
+        name,
+        undefined,
+        { enabled: rowSecurity.enabled, forced: rowSecurity.forced },
+        [],
+        { parent },
+      );
+    }
+    const idOfIndex = (index: Index | undefined): readonly string[] =>
+      index === undefined
+        ? []
+        : [
+            objectId(
+              index.constraint === undefined ? "index" : "constraint",
+              schema,
+              name,
+              index.constraint ?? index.name,
+            ),
+          ];
+    if (replicaIdentity !== "default") {
+      const index =
+        replicaIdentity === "index" ? table.indexes.find(({ isReplicaIdentity }) => isReplicaIdentity) : undefined;
+      this.#sink.add(
+        "replica identity",
+        schema,
+        name,
+        undefined,
+        { mode: replicaIdentity, index: index?.name },
+        idOfIndex(index),
+        { parent },
+      );
+    }
+    const clustered = table.indexes.find(({ isClustered }) => isClustered);
+    if (clustered !== undefined) {
+      this.#sink.add("clustering", schema, name, undefined, { index: clustered.name }, idOfIndex(clustered), {
+        parent,
+      });
+    }
+  }
+
+  /** Triggers and rules. */
+  #acting(relation: Table | View, parent: string): void {
+    const { schema, name } = relation;
+    for (const { name: part, definition, isConstraint, enabled, isLocal, comment } of relation.triggers) {
+      if (!isLocal) continue;
+      this.#sink.add("trigger", schema, name, part, { definition, isConstraint, enabled }, [], { parent });
+      this.#sink.comment("trigger", relation, part, `TRIGGER ${identifier(part)} ON ${qualified(relation)}`, comment);
+    }
+    for (const { name: part, definition, enabled, comment } of relation.rules) {
+      this.#sink.add("rule", schema, name, part, { definition, enabled }, [], { parent });
+      this.#sink.comment("rule", relation, part, `RULE ${identifier(part)} ON ${qualified(relation)}`, comment);
+    }
+  }
+
+  view(view: View): void {
+    const { schema, name, kind, definition, isPopulated } = view;
+    const facts = {
+      kind,
+      definition,
+      options: [...view.options].sort(),
+      columns: view.columns.map(({ name: column, type, collation }) => ({ name: column, type, collation })),
+      defaults: view.columns.flatMap(({ name: column, default: expression }) =>
+        expression === undefined ? [] : [{ column, expression }],
+      ),
+      isPopulated,
+    };
+    this.#sink.add("view", schema, name, undefined, facts, []);
+    const parent = objectId("view", schema, name);
+    this.#sink.comment(
+      "view",
+      view,
+      undefined,
+      `${kind === "view" ? "VIEW" : "MATERIALIZED VIEW"} ${qualified(view)}`,
+      view.comment,
+    );
+    for (const column of view.columns) {
+      this.#sink.comment(
+        "view",
+        view,
+        undefined,
+        `COLUMN ${qualified(view)}.${identifier(column.name)}`,
+        column.comment,
+      );
+    }
+    for (const index of view.indexes) this.#index(view, index, parent);
+    this.#acting(view, parent);
+  }
+}
+
+export function sequenceFacts({ type, start, increment, minimum, maximum, cache, cycles }: Sequence): SequenceFacts {
+  return { type, start, increment, minimum, maximum, cache, cycles };
+}

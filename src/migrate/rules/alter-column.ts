@@ -1,0 +1,270 @@
+// How a column is altered: type, NOT NULL, identity, generation, storage.
+import {
+  alterTable,
+  collate,
+  identityClause,
+  onlyOf,
+  optionList,
+  foreignOptions,
+  literal,
+  partOf,
+  type CatalogObject,
+  type FactsOfKind,
+  type SequenceFacts,
+} from "../../catalog/index.ts";
+import { identifier } from "../../postgres/index.ts";
+import { setToHighest } from "./create.ts";
+import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
+
+type Column = CatalogObject<"column">;
+
+/** First servers that can do it. */
+const SET_EXPRESSION_VERSION = 170000;
+const SET_STORAGE_DEFAULT_VERSION = 160000;
+const NOT_NULL_CONSTRAINT_VERSION = 180000;
+
+export function alterColumn(before: Column, after: Column, context: RuleContext): Alteration {
+  const old = before.facts;
+  const wanted = after.facts;
+  const table = context.after.get(after.parent ?? "");
+  const start = alterTable(table, after);
+  const column = partOf(after);
+  const isForeign = table?.kind === "table" && table.facts.kind === "foreign";
+  // What the parent's own change brings down to a child needs no statement.
+  const inherited = inheritedChange(after, context);
+  const typeChanged = old.type !== wanted.type || old.collation !== wanted.collation;
+  if (needsNewColumn(old, wanted, typeChanged, context.serverVersion)) return "recreate";
+
+  const statements: PlannedStatement[] = [];
+  const alter = (action: string): unknown => statements.push(statement(`${start} ALTER COLUMN ${column} ${action}`));
+  if (old.generated !== undefined && wanted.generated === undefined) alter("DROP EXPRESSION");
+  if (old.identity !== undefined && wanted.identity === undefined) alter("DROP IDENTITY");
+  if (typeChanged && !inherited.has("type")) {
+    const using =
+      isForeign || wanted.generated !== undefined ? "" : ` USING ${conversion(column, old.type, wanted.type)}`;
+    statements.push(
+      statement(`${start} ALTER COLUMN ${column} TYPE ${wanted.type}${collate(wanted.collation)}${using}`, [
+        { kind: "rewrite", why: `${old.type} to ${wanted.type}: the table may be rewritten while it is locked` },
+        ...(isNarrower(old.type, wanted.type)
+          ? [{ kind: "may fail" as const, why: "a value may not fit the new type" }]
+          : []),
+      ]),
+    );
+  }
+  if (
+    wanted.generated !== undefined &&
+    old.generated !== undefined &&
+    wanted.generated.expression !== old.generated.expression
+  ) {
+    alter(`SET EXPRESSION AS (${wanted.generated.expression})`);
+  }
+  const settings = settingStatements(old, wanted, column, isForeign, context.serverVersion);
+  if (settings.length > 0) {
+    const only = onlyOf(table);
+    statements.push(statement(`${alterTable(table, after, only)} ${settings.join(", ")}`));
+  }
+  if (!inherited.has("isNullable")) statements.push(...nullability(before, after, context));
+  statements.push(...identityStatements(before, after, start, column));
+  return inPlace(statements, typeChanged ? [after.id] : []);
+}
+
+function inheritedChange(after: Column, context: RuleContext): ReadonlySet<string> {
+  const parent = after.inheritedFrom ?? "";
+  const oldParent = context.before.get(parent);
+  const newParent = context.after.get(parent);
+  if (oldParent?.kind !== "column" || newParent?.kind !== "column") return new Set();
+  const facts: string[] = [];
+  if (oldParent.facts.type !== newParent.facts.type && newParent.facts.type === after.facts.type) facts.push("type");
+  if (oldParent.facts.isNullable && !newParent.facts.isNullable && !after.facts.isNullable) facts.push("isNullable");
+  if (!oldParent.facts.isNullable && newParent.facts.isNullable && after.facts.isNullable) facts.push("isNullable");
+  return new Set(facts);
+}
+
+function needsNewColumn(
+  old: FactsOfKind["column"],
+  wanted: FactsOfKind["column"],
+  typeChanged: boolean,
+  serverVersion: number,
+): boolean {
+  if (old.generated === undefined) return wanted.generated !== undefined;
+  if (wanted.generated === undefined) return old.generated.kind === "virtual";
+  if (old.generated.kind !== wanted.generated.kind) return true;
+  return (
+    typeChanged || (old.generated.expression !== wanted.generated.expression && serverVersion < SET_EXPRESSION_VERSION)
+  );
+}
+
+const TEXTS = /^(?:text|character varying|character|name|citext|"char")\b/;
+const FAMILIES: readonly RegExp[] = [
+  TEXTS,
+  /^(?:smallint|integer|bigint|numeric|real|double precision|money)\b/,
+  /^(?:date|time|timestamp|interval)\b/,
+  /^jsonb?\b/,
+  /^(?:inet|cidr)\b/,
+  /^bit\b/,
+];
+const WORD_PAIRS = new Set([
+  "integer boolean",
+  "boolean integer",
+  "integer bit",
+  "integer oid",
+  "bigint oid",
+  "oid bigint",
+  "oid integer",
+]);
+
+/** Through text where the server has no cast of its own between two types. */
+function conversion(column: string, from: string, to: string): string {
+  const base = (type: string): string =>
+    type
+      .replace(/\(.*?\)/g, "")
+      .replace(/\s+/g, " ")
+      .trim();
+  const fromBase = base(from).replace(/\[\]$/, "");
+  const toBase = base(to).replace(/\[\]$/, "");
+  const isDirect =
+    fromBase === toBase ||
+    TEXTS.test(fromBase) ||
+    TEXTS.test(toBase) ||
+    WORD_PAIRS.has(`${fromBase} ${toBase}`) ||
+    FAMILIES.some((family) => family.test(fromBase) && family.test(toBase));
+  return isDirect ? `${column}::${to}` : `${column}::text::${to}`;
+}
+
+/** Whether a value of the old type may be too much for the new one. */
+function isNarrower(from: string, to: string): boolean {
+  if (/^text\b/.test(to)) return false;
+  const length = (type: string): number => Number(/\((\d+)/.exec(type)?.[1] ?? Infinity);
+  const order = ["smallint", "integer", "bigint", "numeric"];
+  const places = [order.indexOf(from), order.indexOf(to)] as const;
+  if (places[0] >= 0 && places[1] >= 0) return places[1] < places[0];
+  const isSame = from.replace(/\(.*?\)/, "") === to.replace(/\(.*?\)/, "");
+  return !isSame || length(to) < length(from);
+}
+
+function settingStatements(
+  old: FactsOfKind["column"],
+  wanted: FactsOfKind["column"],
+  column: string,
+  isForeign: boolean,
+  serverVersion: number,
+): readonly string[] {
+  const actions: string[] = [];
+  const alter = (action: string): unknown => actions.push(`ALTER COLUMN ${column} ${action}`);
+  if (old.storage !== wanted.storage) {
+    const usual = serverVersion >= SET_STORAGE_DEFAULT_VERSION ? "DEFAULT" : "EXTENDED";
+    alter(`SET STORAGE ${wanted.storage?.toUpperCase() ?? usual}`);
+  }
+  if (old.compression !== wanted.compression) alter(`SET COMPRESSION ${wanted.compression ?? "default"}`);
+  if (old.statisticsTarget !== wanted.statisticsTarget) alter(`SET STATISTICS ${wanted.statisticsTarget ?? -1}`);
+  const gone = namesOf(old.options).filter((name) => !namesOf(wanted.options).includes(name));
+  const set = wanted.options.filter((option) => !old.options.includes(option));
+  if (isForeign) {
+    const parts = [
+      ...gone.map((name) => `DROP ${identifier(name)}`),
+      ...set.map(
+        (option) =>
+          `${namesOf(old.options).includes(namesOf([option])[0] ?? "") ? "SET" : "ADD"} ${foreignOptions([option])}`,
+      ),
+    ];
+    if (parts.length > 0) alter(`OPTIONS (${parts.join(", ")})`);
+    return actions;
+  }
+  if (gone.length > 0) alter(`RESET (${gone.map((name) => identifier(name)).join(", ")})`);
+  if (set.length > 0) alter(`SET (${optionList(set)})`);
+  return actions;
+}
+
+export function namesOf(options: readonly string[]): readonly string[] {
+  return options.map((option) => option.slice(0, option.indexOf("=")));
+}
+
+/**
+ * SET NOT NULL scans under the strongest lock. A constraint that is not validated yet takes the lock for a moment only, its
+ * validation lets others read and write, and SET NOT NULL then believes it.
+ */
+function nullability(before: Column, after: Column, context: RuleContext): readonly PlannedStatement[] {
+  const table = context.after.get(after.parent ?? "");
+  const start = alterTable(table, after);
+  const column = partOf(after);
+  const old = before.facts;
+  const wanted = after.facts;
+  if (!old.isNullable && wanted.isNullable) return [statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`)];
+  const name = identifier(
+    after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`,
+  );
+  const mayFail = [{ kind: "may fail" as const, why: "a row may have no value in the column" }];
+  const scan = [{ kind: "scan" as const, why: "reads the whole table; others read and write meanwhile" }, ...mayFail];
+  if (!old.isNullable && !old.isNotNullPending && wanted.isNotNullPending) {
+    return [
+      statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`),
+      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`),
+    ];
+  }
+  if (!old.isNullable) {
+    return old.isNotNullPending && !wanted.isNotNullPending
+      ? [statement(`${start} VALIDATE CONSTRAINT ${identifier(before.notNullName ?? "")}`, scan, "own")]
+      : [];
+  }
+  if (wanted.isNullable) return [];
+  if (wanted.isNotNullPending) return [statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`)];
+  if (table?.kind !== "table" || table.facts.kind === "foreign")
+    return [statement(`${start} ALTER COLUMN ${column} SET NOT NULL`, mayFail)];
+  if (context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION && table.facts.kind === "table") {
+    return [
+      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`, [], "own"),
+      statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
+    ];
+  }
+  return [
+    statement(`${start} ADD CONSTRAINT ${name} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),
+    statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
+    statement(`${start} ALTER COLUMN ${column} SET NOT NULL`),
+    statement(`${start} DROP CONSTRAINT ${name}`),
+  ];
+}
+
+function identityStatements(before: Column, after: Column, start: string, column: string): readonly PlannedStatement[] {
+  const old = before.facts.identity;
+  const wanted = after.facts.identity;
+  if (wanted === undefined) return [];
+  if (old === undefined) {
+    return [
+      statement(`${start} ALTER COLUMN ${column} ADD ${identityClause(wanted)}`),
+      statement(setToHighest(after.schema ?? "", after.name, after.part ?? "")),
+    ];
+  }
+  const actions: string[] = [];
+  if (old.kind !== wanted.kind) actions.push(`SET GENERATED ${wanted.kind.toUpperCase()}`);
+  const { sequence } = wanted;
+  if (sequence.increment !== old.sequence.increment) actions.push(`SET INCREMENT BY ${sequence.increment}`);
+  if (sequence.minimum !== old.sequence.minimum) actions.push(`SET MINVALUE ${sequence.minimum}`);
+  if (sequence.maximum !== old.sequence.maximum) actions.push(`SET MAXVALUE ${sequence.maximum}`);
+  if (sequence.start !== old.sequence.start) actions.push(`SET START WITH ${sequence.start}`);
+  if (sequence.cache !== old.sequence.cache) actions.push(`SET CACHE ${sequence.cache}`);
+  if (sequence.cycles !== old.sequence.cycles) actions.push(sequence.cycles ? "SET CYCLE" : "SET NO CYCLE");
+  // The sequence takes the new type only by its own statement; ALTER COLUMN TYPE leaves it as it is.
+  const { name } = wanted;
+  const statements: PlannedStatement[] = [];
+  if (sequence.type !== old.sequence.type) statements.push(statement(`ALTER SEQUENCE ${old.name} AS ${sequence.type}`));
+  statements.push(...withinBounds(old.name, old.sequence, sequence));
+  if (actions.length > 0) statements.push(statement(`${start} ALTER COLUMN ${column} ${actions.join(" ")}`));
+  if (name !== old.name) {
+    const last = /"(?:[^"]|"")*"$/.exec(name)?.[0] ?? name;
+    statements.push(statement(`ALTER SEQUENCE ${old.name} RENAME TO ${last}`));
+  }
+  return statements;
+}
+
+/** A sequence must stand within its new bounds before it can get them. */
+export function withinBounds(name: string, old: SequenceFacts, wanted: SequenceFacts): readonly PlannedStatement[] {
+  const isNarrower = BigInt(wanted.minimum) > BigInt(old.minimum) || BigInt(wanted.maximum) < BigInt(old.maximum);
+  if (!isNarrower) return [];
+  const isInside = `last_value BETWEEN ${wanted.minimum} AND ${wanted.maximum}`;
+  return [
+    statement(
+      `SELECT pg_catalog.setval(${literal(name)}, ${wanted.start}, false) FROM ${name} WHERE NOT (${isInside})`,
+      [{ kind: "may fail", why: "the sequence starts again when it stands outside of its new bounds" }],
+    ),
+  ];
+}

@@ -1,0 +1,269 @@
+// How each kind of object gets from one state to another: one function a kind. What cannot be altered is made again.
+import {
+  alterTable,
+  createStatements,
+  defaultPrivilegeStatements,
+  firing,
+  foreignOptions,
+  nameOf,
+  optionList,
+  partOf,
+  policyClauses,
+  privilegeStatements,
+  sequenceOptions,
+  type CatalogObject,
+  type ObjectKind,
+} from "../../catalog/index.ts";
+import { identifier } from "../../postgres/index.ts";
+import { alterColumn, namesOf, withinBounds } from "./alter-column.ts";
+import { alterComposite, alterDomain, alterEnum, swap } from "./alter-type.ts";
+import { authorisation } from "./drop.ts";
+import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
+
+type Alter = {
+  readonly [K in ObjectKind]: (before: CatalogObject<K>, after: CatalogObject<K>, context: RuleContext) => Alteration;
+};
+
+/** @param before - and `after` are the same object (same id) in two catalogs, with other facts */
+export function alterObject(before: CatalogObject, after: CatalogObject, context: RuleContext): Alteration {
+  const alter = ALTER[before.kind] as (before: CatalogObject, after: CatalogObject, context: RuleContext) => Alteration;
+  return alter(before, after, context);
+}
+
+const recreate = (): Alteration => "recreate";
+
+/** Its CREATE says the new state whatever the old one was. */
+function replace(_before: CatalogObject, after: CatalogObject, context: RuleContext): Alteration {
+  const create = { serverVersion: context.serverVersion, objects: context.after, separateDefaults: new Set<string>() };
+  return inPlace(createStatements(after, create));
+}
+
+function equal(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function alterTableObject(
+  before: CatalogObject<"table">,
+  after: CatalogObject<"table">,
+  { serverVersion }: RuleContext,
+): Alteration {
+  const old = before.facts;
+  const wanted = after.facts;
+  const sameForm =
+    old.kind === wanted.kind &&
+    old.partitionKey === wanted.partitionKey &&
+    old.foreign?.server === wanted.foreign?.server &&
+    (old.accessMethod === wanted.accessMethod || serverVersion >= 150000);
+  if (!sameForm) return "recreate";
+  const start = alterTable(after, after);
+  const statements: PlannedStatement[] = [];
+  const rewrite = [{ kind: "rewrite" as const, why: "the table is rewritten while it is locked" }];
+  const gone = namesOf(old.storageParameters).filter((name) => !namesOf(wanted.storageParameters).includes(name));
+  const set = wanted.storageParameters.filter((option) => !old.storageParameters.includes(option));
+  if (gone.length > 0) statements.push(statement(`${start} RESET (${gone.map(dotted).join(", ")})`));
+  if (set.length > 0) statements.push(statement(`${start} SET (${optionList(set)})`));
+  if (old.persistence !== wanted.persistence) {
+    statements.push(statement(`${start} SET ${wanted.persistence === "unlogged" ? "UNLOGGED" : "LOGGED"}`, rewrite));
+  }
+  if (old.accessMethod !== wanted.accessMethod) {
+    statements.push(statement(`${start} SET ACCESS METHOD ${identifier(wanted.accessMethod ?? "heap")}`, rewrite));
+  }
+  if (old.tablespace !== wanted.tablespace) {
+    statements.push(statement(`${start} SET TABLESPACE ${identifier(wanted.tablespace ?? "pg_default")}`, rewrite));
+  }
+  if (old.ofType !== wanted.ofType)
+    statements.push(statement(`${start} ${wanted.ofType === undefined ? "NOT OF" : `OF ${wanted.ofType}`}`));
+  for (const parent of old.inherits) {
+    if (!wanted.inherits.some((other) => equal(other, parent)))
+      statements.push(statement(`${start} NO INHERIT ${nameOf(parent)}`));
+  }
+  for (const parent of wanted.inherits) {
+    if (!old.inherits.some((other) => equal(other, parent)))
+      statements.push(statement(`${start} INHERIT ${nameOf(parent)}`));
+  }
+  const options = foreignOptionChanges(old.foreign?.options ?? [], wanted.foreign?.options ?? []);
+  if (options !== "") statements.push(statement(`${start} OPTIONS (${options})`));
+  return inPlace(statements);
+}
+
+function foreignOptionChanges(old: readonly string[], wanted: readonly string[]): string {
+  const names = namesOf(old);
+  return [
+    ...names.filter((name) => !namesOf(wanted).includes(name)).map((name) => `DROP ${identifier(name)}`),
+    ...wanted
+      .filter((option) => !old.includes(option))
+      .map((option) => `${names.includes(namesOf([option])[0] ?? "") ? "SET" : "ADD"} ${foreignOptions([option])}`),
+  ].join(", ");
+}
+
+/** `toast.autovacuum_enabled` is two names. */
+function dotted(name: string): string {
+  return name
+    .split(".")
+    .map((part) => identifier(part))
+    .join(".");
+}
+
+function alterConstraint(
+  before: CatalogObject<"constraint">,
+  after: CatalogObject<"constraint">,
+  context: RuleContext,
+): Alteration {
+  const old = before.facts;
+  const wanted = after.facts;
+  const rest = equal({ ...old, definition: "" }, { ...wanted, definition: "" });
+  if (!rest || before.inheritedFrom !== after.inheritedFrom) return "recreate";
+  const start = alterTable(context.after.get(after.parent ?? ""), after);
+  if (old.definition === `${wanted.definition} NOT VALID`) {
+    return inPlace([
+      statement(
+        `${start} VALIDATE CONSTRAINT ${partOf(after)}`,
+        [{ kind: "scan", why: "reads the whole table; others read and write meanwhile" }],
+        "own",
+      ),
+    ]);
+  }
+  const deferral = / (?:NOT DEFERRABLE|DEFERRABLE)?(?: ?INITIALLY DEFERRED)?$/;
+  if (
+    wanted.kind === "foreign key" &&
+    old.definition.replace(deferral, "") === wanted.definition.replace(deferral, "")
+  ) {
+    const how = / DEFERRABLE/.test(wanted.definition)
+      ? `DEFERRABLE INITIALLY ${/ INITIALLY DEFERRED/.test(wanted.definition) ? "DEFERRED" : "IMMEDIATE"}`
+      : "NOT DEFERRABLE";
+    return inPlace([`${start} ALTER CONSTRAINT ${partOf(after)} ${how}`]);
+  }
+  return "recreate";
+}
+
+function alterIndex(before: CatalogObject<"index">, after: CatalogObject<"index">): Alteration {
+  const same = ({ facts }: CatalogObject<"index">): unknown => ({ ...facts, statisticsTargets: [] });
+  if (!equal(same(before), same(after)) || !after.facts.isUsable) return "recreate";
+  const name = identifier(after.schema ?? "", after.part ?? "");
+  const positions = [...before.facts.statisticsTargets, ...after.facts.statisticsTargets].map(([position]) => position);
+  return inPlace(
+    [...new Set(positions)].map((position) => {
+      const target = after.facts.statisticsTargets.find(([at]) => at === position)?.[1] ?? -1;
+      return `ALTER INDEX ${name} ALTER COLUMN ${position} SET STATISTICS ${target}`;
+    }),
+  );
+}
+
+function alterView(before: CatalogObject<"view">, after: CatalogObject<"view">, context: RuleContext): Alteration {
+  const old = before.facts;
+  const wanted = after.facts;
+  if (old.kind !== wanted.kind) return "recreate";
+  if (wanted.kind === "materialized view") {
+    if (old.definition !== wanted.definition || !equal(old.columns, wanted.columns)) return "recreate";
+    const start = `ALTER MATERIALIZED VIEW ${nameOf(after)}`;
+    const gone = namesOf(old.options).filter((name) => !namesOf(wanted.options).includes(name));
+    const set = wanted.options.filter((option) => !old.options.includes(option));
+    return inPlace([
+      ...(gone.length > 0 ? [`${start} RESET (${gone.map(dotted).join(", ")})`] : []),
+      ...(set.length > 0 ? [`${start} SET (${optionList(set)})`] : []),
+      ...(old.isPopulated === wanted.isPopulated
+        ? []
+        : [`REFRESH MATERIALIZED VIEW ${nameOf(after)}${wanted.isPopulated ? "" : " WITH NO DATA"}`]),
+    ]);
+  }
+  // Columns can only be added at the end.
+  if (!equal(wanted.columns.slice(0, old.columns.length), old.columns)) return "recreate";
+  const created = replace(before, after, context);
+  if (created === "recreate") return created;
+  const dropped = old.defaults
+    .filter(({ column }) => !wanted.defaults.some((other) => other.column === column))
+    .map(({ column }) => statement(`ALTER VIEW ${nameOf(after)} ALTER COLUMN ${identifier(column)} DROP DEFAULT`));
+  return inPlace([...created.statements, ...dropped]);
+}
+
+function alterPolicy(before: CatalogObject<"policy">, after: CatalogObject<"policy">): Alteration {
+  const old = before.facts;
+  const wanted = after.facts;
+  const loses =
+    (old.using !== undefined && wanted.using === undefined) ||
+    (old.withCheck !== undefined && wanted.withCheck === undefined);
+  if (loses || old.command !== wanted.command || old.isPermissive !== wanted.isPermissive) return "recreate";
+  return inPlace([authorisation(`ALTER POLICY ${partOf(after)} ON ${nameOf(after)}${policyClauses(wanted)}`)]);
+}
+
+const ALTER: Alter = {
+  schema: () => inPlace([]),
+  extension: (before, after) =>
+    inPlace([
+      ...(before.facts.schema === after.facts.schema
+        ? []
+        : [`ALTER EXTENSION ${nameOf(after)} SET SCHEMA ${identifier(after.facts.schema)}`]),
+      ...(before.facts.version === after.facts.version
+        ? []
+        : [`ALTER EXTENSION ${nameOf(after)} UPDATE TO ${identifier(after.facts.version)}`]),
+    ]),
+  enum: alterEnum,
+  composite: alterComposite,
+  domain: alterDomain,
+  "domain constraint": (before, after) =>
+    before.facts.definition === `${after.facts.definition} NOT VALID`
+      ? inPlace([statement(`ALTER DOMAIN ${nameOf(after)} VALIDATE CONSTRAINT ${partOf(after)}`, [], "own")])
+      : "recreate",
+  range: swap,
+  sequence: (before, after) =>
+    inPlace([
+      ...withinBounds(nameOf(before), before.facts, after.facts),
+      `ALTER SEQUENCE ${nameOf(after)} AS ${after.facts.type} ${sequenceOptions(after.facts)}`,
+      ...(before.facts.persistence === after.facts.persistence
+        ? []
+        : [`ALTER SEQUENCE ${nameOf(after)} SET ${after.facts.persistence === "unlogged" ? "UNLOGGED" : "LOGGED"}`]),
+    ]),
+  "sequence owner": replace,
+  function: (before, after) => {
+    const isReplaceable =
+      after.facts.kind !== "aggregate" &&
+      before.facts.kind === after.facts.kind &&
+      before.facts.header === after.facts.header;
+    return isReplaceable
+      ? inPlace(["SET LOCAL check_function_bodies = off", after.facts.definition.trimEnd()])
+      : "recreate";
+  },
+  table: alterTableObject,
+  partition: recreate,
+  column: alterColumn,
+  default: replace,
+  constraint: alterConstraint,
+  index: alterIndex,
+  "index partition": recreate,
+  "replica identity": replace,
+  clustering: replace,
+  "row security": (before, after) => {
+    const { enabled, forced } = after.facts;
+    return inPlace([
+      ...(before.facts.enabled === enabled
+        ? []
+        : [authorisation(`ALTER TABLE ${nameOf(after)} ${enabled ? "ENABLE" : "DISABLE"} ROW LEVEL SECURITY`)]),
+      ...(before.facts.forced === forced
+        ? []
+        : [authorisation(`ALTER TABLE ${nameOf(after)} ${forced ? "FORCE" : "NO FORCE"} ROW LEVEL SECURITY`)]),
+    ]);
+  },
+  view: alterView,
+  rule: (before, after) =>
+    before.facts.definition === after.facts.definition
+      ? inPlace([`ALTER TABLE ${nameOf(after)} ${firing(after.facts.enabled, "RULE")} ${partOf(after)}`])
+      : "recreate",
+  trigger: (before, after) =>
+    before.facts.definition === after.facts.definition
+      ? inPlace([`ALTER TABLE ${nameOf(after)} ${firing(after.facts.enabled, "TRIGGER")} ${partOf(after)}`])
+      : "recreate",
+  policy: alterPolicy,
+  statistics: (before, after) =>
+    before.facts.definition === after.facts.definition
+      ? inPlace([`ALTER STATISTICS ${nameOf(after)} SET STATISTICS ${after.facts.statisticsTarget ?? -1}`])
+      : "recreate",
+  "event trigger": (before, after) =>
+    equal({ ...before.facts, enabled: "" }, { ...after.facts, enabled: "" })
+      ? inPlace([`ALTER EVENT TRIGGER ${nameOf(after)} ${firing(after.facts.enabled, "")}`])
+      : "recreate",
+  comment: replace,
+  privileges: (before, after) =>
+    inPlace(privilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
+  "default privileges": (before, after) =>
+    inPlace(defaultPrivilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
+};

@@ -1,0 +1,153 @@
+// How each kind of object is created beside a live workload: the plain statements of the catalog, or their forms that do not hold
+// a strong lock while they scan.
+import {
+  alterTable,
+  constraintDefinition,
+  createStatements as plainStatements,
+  nameOf,
+  partOf,
+  type CatalogObject,
+  type CreateContext,
+} from "../../catalog/index.ts";
+import { identifier } from "../../postgres/index.ts";
+import { authorisation } from "./drop.ts";
+import { statement, type PlannedStatement, type RuleContext } from "./statement.ts";
+
+export interface Creation {
+  readonly statements: readonly PlannedStatement[];
+  /** What follows in a transaction of its own, when the rest is done. */
+  readonly validation: readonly PlannedStatement[];
+}
+
+/** The statements that create an object of the catalog after. */
+export function createStatements(object: CatalogObject, context: RuleContext, create: CreateContext): Creation {
+  const plain = plainStatements(object, create);
+  if (object.kind === "index") return done(indexStatements(object, plain, context));
+  if (object.kind === "constraint") return constraintStatements(object, plain, context);
+  if (object.kind === "column") return done(columnStatements(object, plain, create));
+  if (object.kind === "privileges" || object.kind === "default privileges") return done(plain.map(authorisation));
+  if (object.kind === "policy" || object.kind === "row security") {
+    const hazard = { kind: "authorisation", why: "who sees which rows changes" } as const;
+    return done(plain.map((sql) => statement(sql, [hazard])));
+  }
+  const statements = plain.map((sql) => statement(sql));
+  // A body may name what only comes later.
+  if (object.kind === "function") return done([statement("SET LOCAL check_function_bodies = off"), ...statements]);
+  if (object.kind === "sequence owner") return done([...statements, ...caughtUp(object, context)]);
+  return done(statements);
+}
+
+function done(statements: readonly PlannedStatement[]): Creation {
+  return { statements, validation: [] };
+}
+
+function columnStatements(
+  column: CatalogObject<"column">,
+  plain: readonly string[],
+  create: CreateContext,
+): PlannedStatement[] {
+  const { identity, generated, isNullable } = column.facts;
+  const hasValue =
+    create.objects.has(`default ${column.id.slice("column ".length)}`) ||
+    identity !== undefined ||
+    generated !== undefined;
+  return plain.map((sql, position) => {
+    if (position > 0) return statement(sql);
+    if (identity !== undefined || generated?.kind === "stored") {
+      return statement(sql, [{ kind: "rewrite", why: "every row gets its value while the table is locked" }]);
+    }
+    if (!isNullable && !hasValue) {
+      return statement(sql, [
+        { kind: "may fail", why: "existing rows have no value for a column that is NOT NULL without a default" },
+      ]);
+    }
+    return statement(sql);
+  });
+}
+
+/** CONCURRENTLY where others use the table; the server knows no such form for partitioned tables. */
+function indexStatements(
+  index: CatalogObject<"index">,
+  plain: readonly string[],
+  context: RuleContext,
+): PlannedStatement[] {
+  return plain.map((sql, position) => {
+    const isPartitioned = index.facts.definition.includes(" ON ONLY ");
+    if (position > 0 || isPartitioned || !context.isLive(index.parent)) return statement(sql);
+    return statement(sql.replace(/^(CREATE (?:UNIQUE )?INDEX) /, "$1 CONCURRENTLY "), [], "outside");
+  });
+}
+
+const KEY = /^(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\([^()]*\))( INCLUDE \([^()]*\))?((?: [A-Z ]+)?)$/;
+
+function constraintStatements(
+  object: CatalogObject<"constraint">,
+  plain: readonly string[],
+  context: RuleContext,
+): Creation {
+  const table = context.after.get(object.parent ?? "");
+  const isPartitioned = table?.kind === "table" && table.facts.kind === "partitioned";
+  const { kind, definition } = object.facts;
+  if (!context.isLive(object.parent) || table?.kind !== "table" || table.facts.kind === "foreign")
+    return done(plain.map((sql) => statement(sql)));
+  if (kind === "check" || kind === "foreign key") {
+    // Before 18 the foreign key of a partitioned table cannot be NOT VALID; NOT ENFORCED ones are never checked.
+    const isPlain = isPartitioned && kind === "foreign key" && context.serverVersion < 180000;
+    if (isPlain || / NOT (?:VALID|ENFORCED)$/.test(definition)) return done(plain.map((sql) => statement(sql)));
+    const [sql = ""] = plain;
+    return {
+      statements: [statement(`${sql} NOT VALID`)],
+      validation: [
+        statement(
+          `${alterTable(table, object)} VALIDATE CONSTRAINT ${partOf(object)}`,
+          [{ kind: "scan", why: "reads the whole table; others read and write meanwhile" }],
+          "own",
+        ),
+      ],
+    };
+  }
+  const key = KEY.exec(constraintDefinition({ ...object.facts, storageParameters: [], tablespace: undefined }));
+  if (
+    key === null ||
+    isPartitioned ||
+    object.inheritedFrom !== undefined ||
+    object.facts.storageParameters.length > 0 ||
+    object.facts.tablespace !== undefined
+  ) {
+    return done(
+      plain.map((sql) =>
+        statement(sql, [{ kind: "blocks writes", why: "the index is built while the table is locked" }]),
+      ),
+    );
+  }
+  const [, word = "", distinct = "", columns = "", include = "", tail = ""] = key;
+  const name = partOf(object);
+  return done([
+    statement(
+      `CREATE UNIQUE INDEX CONCURRENTLY ${name} ON ${nameOf(object)} ${columns}${include}${distinct}`,
+      [],
+      "outside",
+    ),
+    statement(`${alterTable(table, object)} ADD CONSTRAINT ${name} ${word} USING INDEX ${name}${tail}`),
+  ]);
+}
+
+/** A sequence that a column with rows gets goes on after the highest of them. */
+function caughtUp(object: CatalogObject<"sequence owner">, context: RuleContext): readonly PlannedStatement[] {
+  const { schema, table, column } = object.facts;
+  const isKnown = [...context.before.values()].some(
+    (candidate) =>
+      candidate.kind === "column" &&
+      candidate.schema === schema &&
+      candidate.name === table &&
+      candidate.part === column,
+  );
+  return isKnown ? [statement(setToHighest(schema, table, column))] : [];
+}
+
+/** `setval` past the highest value of a column; a sequence that is ahead already stays. */
+export function setToHighest(schema: string, table: string, column: string): string {
+  const name = identifier(schema, table);
+  const sequence = `pg_catalog.pg_get_serial_sequence('${name.replaceAll("'", "''")}', '${column.replaceAll("'", "''")}')`;
+  return `SELECT pg_catalog.setval(${sequence}, highest.value) FROM (SELECT max(${identifier(column)}) AS value FROM ${name}) AS highest WHERE highest.value > 0`;
+}

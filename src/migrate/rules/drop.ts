@@ -1,0 +1,134 @@
+// How each kind of object is dropped. Nothing is dropped with CASCADE: what depends on it has a step of its own.
+import {
+  alterTable,
+  defaultPrivilegeStatements,
+  initialDefaults,
+  initialPrivileges,
+  nameOf,
+  onlyOf,
+  partOf,
+  privilegeStatements,
+  type CatalogObject,
+  type ObjectKind,
+} from "../../catalog/index.ts";
+import { identifier } from "../../postgres/index.ts";
+import { statement, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
+
+type Drop = {
+  readonly [K in ObjectKind]: (
+    object: CatalogObject<K>,
+    context: RuleContext,
+  ) => readonly (string | PlannedStatement)[];
+};
+
+/** The statements that drop an object of the catalog before. */
+export function dropStatements(object: CatalogObject, context: RuleContext): readonly PlannedStatement[] {
+  const drop = DROP[object.kind] as (
+    object: CatalogObject,
+    context: RuleContext,
+  ) => readonly (string | PlannedStatement)[];
+  return drop(object, context).map((item) => (typeof item === "string" ? statement(item) : item));
+}
+
+const type = (object: CatalogObject): readonly string[] => [`DROP TYPE ${nameOf(object)}`];
+
+function loses(what: string): readonly Hazard[] {
+  return [{ kind: "data loss", why: what }];
+}
+
+function tableOf(object: CatalogObject, { before }: RuleContext): CatalogObject | undefined {
+  return before.get(object.parent ?? "");
+}
+
+const ROUTINES: Readonly<Record<string, string>> = { procedure: "PROCEDURE", aggregate: "AGGREGATE" };
+
+/** `FUNCTION name(arguments)`, as DROP and COMMENT name it. */
+export function routine(object: CatalogObject<"function">): string {
+  const isAggregate = object.facts.kind === "aggregate";
+  const args = isAggregate && object.part === "" ? "*" : (object.part ?? "");
+  return `${ROUTINES[object.facts.kind] ?? "FUNCTION"} ${nameOf(object)}(${args})`;
+}
+
+const DROP: Drop = {
+  schema: (object) => [`DROP SCHEMA ${nameOf(object)}`],
+  extension: (object) => [
+    statement(`DROP EXTENSION ${nameOf(object)}`, loses("columns of its types go with an extension")),
+  ],
+  enum: type,
+  composite: type,
+  range: type,
+  domain: (object) => [`DROP DOMAIN ${nameOf(object)}`],
+  "domain constraint": (object) => [`ALTER DOMAIN ${nameOf(object)} DROP CONSTRAINT ${partOf(object)}`],
+  sequence: (object) => [statement(`DROP SEQUENCE ${nameOf(object)}`, loses("its last value is gone"))],
+  "sequence owner": (object) => [`ALTER SEQUENCE ${nameOf(object)} OWNED BY NONE`],
+  function: (object) => [`DROP ${routine(object)}`],
+  table: (object) => [
+    statement(
+      `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,
+      loses("the rows of the table are gone"),
+    ),
+  ],
+  partition: (object) => [
+    `ALTER TABLE ${identifier(object.facts.parentSchema, object.facts.parentTable)} DETACH PARTITION ${nameOf(object)}`,
+  ],
+  column: (object, context) => [
+    statement(
+      `${alterTable(tableOf(object, context), object)} DROP COLUMN ${partOf(object)}`,
+      object.facts.generated === undefined ? loses("the values of the column are gone") : [],
+    ),
+  ],
+  default: (object, context) => {
+    const table = context.before.get(tableOf(object, context)?.parent ?? "");
+    return [`${alterTable(table, object, onlyOf(table))} ALTER COLUMN ${partOf(object)} DROP DEFAULT`];
+  },
+  constraint: (object, context) => [
+    `${alterTable(tableOf(object, context), object)} DROP CONSTRAINT ${partOf(object)}`,
+  ],
+  index: (object, context) => {
+    const name = identifier(object.schema ?? "", object.part ?? "");
+    const isPlain = object.facts.definition.includes(" ON ONLY ") === false && object.inheritedFrom === undefined;
+    return isPlain && context.isLive(object.parent)
+      ? [statement(`DROP INDEX CONCURRENTLY ${name}`, [], "outside")]
+      : [`DROP INDEX ${name}`];
+  },
+  "index partition": () => [],
+  "replica identity": (object) => [`ALTER TABLE ONLY ${nameOf(object)} REPLICA IDENTITY DEFAULT`],
+  clustering: (object) => [`ALTER TABLE ${nameOf(object)} SET WITHOUT CLUSTER`],
+  "row security": (object) => {
+    const hazard: Hazard = { kind: "authorisation", why: "rows are no longer kept apart by policies" };
+    return [
+      ...(object.facts.enabled
+        ? [statement(`ALTER TABLE ${nameOf(object)} DISABLE ROW LEVEL SECURITY`, [hazard])]
+        : []),
+      ...(object.facts.forced
+        ? [statement(`ALTER TABLE ${nameOf(object)} NO FORCE ROW LEVEL SECURITY`, [hazard])]
+        : []),
+    ];
+  },
+  view: (object) => [`DROP ${object.facts.kind === "view" ? "VIEW" : "MATERIALIZED VIEW"} ${nameOf(object)}`],
+  rule: (object) => [`DROP RULE ${partOf(object)} ON ${nameOf(object)}`],
+  trigger: (object) => [`DROP TRIGGER ${partOf(object)} ON ${nameOf(object)}`],
+  policy: (object) => [
+    statement(`DROP POLICY ${partOf(object)} ON ${nameOf(object)}`, [
+      { kind: "authorisation", why: "who sees which rows changes" },
+    ]),
+  ],
+  statistics: (object) => [`DROP STATISTICS ${nameOf(object)}`],
+  "event trigger": (object) => [`DROP EVENT TRIGGER ${nameOf(object)}`],
+  comment: ({ facts }) => [`COMMENT ON ${facts.on} IS NULL`],
+  privileges: (object, context) =>
+    privilegeStatements(object.facts, object.facts.entries, initialPrivileges(object, context.serverVersion)).map(
+      authorisation,
+    ),
+  "default privileges": (object, context) =>
+    defaultPrivilegeStatements(
+      object.facts,
+      object.facts.entries,
+      initialDefaults(object.facts, context.serverVersion),
+    ).map(authorisation),
+};
+
+/** Marks a GRANT or REVOKE. */
+export function authorisation(sql: string): PlannedStatement {
+  return statement(sql, [{ kind: "authorisation", why: "who may do what changes" }]);
+}

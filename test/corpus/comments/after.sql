@@ -1,0 +1,10 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE INDEX i ON t (a);
+CREATE FUNCTION f(i integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT i';
+COMMENT ON TABLE t IS 'it''s a table';
+COMMENT ON COLUMN t.a IS 'back\slash';
+COMMENT ON INDEX i IS 'index';
+COMMENT ON FUNCTION f(integer) IS 'fn';
+COMMENT ON CONSTRAINT t_pkey ON t IS 'key';
+COMMENT ON SCHEMA public IS 'other';

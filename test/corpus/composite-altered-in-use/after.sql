@@ -1,0 +1,2 @@
+CREATE TYPE address AS (street text, city varchar(20));
+CREATE TABLE s (home address);

@@ -1,0 +1,2 @@
+CREATE DOMAIN amount AS numeric(12, 2) DEFAULT 0 NOT NULL CONSTRAINT positive CHECK (VALUE >= 0);
+CREATE TABLE s (a amount);

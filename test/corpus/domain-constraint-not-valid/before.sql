@@ -1,0 +1,3 @@
+CREATE DOMAIN d AS integer;
+CREATE TABLE s (a d);
+INSERT INTO s VALUES (5);

@@ -1,0 +1,3 @@
+CREATE DOMAIN d AS text;
+CREATE TABLE s (a d);
+INSERT INTO s VALUES ('x');

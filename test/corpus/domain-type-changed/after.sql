@@ -1,0 +1,2 @@
+CREATE DOMAIN d AS bigint CONSTRAINT small CHECK (VALUE < 10);
+CREATE TABLE s (a d);

@@ -1,0 +1,2 @@
+CREATE TABLE s (m text DEFAULT 'ok');
+INSERT INTO s VALUES ('ok');

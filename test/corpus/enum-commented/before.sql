@@ -1,0 +1,4 @@
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'old');
+CREATE TABLE s (id integer, m mood DEFAULT 'ok', ms mood[]);
+INSERT INTO s VALUES (1, 'ok', '{ok}');
+COMMENT ON TYPE mood IS 'how one feels';

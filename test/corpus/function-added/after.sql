@@ -1,0 +1,2 @@
+CREATE FUNCTION f(i integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT i';
+CREATE PROCEDURE p(INOUT x integer) LANGUAGE plpgsql AS $$BEGIN x := 1; END$$;

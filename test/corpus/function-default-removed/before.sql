@@ -1,0 +1,1 @@
+CREATE FUNCTION f(i integer DEFAULT 1) RETURNS integer LANGUAGE sql AS 'SELECT i';

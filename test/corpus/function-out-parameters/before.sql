@@ -1,0 +1,1 @@
+CREATE FUNCTION f(OUT a integer, OUT b text) LANGUAGE sql AS $$SELECT 1, 'x'$$;

@@ -1,0 +1,1 @@
+CREATE FUNCTION f(j integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT j';

@@ -1,0 +1,3 @@
+CREATE FUNCTION twice(i integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT i * 2';
+CREATE TABLE s (a integer, d integer GENERATED ALWAYS AS (twice(a)) STORED);
+INSERT INTO s VALUES (1);

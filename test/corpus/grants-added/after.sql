@@ -1,0 +1,9 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE SEQUENCE n;
+CREATE FUNCTION f(i integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT i';
+GRANT SELECT, INSERT ON t TO pg_monitor WITH GRANT OPTION;
+GRANT UPDATE (a), SELECT (a, b) ON t TO PUBLIC;
+GRANT USAGE ON SEQUENCE n TO pg_monitor;
+REVOKE EXECUTE ON FUNCTION f(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION f(integer) TO pg_monitor;

@@ -1,0 +1,2 @@
+CREATE SCHEMA x;
+CREATE TYPE x.e AS ENUM ('a');

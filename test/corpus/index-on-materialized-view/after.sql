@@ -1,0 +1,4 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE MATERIALIZED VIEW m AS SELECT a, b FROM t;
+CREATE UNIQUE INDEX m_key ON m (a);

@@ -1,0 +1,1 @@
+CREATE TABLE "S" ("A b" text);

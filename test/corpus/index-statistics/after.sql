@@ -1,0 +1,4 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE INDEX i ON t (lower(a));
+ALTER INDEX i ALTER COLUMN 1 SET STATISTICS 400;

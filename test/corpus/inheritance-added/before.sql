@@ -1,0 +1,1 @@
+CREATE TABLE animals (id integer, name text);

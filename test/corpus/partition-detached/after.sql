@@ -1,0 +1,3 @@
+CREATE TABLE ev (id bigint NOT NULL, at date NOT NULL, k text) PARTITION BY RANGE (at);
+CREATE TABLE ev_2024 PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE ev_2025 (id bigint NOT NULL, at date NOT NULL, k text);

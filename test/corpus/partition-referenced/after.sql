@@ -1,0 +1,4 @@
+CREATE TABLE ev (id bigint NOT NULL, at date NOT NULL, k text) PARTITION BY RANGE (at);
+ALTER TABLE ev ADD PRIMARY KEY (id, at);
+CREATE TABLE ev_2024 PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE notes (id bigint, at date, FOREIGN KEY (id, at) REFERENCES ev);

@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer, a text);
+INSERT INTO s VALUES (1, 'x');

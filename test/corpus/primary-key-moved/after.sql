@@ -1,0 +1,1 @@
+CREATE TABLE s (id integer NOT NULL, k integer CONSTRAINT s_k_pkey PRIMARY KEY);

@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer PRIMARY KEY, k integer NOT NULL);
+INSERT INTO s VALUES (1, 5);

@@ -1,0 +1,6 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE RULE no_delete AS ON DELETE TO t DO INSTEAD NOTHING;
+CREATE VIEW v AS SELECT a FROM t;
+CREATE RULE ins AS ON INSERT TO v DO INSTEAD INSERT INTO t (id, a) VALUES (9, NEW.a);
+ALTER TABLE t DISABLE RULE no_delete;

@@ -1,0 +1,3 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING;

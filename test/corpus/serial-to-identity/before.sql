@@ -1,0 +1,2 @@
+CREATE TABLE s (id serial PRIMARY KEY, a text);
+INSERT INTO s (a) VALUES ('x'), ('y');

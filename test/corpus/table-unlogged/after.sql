@@ -1,0 +1,2 @@
+CREATE UNLOGGED TABLE s (id integer);
+INSERT INTO s VALUES (1);

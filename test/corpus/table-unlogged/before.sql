@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer);
+INSERT INTO s VALUES (1);

@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer PRIMARY KEY, c date);
+INSERT INTO s VALUES (1, '2024-01-01');

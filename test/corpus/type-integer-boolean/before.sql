@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer PRIMARY KEY, c integer);
+INSERT INTO s VALUES (1, 1);

@@ -1,0 +1,2 @@
+CREATE TABLE p (id uuid PRIMARY KEY);
+CREATE TABLE q (p_id uuid REFERENCES p);

@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer PRIMARY KEY, c text);
+INSERT INTO s VALUES (1, '7');

@@ -1,0 +1,1 @@
+CREATE TABLE s (c bigint, d integer GENERATED ALWAYS AS (c * 2) STORED);

@@ -1,0 +1,2 @@
+CREATE TABLE s (c integer, d integer GENERATED ALWAYS AS (c * 2) STORED);
+INSERT INTO s VALUES (1);

@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer PRIMARY KEY, c varchar(10));
+INSERT INTO s VALUES (1, 'x');

@@ -1,0 +1,1 @@
+CREATE TABLE s (id integer, c integer DEFAULT 5);

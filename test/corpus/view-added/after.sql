@@ -1,0 +1,4 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE VIEW v (x, y) AS SELECT a, b FROM t;
+CREATE VIEW w WITH (security_invoker = true, security_barrier = true) AS SELECT x FROM v;

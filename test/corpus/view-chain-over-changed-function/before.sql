@@ -1,0 +1,6 @@
+CREATE TABLE t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30);
+CREATE FUNCTION f(i integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT i';
+CREATE VIEW v AS SELECT f(b) AS x FROM t;
+CREATE VIEW w AS SELECT x FROM v;
+CREATE FUNCTION g() RETURNS SETOF w LANGUAGE sql AS 'SELECT * FROM w';

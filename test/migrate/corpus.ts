@@ -1,0 +1,155 @@
+// The corpus of schema pairs, and what is done with each: build, plan, apply, read back, plan back, apply, read back, up again.
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { compareCatalogs, printCatalog, readCatalog, type Catalog, type Change } from "../../src/catalog/index.ts";
+import { planMigration, type Plan } from "../../src/migrate/index.ts";
+import { identifier, type Connection, type Database } from "../../src/postgres/index.ts";
+
+const FOLDER = fileURLToPath(new URL("../corpus/", import.meta.url));
+
+export interface CorpusCase {
+  readonly name: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+export const CORPUS: readonly CorpusCase[] = readdirSync(FOLDER)
+  .sort()
+  .map((name) => ({
+    name,
+    before: readFileSync(`${FOLDER}${name}/before.sql`, "utf8"),
+    after: readFileSync(`${FOLDER}${name}/after.sql`, "utf8"),
+  }));
+
+// A database of its own for each case would cost more than all the statements in it.
+const CLEAN_SQL = `
+DO $$
+DECLARE
+  thing record;
+BEGIN
+  FOR thing IN SELECT evtname AS name FROM pg_catalog.pg_event_trigger LOOP
+    EXECUTE format('DROP EVENT TRIGGER %I', thing.name);
+  END LOOP;
+  FOR thing IN SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' LOOP
+    EXECUTE format('DROP EXTENSION %I CASCADE', thing.name);
+  END LOOP;
+  FOR thing IN SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', thing.name);
+  END LOOP;
+END
+$$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+COMMENT ON SCHEMA public IS 'standard public schema';
+GRANT USAGE ON SCHEMA public TO PUBLIC;`;
+
+async function build(database: Database, sql: string): Promise<Catalog> {
+  await database.exec(CLEAN_SQL);
+  await database.exec(sql);
+  return readCatalog(database);
+}
+
+export interface Journey {
+  readonly up: Plan;
+  readonly down: Plan;
+  /** What is still different after up, after down, after up again. */
+  readonly leftAfterUp: readonly Change[];
+  readonly leftAfterDown: readonly Change[];
+  readonly leftAfterSecondUp: readonly Change[];
+  /** Tables whose kept columns held other rows after up, or after down. */
+  readonly lostRows: readonly string[];
+  /** What differs in a database built from the printed form of `after`. */
+  readonly differentWhenPrinted: readonly Change[];
+}
+
+/** Goes up, down and up in one database; throws with the statement that the server refuses. */
+export async function travel(database: Database, { before, after }: CorpusCase): Promise<Journey> {
+  const wanted = await build(database, after);
+  const printed = await build(database, printCatalog(wanted));
+  const original = await build(database, before);
+  const kept = keptColumns(original, wanted);
+  const rows = await fingerprints(database, kept);
+  const lost = new Set<string>();
+  const noteLost = async (): Promise<void> => {
+    for (const [table, print] of await fingerprints(database, kept)) if (rows.get(table) !== print) lost.add(table);
+  };
+
+  const up = planMigration(original, wanted);
+  await applyPlan(database, up);
+  const reached = await readCatalog(database);
+  await noteLost();
+  const down = planMigration(reached, original);
+  await applyPlan(database, down);
+  const back = await readCatalog(database);
+  await noteLost();
+  await applyPlan(database, planMigration(back, wanted));
+  const again = await readCatalog(database);
+  return {
+    up,
+    down,
+    leftAfterUp: compareCatalogs(reached, wanted),
+    leftAfterDown: compareCatalogs(back, original),
+    leftAfterSecondUp: compareCatalogs(again, wanted),
+    lostRows: [...lost],
+    differentWhenPrinted: compareCatalogs(printed, wanted),
+  };
+}
+
+export async function applyPlan(database: Database, plan: Plan): Promise<void> {
+  await using connection = await database.connect();
+  let open: number | undefined;
+  for (const { sql, transactionGroup, inTransaction } of plan.steps) {
+    if (open !== undefined && open !== transactionGroup) {
+      await run(connection, "COMMIT");
+      open = undefined;
+    }
+    if (inTransaction && open === undefined) {
+      await run(connection, "BEGIN");
+      open = transactionGroup;
+    }
+    await run(connection, sql);
+  }
+  if (open !== undefined) await run(connection, "COMMIT");
+}
+
+async function run(connection: Connection, sql: string): Promise<void> {
+  try {
+    await connection.exec(sql);
+  } catch (error) {
+    if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${sql}`, { cause: error });
+  }
+}
+
+/** By table as SQL, the columns that both schemas have in the same form. */
+function keptColumns(before: Catalog, after: Catalog): ReadonlyMap<string, readonly string[]> {
+  const kept = new Map<string, readonly string[]>();
+  for (const table of before.tables) {
+    const other = after.tables.find(({ schema, name }) => schema === table.schema && name === table.name);
+    if (other === undefined || other.kind !== table.kind || table.kind === "foreign") continue;
+    const columns = table.columns.filter((column) => {
+      const same = other.columns.find(({ name }) => name === column.name);
+      return same?.type === column.type && column.generated === undefined && same.generated === undefined;
+    });
+    if (columns.length > 0)
+      kept.set(
+        identifier(table.schema, table.name),
+        columns.map(({ name }) => identifier(name)),
+      );
+  }
+  return kept;
+}
+
+async function fingerprints(
+  database: Database,
+  kept: ReadonlyMap<string, readonly string[]>,
+): Promise<ReadonlyMap<string, string>> {
+  const prints = new Map<string, string>();
+  for (const [table, columns] of kept) {
+    const { rows } = await database.query<{ print: string }>(
+      `SELECT count(*) || ':' || coalesce(md5(string_agg(r::text, ';' ORDER BY r::text)), '') AS print
+       FROM (SELECT ${columns.join(", ")} FROM ONLY ${table}) AS r`,
+    );
+    prints.set(table, rows[0]?.print ?? "");
+  }
+  return prints;
+}

@@ -4,6 +4,7 @@ import { nearestWord } from "../config/index.ts";
 import { CancelledError, InvalidInputError } from "../postgres/index.ts";
 import { checkCommand } from "./commands/check.ts";
 import { describeCommand } from "./commands/describe.ts";
+import { diffCommand } from "./commands/diff.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { lintCommand } from "./commands/lint.ts";
 import { startCommand } from "./commands/start.ts";
@@ -17,6 +18,7 @@ const EXAMPLES = `Examples:
   pgsteward check schema.sql --json        check a dump or a folder of .sql files; no server needed
   pgsteward lint migrations/               locks, rewrites and data loss of SQL migrations, before they run
   pgsteward describe tasks.todos           what there is to know about one table
+  pgsteward diff old.sql new.sql            the SQL that leads from one schema to another
   pgsteward doctor                         settings with their origin, connection, rights, what is wrong
 `;
 
@@ -81,7 +83,7 @@ function makeProgram(run: Run): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .addHelpText("before", EXAMPLES)
     .addHelpText("after", EXIT_CODES);
-  for (const make of [startCommand, checkCommand, lintCommand, describeCommand, doctorCommand])
+  for (const make of [startCommand, checkCommand, lintCommand, describeCommand, diffCommand, doctorCommand])
     program.addCommand(make(run));
   for (const command of [program, ...program.commands]) {
     command

@@ -86,7 +86,7 @@ async function checkDatabase(
 }
 
 /** The path a target names; `undefined` when it is a database URL. */
-function pathOf(context: CommandContext, target: string): string | undefined {
+export function pathOf(context: CommandContext, target: string): string | undefined {
   if (/^(?:pglite:|[a-z][a-z0-9+.-]*:\/\/)/i.test(target)) return undefined;
   const path = resolve(context.cwd, target);
   if (existsSync(join(path, "PG_VERSION"))) {

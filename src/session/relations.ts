@@ -184,6 +184,8 @@ class ParentKeys {
     [this.#reference] = references;
     this.#width = target.columns.length;
     this.isByPosition = fields.length > 1 || !isWrittenOneWay(field?.column, this.#reference?.column);
+    // The server writes UUIDs in small letters; a program may not. Texts that differ in case are different keys.
+    const isUuid = field?.column.getSQLType() === "uuid";
     let known = 0;
     this.ofRow = rows.map((row) => {
       const texts: string[] = [];
@@ -196,7 +198,8 @@ class ParentKeys {
         if (value === null) return undefined;
         texts.push(typeof value === "string" ? value : (valueText(column, value) ?? ""));
       }
-      const key = texts.length === 1 ? canonical(texts[0] ?? "") : JSON.stringify(texts);
+      const text = texts[0] ?? "";
+      const key = texts.length > 1 ? JSON.stringify(texts) : isUuid ? text.toLowerCase() : text;
       let position = this.#positions.get(key);
       if (position === undefined) this.#positions.set(key, (position = this.values.push(texts) - 1));
       known++;
@@ -208,7 +211,7 @@ class ParentKeys {
   /** The position of the key that a row of the statement belongs to. */
   indexOf(values: readonly unknown[]): number | undefined {
     if (this.isByPosition) return Number(values[this.#width]) - 1;
-    return this.#positions.get(canonical(String(values[this.#reference?.index ?? 0])));
+    return this.#positions.get(String(values[this.#reference?.index ?? 0]));
   }
 }
 
@@ -222,12 +225,6 @@ function isWrittenOneWay(field: PgColumn | undefined, reference: PgColumn | unde
     INTEGER.test(type) ? "integer" : type === "uuid" ? "uuid" : /^(?:text|varchar)/.test(type) ? "text" : undefined;
   const kind = kindOf(field.getSQLType());
   return kind !== undefined && kind === kindOf(reference.getSQLType());
-}
-
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
-
-function canonical(text: string): string {
-  return text.length === 36 && UUID.test(text) ? text.toLowerCase() : text;
 }
 
 function relationStatement(

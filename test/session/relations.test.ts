@@ -15,7 +15,7 @@ import {
 import { relations } from "drizzle-orm/relations";
 import { expect, expectTypeOf, test } from "vitest";
 import { createSessionFactory, defineTable } from "../../src/session/index.ts";
-import { describeDatabases } from "../support/test-database.ts";
+import { describeDatabases, testDatabase } from "../support/test-database.ts";
 
 const authors = pgTable("authors", {
   id: integer().primaryKey(),
@@ -362,4 +362,29 @@ test("a relation that was not loaded is a type error", () => {
         .where(eq(authors.id, 1));
     });
   expectTypeOf(typed).toBeFunction();
+});
+
+const folders = pgTable("folders", { path: text().primaryKey() });
+const files = pgTable("files", { id: integer().primaryKey(), folder: text().notNull() });
+const fileSchema = {
+  folders,
+  files,
+  folderRelations: relations(folders, ({ many }) => ({ files: many(files) })),
+  fileRelations: relations(files, ({ one }) => ({
+    folder: one(folders, { fields: [files.folder], references: [folders.path] }),
+  })),
+};
+
+test("text keys that look like UUIDs and differ in case only are different keys", async () => {
+  const lower = "0000000a-0000-4000-8000-00000000000a";
+  const upper = lower.toUpperCase();
+  await using database = await testDatabase({
+    setup: `CREATE TABLE folders (path text PRIMARY KEY); CREATE TABLE files (id int PRIMARY KEY, folder text NOT NULL);
+            INSERT INTO folders VALUES ('${lower}'), ('${upper}'); INSERT INTO files VALUES (1, '${lower}'), (2, '${upper}');`,
+  });
+  const sessions = createSessionFactory(database, { schema: fileSchema, guard: "off" });
+  const loaded = await sessions.begin({}, async (tx) =>
+    tx.related(folders, [{ path: lower }, { path: upper }], { files: true }),
+  );
+  expect(loaded.map(({ files: own }) => own.map(({ id }) => id))).toEqual([[1], [2]]);
 });

@@ -74,7 +74,10 @@ const BY_STATE: Readonly<Record<string, { readonly type: MadeDatabaseError; read
   [SQLSTATE.uniqueViolation]: { type: UniqueViolationError },
   [SQLSTATE.checkViolation]: { type: CheckViolationError },
   [SQLSTATE.exclusionViolation]: { type: ExclusionViolationError },
-  [SQLSTATE.readOnlyTransaction]: { type: ReadOnlyError, hint: "use begin() or run() for writes and row locks, on the primary" },
+  [SQLSTATE.readOnlyTransaction]: {
+    type: ReadOnlyError,
+    hint: "use begin() or run() for writes and row locks, on the primary",
+  },
   [SQLSTATE.idleInTransactionTimeout]: {
     type: TransactionTimeoutError,
     hint: "do slow work (model calls, HTTP) before or after the unit of work, never inside",

@@ -23,9 +23,7 @@ DROP SCHEMA IF EXISTS pgsteward CASCADE;`;
 
 /** Each makes a shape of its own; names of output columns do not. */
 const FUNCTIONS =
-  "abs sign sqrt exp ln ceil floor round trunc cbrt sin cos tan atan degrees radians float8 chr int8 float4".split(
-    " ",
-  );
+  "abs sign sqrt exp ln ceil floor round trunc cbrt sin cos tan atan degrees radians float8 chr int8 float4".split(" ");
 
 describeDatabases((_, open) => {
   const start = async (options: RecorderOptions = {}) => {

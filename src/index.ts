@@ -87,6 +87,8 @@ export {
   RetriesExhaustedError,
   ExternalCallInUnitError,
   UnitTooLongError,
+  DecryptionError,
+  UnknownKeyError,
   MigrationEditedError,
   AddressInUseError,
   InternalError,

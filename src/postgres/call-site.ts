@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 
 const packageRoot = fileURLToPath(new URL("..", import.meta.url));
-const FRAMES = 20;
+const FRAMES = 12;
 
 export class CallSite {
   readonly #error: Error;

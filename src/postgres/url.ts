@@ -13,7 +13,7 @@ export type DatabaseAddress =
       readonly folder: string | undefined;
     };
 
-const FORMS = "postgres://user:password@host:5432/name, pglite: (memory) or pglite:./folder";
+const FORMS = "postgres://user@host:5432/name, pglite: (memory) or pglite:./folder";
 
 /** @throws InvalidInputError; the message never holds the password */
 export function parseDatabaseUrl(url: unknown): DatabaseAddress {

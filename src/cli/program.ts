@@ -2,13 +2,8 @@
 import { Command, CommanderError } from "commander";
 import { nearestWord } from "../config/index.ts";
 import { CancelledError, InvalidInputError } from "../postgres/index.ts";
-import { checkCommand } from "./commands/check.ts";
-import { describeCommand } from "./commands/describe.ts";
-import { diffCommand } from "./commands/diff.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { lintCommand } from "./commands/lint.ts";
-import { startCommand } from "./commands/start.ts";
 import { packageVersion, type Run } from "./command.ts";
+import { loadCommands } from "./commands/index.ts";
 import type { GlobalOptions } from "./context.ts";
 import { Output } from "./output.ts";
 
@@ -45,7 +40,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     const context = { output: outputFor(options), cwd: process.cwd(), env: process.env, signal: abort.signal, options };
     exitCode = await untilAborted(action(context), abort.signal);
   };
-  const program = makeProgram(run);
+  const program = await makeProgram(run, args);
   const unwatch = watchSignals(abort);
   try {
     if (args.length === 0) {
@@ -68,7 +63,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-function makeProgram(run: Run): Command {
+async function makeProgram(run: Run, args: readonly string[]): Promise<Command> {
   const program = new Command("pgsteward")
     .description(
       "PostgreSQL that AI agents cannot misuse: it looks at a schema, says what is wrong, and shows the remedy.",
@@ -83,33 +78,51 @@ function makeProgram(run: Run): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .addHelpText("before", EXAMPLES)
     .addHelpText("after", EXIT_CODES);
-  for (const make of [startCommand, checkCommand, lintCommand, describeCommand, diffCommand, doctorCommand])
-    program.addCommand(make(run));
-  for (const command of [program, ...program.commands]) {
+  for (const make of await loadCommands(args)) program.addCommand(make(run));
+  for (const command of withSubcommands(program)) {
     command
       .exitOverride()
       .configureOutput({ writeErr: () => undefined, outputError: () => undefined })
       .showSuggestionAfterError(false)
       .allowExcessArguments(false);
     if (command !== program)
-      command.configureHelp({ showGlobalOptions: true }).helpOption("-h, --help", "show this help");
+      command
+        .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+        .helpOption("-h, --help", "show this help");
   }
   return program;
+}
+
+/** The words that lead to a command, e.g. `pgsteward migrate up`. */
+function pathTo(command: Command): readonly string[] {
+  return [...(command.parent === null ? [] : pathTo(command.parent)), command.name()];
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+/** The command, or subcommand of a group, that the arguments name. */
+function namedCommand(program: Command, args: readonly string[]): Command | undefined {
+  const find = (within: Command): Command | undefined =>
+    within.commands.find((candidate) => args.includes(candidate.name()));
+  const command = find(program);
+  return (command === undefined ? undefined : find(command)) ?? command;
 }
 
 /** commander's complaint as one of our errors, with the nearest command or option. */
 function usageError(error: CommanderError, program: Command, args: readonly string[]): InvalidInputError {
   const message = error.message.replace(/^error: /, "").replaceAll("'", "");
   const wrong = /'([^']*)'/.exec(error.message)?.[1] ?? "";
-  const command = program.commands.find((candidate) => args.includes(candidate.name()));
+  const command = namedCommand(program, args);
   const known =
     error.code === "commander.unknownCommand"
-      ? program.commands.map((candidate) => candidate.name())
+      ? (command ?? program).commands.map((candidate) => candidate.name())
       : error.code === "commander.unknownOption"
         ? [...program.options, ...(command?.options ?? [])].flatMap((option) => option.long ?? [])
         : [];
   const nearest = nearestWord(wrong.split("=", 1)[0] ?? "", known);
-  const help = `pgsteward ${command === undefined ? "" : `${command.name()} `}--help`;
+  const help = `${pathTo(command ?? program).join(" ")} --help`;
   return new InvalidInputError(message, {
     hint: nearest === undefined ? `see ${help}` : `did you mean ${nearest}? see ${help}`,
   });

@@ -1,0 +1,13 @@
+// `pgsteward migrate …`: the group of the commands that make, prove and run migrations.
+import { Command } from "commander";
+import type { Run } from "../../command.ts";
+import type { MakeCommand } from "../index.ts";
+
+/** In the order in which they are used. */
+const COMMANDS: readonly MakeCommand[] = [];
+
+export function migrateCommand(run: Run): Command {
+  const command = new Command("migrate").description("make, prove and run migrations: SQL files with up and down");
+  for (const make of COMMANDS) command.addCommand(make(run));
+  return command;
+}

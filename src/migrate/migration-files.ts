@@ -24,6 +24,8 @@ export interface Migration {
   readonly up: MigrationPart;
   /** `undefined` when the file does not say how to go back. */
   readonly down: MigrationPart | undefined;
+  /** What `-- irreversible: why` in the header says; `undefined` without one. */
+  readonly irreversible: string | undefined;
 }
 
 /**
@@ -66,7 +68,9 @@ export function parseMigration(file: string, text: string): Migration {
       hint: "write -- migrate:up before the SQL and -- migrate:down before the way back",
     });
   const checksum = createHash("sha256").update(text.replaceAll("\r\n", "\n")).digest("hex");
-  return { version, name, file, checksum, text, up, down: part(text, "down") };
+  const header = text.slice(0, /^--\s*migrate:(?:up|down)\b/m.exec(text)?.index);
+  const irreversible = /^--\s*irreversible:[ \t]*(\S.*?)\s*$/m.exec(header)?.[1];
+  return { version, name, file, checksum, text, up, down: part(text, "down"), irreversible };
 }
 
 function part(text: string, direction: "up" | "down"): MigrationPart | undefined {

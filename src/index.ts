@@ -90,6 +90,8 @@ export {
   DecryptionError,
   UnknownKeyError,
   MigrationEditedError,
+  MigrationUnfinishedError,
+  ReplicasBehindError,
   AddressInUseError,
   InternalError,
   type ErrorCode,

@@ -62,6 +62,8 @@ export const ERROR_CODES = {
   FOLDER_IN_USE: { httpStatus: 503, exitCode: 75 },
   FOLDER_BROKEN: { httpStatus: 500, exitCode: 65 },
   MIGRATION_EDITED: { httpStatus: 409, exitCode: 65 },
+  MIGRATION_UNFINISHED: { httpStatus: 409, exitCode: 65 },
+  REPLICAS_BEHIND: { httpStatus: 503, exitCode: 75 },
   ADDRESS_IN_USE: { httpStatus: 503, exitCode: 73 },
   INTERNAL: { httpStatus: 500, exitCode: 70 },
   MISSING_DEPENDENCY: { httpStatus: 500, exitCode: 78 },
@@ -319,6 +321,14 @@ export class UnknownKeyError extends StewardError {
 /** A migration file was changed after it was applied. */
 export class MigrationEditedError extends StewardError {
   readonly code = "MIGRATION_EDITED";
+}
+/** A migration is half way and cannot go on by itself: the hint names what a person has to say. */
+export class MigrationUnfinishedError extends StewardError {
+  readonly code = "MIGRATION_UNFINISHED";
+}
+/** Replicas did not replay in time what the primary wrote. What was committed stays. */
+export class ReplicasBehindError extends StewardError {
+  readonly code = "REPLICAS_BEHIND";
 }
 /** The port the server was told to listen on is taken. */
 export class AddressInUseError extends StewardError {

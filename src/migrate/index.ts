@@ -14,8 +14,16 @@ export {
 } from "./run-migrations.ts";
 export { lintSql, NEWEST_SERVER_VERSION } from "./lint.ts";
 export type { LintConfig, LintFinding, LintLock, LintOptions, LintReport } from "./lint-report.ts";
-export { MIGRATION_TOOLS, type LintFile, type MigrationTool } from "./lint-files.ts";
+export type { LintFile } from "./lint-files.ts";
+export { MIGRATION_TOOLS, type MigrationTool, type TransactionScope } from "./adopt/tools.ts";
 export { LINT_RULES } from "./lint-rules/index.ts";
 export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
 export { planMigration, type Plan, type PlanOptions, type Step } from "./plan.ts";
 export type { Hazard } from "./rules/statement.ts";
+export {
+  readMigrationFolder,
+  type AdoptedMigration,
+  type MigrationFolder,
+  type MigrationScript,
+  type ReadMigrationFolderOptions,
+} from "./adopt/folder.ts";

@@ -1,22 +1,8 @@
 // Which tool a migration file belongs to, and therefore where transactions begin and end: the same SQL is safe in one and not in another.
-import { basename, dirname } from "node:path";
-import { withoutDownPart } from "./sql-files.ts";
+import { withoutDownPart } from "./adopt/parts.ts";
+import { toolOfFile, transactionScope, type MigrationTool, type TransactionScope } from "./adopt/tools.ts";
 import type { ScriptStatement } from "./sql-script.ts";
 import { textOf } from "./syntax.ts";
-
-export const MIGRATION_TOOLS = [
-  "dbmate",
-  "diesel",
-  "drizzle",
-  "flyway",
-  "golang-migrate",
-  "goose",
-  "plain",
-  "prisma",
-  "sql-migrate",
-  "sqlx",
-] as const;
-export type MigrationTool = (typeof MIGRATION_TOOLS)[number];
 
 export interface LintFile {
   /** Path as it is shown; the tool is told by it and by marks in the text. */
@@ -33,49 +19,16 @@ export interface RecognisedFile {
   readonly tool: MigrationTool;
   /** What is linted: parts that undo the migration are blank. */
   readonly text: string;
-  /** `implicit`: several statements sent as one query run as one transaction, a single one does not (golang-migrate, Prisma). */
-  readonly transaction: "statement" | "file" | "batch" | "implicit";
+  readonly transaction: TransactionScope;
 }
-
-const BY_TOOL: Readonly<Record<MigrationTool, RecognisedFile["transaction"]>> = {
-  dbmate: "file",
-  diesel: "file",
-  drizzle: "batch", // its migrator runs all pending files in one transaction
-  flyway: "file",
-  "golang-migrate": "implicit",
-  goose: "file",
-  plain: "statement", // as psql runs it
-  prisma: "implicit",
-  "sql-migrate": "file",
-  sqlx: "file",
-};
-
-/** Marks that take a file out of its tool's transaction. */
-const NO_TRANSACTION =
-  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+up\s+notransaction|no-transaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none)/im;
 
 export function recogniseFile(file: LintFile): RecognisedFile {
-  const tool = toolOf(file.name, file.text);
-  const says = NO_TRANSACTION.test(file.text) ? "statement" : BY_TOOL[tool];
-  return { tool, text: withoutDownPart(file.text), transaction: file.transaction ?? says };
-}
-
-function toolOf(name: string, text: string): MigrationTool {
-  const base = basename(name);
-  if (/^--\s*migrate:up\b/m.test(text)) return "dbmate";
-  if (/^--\s*\+goose\s+up\b/im.test(text)) return "goose";
-  if (/^--\s*\+migrate\s+up\b/im.test(text)) return "sql-migrate";
-  if (
-    text.includes("--> statement-breakpoint") ||
-    (/^\d{4}_[a-z]+_[a-z_]+\.sql$/.test(base) && /(?:^|\/)drizzle\//.test(name))
-  )
-    return "drizzle";
-  if (base === "migration.sql" && dirname(name) !== ".") return "prisma";
-  if ((base === "up.sql" || base === "down.sql") && dirname(name) !== ".") return "diesel";
-  if (/^(?:V\d[\w.]*|R|B\d[\w.]*)__.+\.sql$/.test(base)) return "flyway";
-  if (/^\d{14}_.+\.(?:up|down)\.sql$/.test(base) && /^--\s*no-transaction/m.test(text)) return "sqlx";
-  if (/^\d+_.+\.(?:up|down)\.sql$/.test(base)) return "golang-migrate";
-  return "plain";
+  const tool = toolOfFile(file.name, file.text);
+  return {
+    tool,
+    text: withoutDownPart(file.text),
+    transaction: file.transaction ?? transactionScope(tool, file.text),
+  };
 }
 
 /** A statement with the transaction it runs in; statements of one transaction share the number. */

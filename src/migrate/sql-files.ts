@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { InvalidInputError } from "../postgres/index.ts";
+import { isDownFile, withoutDownPart } from "./adopt/parts.ts";
 
 export interface SqlFile {
   /** As it is shown in messages: the file's name, or its path inside the folder. */
@@ -12,8 +13,8 @@ export interface SqlFile {
 
 /**
  * Reads a `.sql` file or every `.sql` file of a folder and the folders in it, ordered by name with numbers as numbers
- * (`2_b.sql` before `10_a.sql`). Down parts (`-- migrate:down`, `-- +goose Down`, `-- +migrate Down`) and down files
- * (`….down.sql`, `down.sql`, `U2__….sql`) are left out.
+ * (`2_b.sql` before `10_a.sql`). Down parts (`-- migrate:down`, `-- +goose Down` …) and down files (`….down.sql`, `down.sql`,
+ * `U2__….sql`) are left out.
  *
  * @throws InvalidInputError when the path is missing, holds no SQL file, or a file is not readable text
  */
@@ -36,10 +37,6 @@ export function readSqlFiles(path: string): readonly SqlFile[] {
     });
   }
   return wanted.sort(byNameWithNumbers).map((name) => readSqlFile(join(path, name), relative(path, join(path, name))));
-}
-
-function isDownFile(name: string): boolean {
-  return /(?:^|[._-])down\.sql$/i.test(name) || /^U\d[\w.]*__.*\.sql$/.test(name);
 }
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "variant" });
@@ -85,21 +82,4 @@ export function decode(bytes: Buffer, name: string): string {
   } catch {
     return refuse("not valid UTF-8", "save it as UTF-8, e.g. iconv -f LATIN1 -t UTF-8");
   }
-}
-
-const UP = /^--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b/i;
-const DOWN = /^--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b/i;
-
-/** Blanks every line between a down mark and the next up mark. */
-export function withoutDownPart(text: string): string {
-  if (!/^--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b/im.test(text)) return text;
-  let isDown = false;
-  return text
-    .split("\n")
-    .map((line) => {
-      if (UP.test(line)) isDown = false;
-      else if (DOWN.test(line)) isDown = true;
-      return isDown ? line.replaceAll(/[^\r]/g, " ") : line;
-    })
-    .join("\n");
 }

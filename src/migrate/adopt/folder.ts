@@ -1,0 +1,187 @@
+// Reads a folder of migrations of any tool whose migrations are SQL: whose it is, and its migrations in one shape, in the order in
+// which that tool runs them.
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { InvalidInputError } from "../../postgres/index.ts";
+import { decode } from "../sql-files.ts";
+import { layoutOf } from "./layouts.ts";
+import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
+import { MIGRATION_TOOLS, transactionScope, type MigrationTool, type TransactionScope } from "./tools.ts";
+
+/** One direction of a migration. */
+export interface MigrationScript {
+  /** Path inside the folder, for messages. */
+  readonly file: string;
+  /** The whole file. */
+  readonly text: string;
+  /** The part of `text` that runs; everything else is blank, so positions are the file's. */
+  readonly sql: string;
+  readonly transaction: TransactionScope;
+}
+
+export interface AdoptedMigration {
+  /** As the tool counts, e.g. `0007`, `20240131093000`, `1.2.3`, `anna:12`; empty for Flyway's repeatable ones. */
+  readonly version: string;
+  readonly name: string;
+  readonly tool: MigrationTool;
+  readonly up: MigrationScript;
+  /** `undefined` when nothing leads back. */
+  readonly down: MigrationScript | undefined;
+  /** What `-- irreversible: why` says in the file. */
+  readonly irreversible: string | undefined;
+}
+
+export interface MigrationFolder {
+  readonly tool: MigrationTool;
+  readonly migrations: readonly AdoptedMigration[];
+  /** What was passed over or is doubtful, one sentence each. */
+  readonly notices: readonly string[];
+}
+
+export interface ReadMigrationFolderOptions {
+  /** Whose folder it is, where the files do not tell or tell wrongly. */
+  readonly tool?: MigrationTool | undefined;
+}
+
+/**
+ * Reads the migrations of a folder. The tool is told by what lies there: file names, marks in the text, `meta/_journal.json`,
+ * `sqitch.plan`, `atlas.sum`. Nothing is run or parsed as SQL.
+ *
+ * @param path - the folder the tool is pointed at; one above it will do where only one such folder lies inside
+ * @throws InvalidInputError when the folder is missing, holds no SQL migration, or a file that its plan names is missing
+ */
+export function readMigrationFolder(path: string, options: ReadMigrationFolderOptions = {}): MigrationFolder {
+  if (options.tool !== undefined && !MIGRATION_TOOLS.includes(options.tool)) {
+    throw new InvalidInputError(`there is no migration tool ${String(options.tool)}`, {
+      hint: `known are ${MIGRATION_TOOLS.join(", ")}`,
+    });
+  }
+  const files = new FolderFiles(path);
+  if (files.names.every((name) => !name.toLowerCase().endsWith(".sql"))) {
+    throw new InvalidInputError(`the folder ${path} holds no .sql file`, {
+      hint: "give the folder that holds the migrations; those written in a programming language cannot be read",
+    });
+  }
+  const notices: string[] = [];
+  const layout = layoutOf(files, options.tool, notices);
+  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry));
+  if (migrations.length === 0) {
+    throw new InvalidInputError(`the folder ${path} holds no migration of ${layout.tool}`, {
+      hint: "name the tool, or give the folder that holds the migrations",
+    });
+  }
+  const seen = new Map<string, string>();
+  for (const { version, up } of migrations) {
+    const other = version === "" ? undefined : seen.get(version);
+    if (other !== undefined && other !== up.file) notices.push(`${other} and ${up.file} have the same version`);
+    seen.set(version, up.file);
+  }
+  return { tool: layout.tool, migrations, notices };
+}
+
+/** A migration's files, before they are read. */
+export interface LayoutEntry {
+  readonly version: string;
+  readonly name: string;
+  readonly up: string;
+  readonly down: string | undefined;
+  /** Said outside the SQL, e.g. in Diesel's metadata.toml. */
+  readonly runsInTransaction?: boolean | undefined;
+}
+
+export interface Layout {
+  readonly tool: MigrationTool;
+  readonly entries: readonly LayoutEntry[];
+}
+
+/** The files of a folder by their path in it, with `/` between the parts; hidden ones and node_modules are not there. */
+export class FolderFiles {
+  readonly path: string;
+  readonly names: readonly string[];
+  readonly #texts = new Map<string, string>();
+
+  constructor(path: string) {
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (info?.isDirectory() !== true) {
+      const what = info === undefined ? "does not exist" : "is not a folder";
+      throw new InvalidInputError(`${path} ${what}`, { hint: "give the folder that holds the migrations" });
+    }
+    this.path = resolve(path);
+    this.names = readdirSync(path, { recursive: true, encoding: "utf8" })
+      .map((name) => name.replaceAll("\\", "/"))
+      .filter((name) => !name.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
+      .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true)
+      .sort();
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.path, name));
+  }
+
+  read(name: string): string {
+    const known = this.#texts.get(name);
+    if (known !== undefined) return known;
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(join(this.path, name));
+    } catch (cause) {
+      throw new InvalidInputError(`${join(this.path, name)} cannot be read`, {
+        cause,
+        hint: "the folder's plan names it: get the file back",
+      });
+    }
+    const text = decode(bytes, name);
+    this.#texts.set(name, text);
+    return text;
+  }
+
+  /** The path with what lies above the folder, because some tools are told by where they keep their files. */
+  fullPath(name: string): string {
+    return `${basename(dirname(this.path))}/${basename(this.path)}/${name}`;
+  }
+}
+
+function migrationsOf(files: FolderFiles, tool: MigrationTool, entry: LayoutEntry): readonly AdoptedMigration[] {
+  const text = files.read(entry.up);
+  if (tool === "liquibase") {
+    return splitChangesets(text).map(({ author, id, up, down, runsInTransaction }): AdoptedMigration => {
+      const script = (sql: string): MigrationScript => ({
+        file: entry.up,
+        text,
+        sql,
+        transaction: runsInTransaction ? "file" : "statement",
+      });
+      return {
+        version: `${author}:${id}`,
+        name: entry.name,
+        tool,
+        up: script(up),
+        down: down === undefined ? undefined : script(down),
+        irreversible: irreversibleReason(up),
+      };
+    });
+  }
+  const { version, name } = entry;
+  const parts = splitAtMarks(text);
+  const scriptOf = (file: string, whole: string, sql: string): MigrationScript => ({
+    file,
+    text: whole,
+    sql: forServer(tool, sql),
+    // A mark outside the two parts (goose's NO TRANSACTION) is about both; dbmate's stands in each.
+    transaction:
+      entry.runsInTransaction === false ? "statement" : transactionScope(tool, tool === "goose" ? whole : sql),
+  });
+  const up = scriptOf(entry.up, text, parts.up);
+  let down = parts.down === undefined ? undefined : scriptOf(entry.up, text, parts.down);
+  if (entry.down !== undefined) {
+    const downText = files.read(entry.down);
+    down = scriptOf(entry.down, downText, downText);
+  }
+  return [{ version, name, tool, up, down, irreversible: irreversibleReason(text) }];
+}
+
+/** graphile-migrate puts names in place of `:DATABASE_OWNER` and others: one of the same length, so that positions stay. */
+function forServer(tool: MigrationTool, sql: string): string {
+  if (tool !== "graphile-migrate") return sql;
+  return sql.replaceAll(/(?<![:\w]):([A-Z][A-Z_]+)\b/g, (_, name: string) => ` ${name.toLowerCase()}`);
+}

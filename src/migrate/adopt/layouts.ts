@@ -1,0 +1,301 @@
+// How each tool lays out its folder: which files are migrations, which lead back, and their order.
+import { basename, dirname } from "node:path";
+import { InvalidInputError } from "../../postgres/index.ts";
+import { byNameWithNumbers } from "../sql-files.ts";
+import type { FolderFiles, Layout, LayoutEntry } from "./folder.ts";
+import { isDownFile } from "./parts.ts";
+import { toolOfFile, type MigrationTool } from "./tools.ts";
+
+/** @param notices - filled with what was passed over */
+export function layoutOf(files: FolderFiles, wanted: MigrationTool | undefined, notices: string[]): Layout {
+  const sql = files.names.filter((name) => name.toLowerCase().endsWith(".sql"));
+  const tool = wanted ?? toolOfFolder(files, sql);
+  const entries = READERS[tool](files, sql, notices);
+  return { tool, entries };
+}
+
+function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool {
+  if (journalOf(files) !== undefined) return "drizzle";
+  if (planOf(files) !== undefined) return "sqitch";
+  if (sql.some((name) => /(?:^|\/)committed\/[^/]+\.sql$/.test(name))) return "graphile-migrate";
+  if (sql.some((name) => basename(name) === "migration.sql" && files.has(`${dirname(name)}/snapshot.json`)))
+    return "drizzle";
+  const counts = new Map<MigrationTool, number>();
+  for (const name of sql) {
+    const tool = toolOfFile(files.fullPath(name), files.read(name));
+    counts.set(tool, (counts.get(tool) ?? 0) + 1);
+  }
+  // Files of other kinds lie about (seeds, dumps): what most files say counts, and "plain" only when nothing else is said.
+  const told = [...counts].filter(([tool]) => tool !== "plain").sort((a, b) => b[1] - a[1]);
+  const [first] = told;
+  if (first !== undefined && first[1] * 4 >= sql.length) {
+    const isSqlx = first[0] === "golang-migrate" && counts.has("sqlx");
+    return isSqlx ? "sqlx" : first[0];
+  }
+  return files.has("atlas.sum") ? "atlas" : "plain";
+}
+
+type Reader = (files: FolderFiles, sql: readonly string[], notices: string[]) => readonly LayoutEntry[];
+
+const READERS: Readonly<Record<MigrationTool, Reader>> = {
+  atlas: numbered("text"),
+  dbmate: numbered("number"),
+  diesel: folders("up.sql"),
+  drizzle,
+  flyway,
+  "golang-migrate": numbered("number"),
+  goose: numbered("number"),
+  "graphile-migrate": graphile,
+  hasura: folders("up.sql"),
+  liquibase,
+  "node-pg-migrate": numbered("number"),
+  plain: numbered("number"),
+  prisma: folders("migration.sql"),
+  "sql-migrate": numbered("number"),
+  sqitch,
+  sqlx: numbered("number"),
+  supabase: numbered("text"),
+  tern: numbered("number"),
+};
+
+/** `0001_init.sql` alone, or in a pair with `0001_init.down.sql`. */
+function numbered(order: "number" | "text"): Reader {
+  return (files, sql, notices) => {
+    const downs = new Map<string, string>();
+    const ups: string[] = [];
+    for (const name of sql) {
+      if (isDownFile(basename(name)) || isInDownFolder(name)) downs.set(pairKey(name), name);
+      else ups.push(name);
+    }
+    const numberedUps = ups.filter((name) => /^[vV]?\d/.test(basename(name)));
+    // Without a number in any name the names alone give the order (`a_init.sql`).
+    const chosen = numberedUps.length > 0 ? numberedUps : ups;
+    const passedOver = ups.filter((name) => !chosen.includes(name));
+    if (passedOver.length > 0) notices.push(`passed over, because no number leads their names: ${listed(passedOver)}`);
+    const entries = chosen.map((up): LayoutEntry => ({ ...named(up), up, down: downs.get(pairKey(up)) }));
+    const paired = new Set(entries.map(({ down }) => down));
+    const lonely = [...downs.values()].filter((name) => !paired.has(name));
+    if (lonely.length > 0) notices.push(`these lead back from a migration that is not there: ${listed(lonely)}`);
+    return entries.sort(
+      order === "text"
+        ? (a, b) => (a.up < b.up ? -1 : 1)
+        : (a, b) => byVersion(a.version, b.version) || byNameWithNumbers(a.up, b.up),
+    );
+  };
+}
+
+function isInDownFolder(name: string): boolean {
+  return /(?:^|\/)(?:down|rollback|revert|undo)s?\/[^/]+$/i.test(name);
+}
+
+/** Equal for the two files of a pair: `up/001_a.sql` and `down/001_a.sql`, `001_a.up.sql` and `001_a.down.sql`. */
+function pairKey(name: string): string {
+  return name
+    .replace(/(?:^|\/)(?:up|down|deploy|rollback|revert|undo)s?\/(?=[^/]+$)/i, "/")
+    .replace(/(?:\.tx)?[._-](?:up|down|undo|rollback|revert)\.sql$/i, "")
+    .replace(/\.sql$/i, "")
+    .replace(/^\//, "");
+}
+
+function named(file: string): { readonly version: string; readonly name: string } {
+  const stem = basename(pairKey(file));
+  const [, version = "", name = ""] = /^[vV]?(\d+(?:[._-]\d+)*)(?:[._-]+|$)(.*)$/.exec(stem) ?? [];
+  return version === "" ? { version: stem, name: stem } : { version, name: name === "" ? stem : name };
+}
+
+/** `20240131093000_init/up.sql` with `down.sql` beside it (Diesel, Hasura), `…/migration.sql` (Prisma, Drizzle 1). */
+function folders(up: "up.sql" | "migration.sql"): Reader {
+  return (files, sql) =>
+    sql
+      .filter((name) => basename(name) === up)
+      .map((name): LayoutEntry => {
+        const folder = dirname(name);
+        const down = `${folder}/down.sql`;
+        const metadata = ["metadata.toml", "diesel.toml"]
+          .map((file) => `${folder}/${file}`)
+          .find((file) => files.has(file));
+        const isAlone = metadata !== undefined && /^\s*run_in_transaction\s*=\s*false\b/m.test(files.read(metadata));
+        const [, version = basename(folder), title = basename(folder)] = /^([\d-]+)_(.+)$/.exec(basename(folder)) ?? [];
+        return {
+          version,
+          name: title,
+          up: name,
+          down: sql.includes(down) ? down : undefined,
+          runsInTransaction: isAlone ? false : undefined,
+        };
+      })
+      .sort((a, b) =>
+        compareText(basename(dirname(a.up)).replaceAll("-", ""), basename(dirname(b.up)).replaceAll("-", "")),
+      );
+}
+
+function drizzle(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
+  const journal = journalOf(files);
+  if (journal === undefined) return folders("migration.sql")(files, sql, notices);
+  const folder = dirname(dirname(journal));
+  const inFolder = (name: string): string => (folder === "." ? name : `${folder}/${name}`);
+  const parsed: unknown = parseJson(files.read(journal), journal);
+  const tags = entriesOf(parsed);
+  const entries = tags.map((tag): LayoutEntry => {
+    const down = [`${tag}.down.sql`, `down/${tag}.sql`, `${tag}_down.sql`]
+      .map(inFolder)
+      .find((name) => sql.includes(name));
+    return { ...named(`${tag}.sql`), up: inFolder(`${tag}.sql`), down };
+  });
+  const used = new Set(entries.flatMap(({ up, down }) => [up, down]));
+  const unused = sql.filter((name) => !used.has(name) && dirname(name) === folder);
+  if (unused.length > 0) notices.push(`passed over, because the journal does not name them: ${listed(unused)}`);
+  return entries;
+}
+
+function journalOf(files: FolderFiles): string | undefined {
+  return files.names.find((name) => /(?:^|\/)meta\/_journal\.json$/.test(name));
+}
+
+function entriesOf(journal: unknown): readonly string[] {
+  const entries: unknown =
+    typeof journal === "object" && journal !== null && "entries" in journal ? journal.entries : [];
+  if (!Array.isArray(entries)) return [];
+  return entries
+    .filter((entry): entry is { tag: string; idx?: unknown } => {
+      const tag: unknown = typeof entry === "object" && entry !== null && "tag" in entry ? entry.tag : undefined;
+      return typeof tag === "string";
+    })
+    .sort((a, b) => Number(a.idx ?? 0) - Number(b.idx ?? 0))
+    .map(({ tag }) => tag);
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInputError(`${name} is not JSON`, {
+      cause,
+      hint: "Drizzle's journal lists the migrations: get it back",
+    });
+  }
+}
+
+function flyway(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
+  const parsed = sql.flatMap((file) => {
+    const [, kind, version = "", name = ""] = /^(V|U|B|R)(\d[\w.]*?)?__(.+)\.sql$/.exec(basename(file)) ?? [];
+    if (kind === undefined || (kind === "R") !== (version === "")) return [];
+    const conf = `${file}.conf`;
+    const isAlone = files.has(conf) && /^\s*executeInTransaction\s*=\s*false\b/im.test(files.read(conf));
+    return [
+      { kind, version: version.replaceAll("_", "."), name, file, runsInTransaction: isAlone ? false : undefined },
+    ];
+  });
+  const ofKind = (kind: string): typeof parsed => parsed.filter((item) => item.kind === kind);
+  const versions = new Set(ofKind("V").map(({ version }) => version));
+  // Refinery writes U for a version out of the row; Flyway's U undoes the V of the same number.
+  const undo = new Map(ofKind("U").flatMap((item) => (versions.has(item.version) ? [[item.version, item.file]] : [])));
+  const forward = [...ofKind("V"), ...ofKind("U").filter(({ version }) => !versions.has(version))];
+  const baseline = ofKind("B")
+    .sort((a, b) => byVersion(a.version, b.version))
+    .at(-1);
+  const after = forward.filter(({ version }) => baseline === undefined || byVersion(version, baseline.version) > 0);
+  const entry = ({ version, name, file, runsInTransaction }: (typeof parsed)[number]): LayoutEntry => ({
+    version,
+    name,
+    up: file,
+    down: undo.get(version),
+    runsInTransaction,
+  });
+  return [
+    ...(baseline === undefined ? [] : [entry(baseline)]),
+    ...after.sort((a, b) => byVersion(a.version, b.version)).map(entry),
+    ...ofKind("R")
+      .sort((a, b) => compareText(a.name, b.name))
+      .map(entry),
+  ];
+}
+
+function graphile(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
+  const committed = sql.filter((name) => /(?:^|\/)committed\/[^/]+\.sql$/.test(name));
+  const names = committed.length > 0 ? committed : sql.filter((name) => /^--!\s*Previous:/m.test(files.read(name)));
+  return names
+    .map((up): LayoutEntry => ({ ...named(up), up, down: undefined }))
+    .sort((a, b) => compareText(basename(a.up), basename(b.up)));
+}
+
+/** In the order of a changelog that includes them, else by name. */
+function liquibase(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
+  const formatted = sql.filter((name) => /^\s*--\s*liquibase formatted sql\b/i.test(files.read(name)));
+  const master = files.names.find((name) => /(?:master|root|changelog)[^/]*\.(?:ya?ml|xml|json)$/i.test(name));
+  const included =
+    master === undefined
+      ? []
+      : [...files.read(master).matchAll(/\bfile["']?\s*[:=]\s*["']?([^"'\s<>]+\.sql)/g)].map(([, file = ""]) => file);
+  const rank = (name: string): number => {
+    const index = included.findIndex(
+      (file) => file.endsWith(basename(name)) && (file.endsWith(name) || name.endsWith(file)),
+    );
+    const byBase = included.findIndex((file) => basename(file) === basename(name));
+    return index === -1 ? (byBase === -1 ? included.length : byBase) : index;
+  };
+  return formatted
+    .sort((a, b) => rank(a) - rank(b) || byNameWithNumbers(a, b))
+    .map((up): LayoutEntry => ({ version: "", name: basename(up).replace(/\.sql$/, ""), up, down: undefined }));
+}
+
+function planOf(files: FolderFiles): string | undefined {
+  return files.names.find((name) => /(?:^|\/)sqitch\.plan$/.test(name));
+}
+
+/** A change that was made again later has its first form in `deploy/name@tag.sql`, with the first tag after it. */
+function sqitch(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
+  const plan = planOf(files);
+  if (plan === undefined)
+    throw new InvalidInputError("there is no sqitch.plan in the folder", { hint: "give the folder with the plan" });
+  const folder = dirname(plan) === "." ? "" : `${dirname(plan)}/`;
+  const lines = files
+    .read(plan)
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^[%#]/.test(line));
+  const entries: LayoutEntry[] = [];
+  lines.forEach((line, index) => {
+    if (line.startsWith("@")) return;
+    const name = /^[+-]?\s*([^\s[]+)/.exec(line)?.[1] ?? "";
+    const isMadeAgain = lines.slice(index + 1).some((later) => new RegExp(`^${escaped(name)}[\\s[]`).test(later));
+    const tag = isMadeAgain
+      ? /^@(\S+)/.exec(lines.slice(index + 1).find((later) => later.startsWith("@")) ?? "")?.[1]
+      : undefined;
+    const file = `${name}${tag === undefined ? "" : `@${tag}`}.sql`;
+    const down = `${folder}revert/${file}`;
+    entries.push({
+      version: String(entries.length + 1),
+      name,
+      up: `${folder}deploy/${file}`,
+      down: sql.includes(down) ? down : undefined,
+    });
+  });
+  return entries;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
+}
+
+/** Numbers part by part: 2 before 10, 1.9 before 1.10, a long timestamp as a whole. */
+export function byVersion(a: string, b: string): number {
+  const left = a.split(/[._-]/);
+  const right = b.split(/[._-]/);
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const [x = "0", y = "0"] = [left[index], right[index]];
+    if (/^\d+$/.test(x) && /^\d+$/.test(y)) {
+      const order = BigInt(x) - BigInt(y);
+      if (order !== 0n) return order < 0n ? -1 : 1;
+    } else if (x !== y) return compareText(x, y);
+  }
+  return 0;
+}
+
+function compareText(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length > 5 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
+}

@@ -1,0 +1,97 @@
+// Finds the way there and the way back in the text of a migration file. What belongs to the other part becomes blanks, so that
+// positions stay those of the file.
+
+const UP = /^(?:--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
+const DOWN =
+  /^(?:--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
+const HAS_DOWN = new RegExp(DOWN.source, "im");
+
+export interface FileParts {
+  readonly up: string;
+  /** `undefined` when the file has no mark of a way back. */
+  readonly down: string | undefined;
+}
+
+/** Splits a file at the marks of dbmate, goose, sql-migrate, node-pg-migrate and tern. Without a mark all of it is the way there. */
+export function splitAtMarks(text: string): FileParts {
+  if (!HAS_DOWN.test(text)) return { up: text, down: undefined };
+  const up: string[] = [];
+  const down: string[] = [];
+  let isDown = false;
+  for (const line of text.split("\n")) {
+    if (UP.test(line)) isDown = false;
+    else if (DOWN.test(line)) isDown = true;
+    up.push(isDown ? blank(line) : line);
+    down.push(isDown ? line : blank(line));
+  }
+  return { up: up.join("\n"), down: down.join("\n") };
+}
+
+/** What leads back is blank. */
+export function withoutDownPart(text: string): string {
+  return splitAtMarks(text).up;
+}
+
+/** Whether a file's name says that it undoes another one: `….down.sql`, `down.sql`, Flyway's `U2__….sql`. */
+export function isDownFile(name: string): boolean {
+  return /(?:^|[._-])down\.sql$|\.(?:undo|rollback|revert)\.sql$/i.test(name) || /^U\d[\w.]*__.*\.sql$/.test(name);
+}
+
+/** `-- irreversible: why` on a line of its own. */
+export function irreversibleReason(text: string): string | undefined {
+  return /^--\s*irreversible:[ \t]*(\S.*?)\s*$/im.exec(text)?.[1];
+}
+
+export interface Changeset extends FileParts {
+  readonly author: string;
+  readonly id: string;
+  readonly runsInTransaction: boolean;
+}
+
+const CHANGESET = /^\s*--\s*changeset\s+([^:\n]+):("[^"\n]+"|'[^'\n]+'|[^\s\n]+)([^\n]*)$/gim;
+
+/** The changesets of a file that begins with `--liquibase formatted sql`, each with what its `--rollback` lines say. */
+export function splitChangesets(text: string): readonly Changeset[] {
+  const marks = [...text.matchAll(CHANGESET)];
+  return marks.map((mark, index) => {
+    const start = mark.index + mark[0].length;
+    const end = marks[index + 1]?.index ?? text.length;
+    const before = blank(text.slice(0, start));
+    const body = text.slice(start, end);
+    const rollback = rollbackOf(body);
+    return {
+      author: (mark[1] ?? "").trim(),
+      id: (mark[2] ?? "").replaceAll(/^["']|["']$/g, ""),
+      runsInTransaction: !/\brunInTransaction\s*:\s*false\b/i.test(mark[3] ?? ""),
+      up: before + body,
+      down: rollback === undefined ? undefined : before + rollback,
+    };
+  });
+}
+
+/** The SQL in `--rollback` lines and `/* liquibase rollback` blocks, where it stands; `undefined` without any. */
+function rollbackOf(body: string): string | undefined {
+  let isRollback = false;
+  let inBlock = false;
+  const lines = body.split("\n").map((line) => {
+    if (inBlock) {
+      inBlock = !line.includes("*/");
+      return inBlock ? line : blank(line);
+    }
+    if (/^\s*\/\*\s*liquibase\s+rollback\b/i.test(line)) {
+      isRollback = true;
+      inBlock = !line.includes("*/");
+      return blank(line);
+    }
+    const mark = /^\s*--\s*rollback\b/i.exec(line)?.[0];
+    if (mark === undefined) return blank(line);
+    isRollback = true;
+    const sql = line.slice(mark.length);
+    return /^\s*(?:not required|empty)\s*;?\s*$/i.test(sql) ? blank(line) : blank(mark) + sql;
+  });
+  return isRollback ? lines.join("\n") : undefined;
+}
+
+function blank(text: string): string {
+  return text.replaceAll(/[^\r\n]/g, " ");
+}

@@ -1,0 +1,86 @@
+// The migration tools whose SQL can be read: how a file of theirs is told, and what they run as one transaction.
+import { basename, dirname } from "node:path";
+
+export const MIGRATION_TOOLS = [
+  "atlas",
+  "dbmate",
+  "diesel",
+  "drizzle",
+  "flyway",
+  "golang-migrate",
+  "goose",
+  "graphile-migrate",
+  "hasura",
+  "liquibase",
+  "node-pg-migrate",
+  "plain",
+  "prisma",
+  "sql-migrate",
+  "sqitch",
+  "sqlx",
+  "supabase",
+  "tern",
+] as const;
+export type MigrationTool = (typeof MIGRATION_TOOLS)[number];
+
+/**
+ * What runs as one transaction: every statement alone, the file, or all pending files together. `implicit`: several statements sent
+ * as one query are one transaction, a single one is not.
+ */
+export type TransactionScope = "statement" | "file" | "batch" | "implicit";
+
+const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
+  atlas: "file",
+  dbmate: "file",
+  diesel: "file",
+  drizzle: "batch", // its migrator runs all pending files in one transaction
+  flyway: "file",
+  "golang-migrate": "implicit",
+  goose: "file",
+  "graphile-migrate": "file",
+  hasura: "implicit",
+  liquibase: "file", // a changeset
+  "node-pg-migrate": "file",
+  plain: "statement", // as psql runs it
+  prisma: "implicit",
+  "sql-migrate": "file",
+  sqitch: "statement", // by psql; its templates write BEGIN and COMMIT
+  sqlx: "file",
+  supabase: "implicit",
+  tern: "file",
+};
+
+/** Marks that take a file out of its tool's transaction. */
+const NO_TRANSACTION =
+  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+up\s+notransaction|no-transaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx|!\s*no-transaction)/im;
+
+/** @param text - the part that is meant: of a file with an up and a down, the one with its mark */
+export function transactionScope(tool: MigrationTool, text: string): TransactionScope {
+  return NO_TRANSACTION.test(text) ? "statement" : SCOPES[tool];
+}
+
+/** Tells the tool by a file's path and the marks in its text; `plain` when nothing tells. */
+export function toolOfFile(path: string, text: string): MigrationTool {
+  const base = basename(path);
+  const folder = basename(dirname(path));
+  if (/^--\s*migrate:up\b/m.test(text)) return "dbmate";
+  if (/^--\s*\+goose\s+up\b/im.test(text)) return "goose";
+  if (/^--\s*\+migrate\s+up\b/im.test(text)) return "sql-migrate";
+  if (/^\s*--\s*liquibase formatted sql\b/i.test(text)) return "liquibase";
+  if (/^--[\s-]*(?:up|down)\s+migration\b/im.test(text)) return "node-pg-migrate";
+  if (/^-{2,}\s*create above \/ drop below\s*-{2,}/im.test(text)) return "tern";
+  if (/^--!\s*Previous:/m.test(text)) return "graphile-migrate";
+  if (
+    text.includes("--> statement-breakpoint") ||
+    (/^\d{4}_[a-z]+_[a-z_]+\.sql$/.test(base) && /(?:^|\/)drizzle\//.test(path))
+  )
+    return "drizzle";
+  if (base === "migration.sql" && folder !== ".") return "prisma";
+  if ((base === "up.sql" || base === "down.sql") && folder !== ".")
+    return /^\d{13}_/.test(folder) ? "hasura" : "diesel";
+  if (/^(?:V\d[\w.]*|R|B\d[\w.]*)__.+\.sql$/.test(base)) return "flyway";
+  if (/^\d{14}_.+\.(?:up|down)\.sql$/.test(base) && /^--\s*no-transaction/m.test(text)) return "sqlx";
+  if (/^\d+[_-].+\.(?:up|down)\.sql$/.test(base)) return "golang-migrate";
+  if (/(?:^|\/)supabase\/migrations\//.test(path.replaceAll("\\", "/"))) return "supabase";
+  return "plain";
+}

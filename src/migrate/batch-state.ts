@@ -25,6 +25,14 @@ export interface IndexState {
   /** Expressions and predicate as SQL or as JSON of their parse tree, to look for columns. */
   readonly expressions: string;
   readonly isUnique: boolean;
+  readonly isPartial: boolean;
+  /** In order: a column's name, or for an expression its columns in parentheses. */
+  readonly keys: readonly string[];
+}
+
+/** The key of an expression on these columns: enough to tell whether one index can stand for another. */
+export function expressionKey(columns: readonly string[]): string {
+  return `(${columns.toSorted().join(", ")})`;
 }
 
 export interface TableState {
@@ -38,6 +46,7 @@ export interface TableState {
   readonly isComplete: boolean;
   readonly rowEstimate: number | undefined;
   hasDefaultPartition: boolean;
+  readonly isDefaultPartition: boolean;
   readonly partitions: Name[];
   readonly columns: Map<string, ColumnState>;
   readonly constraints: Map<string, ConstraintState>;
@@ -147,6 +156,7 @@ function emptyTable(
     isDropped: false,
     rowEstimate: undefined,
     hasDefaultPartition: false,
+    isDefaultPartition: false,
     partitions: [],
     columns: new Map(),
     constraints: new Map(),
@@ -183,6 +193,7 @@ function fromCatalog(table: Table, catalog: Catalog): TableState {
           )
         : table.rowEstimate,
     hasDefaultPartition: partitions.some(({ partitionOf }) => partitionOf?.bound === "DEFAULT"),
+    isDefaultPartition: table.partitionOf?.bound === "DEFAULT",
     partitions: partitions.map(({ schema, name }) => ({ schema, name })),
     columns: new Map(
       table.columns.map((column) => [
@@ -210,10 +221,19 @@ function fromCatalog(table: Table, catalog: Catalog): TableState {
             index.predicate ?? "",
           ].join(" "),
           isUnique: index.isUnique,
+          isPartial: index.predicate !== undefined,
+          keys: index.keys.map(
+            ({ column, expression }) =>
+              column ??
+              expressionKey(table.columns.map(({ name }) => name).filter((name) => mentions(expression, name))),
+          ),
         },
       ]),
     ),
-    dependants: dependantsOf(table, catalog),
+    // Looked for when somebody asks: it reads the text of every view.
+    get dependants() {
+      return dependantsOf(table, catalog);
+    },
     isForeign: table.kind === "foreign",
   };
 }

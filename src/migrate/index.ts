@@ -18,8 +18,16 @@ export type { LintFile } from "./lint-files.ts";
 export { MIGRATION_TOOLS, type MigrationTool, type TransactionScope } from "./adopt/tools.ts";
 export { LINT_RULES } from "./lint-rules/index.ts";
 export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
-export { planMigration, type Plan, type PlanOptions, type Step } from "./plan.ts";
+export { planMigration, type Plan, type PlanOptions } from "./plan.ts";
+export type { Step } from "./plan-steps.ts";
+export type { StepLock } from "./plan-locks.ts";
+export { LOCK_MODES, type LockMode } from "./locks.ts";
 export type { Hazard } from "./rules/statement.ts";
+export { runBackfill } from "./backfill/run-backfill.ts";
+export type { BackfillDefinition } from "./backfill/definition.ts";
+export type { BackfillOptions, BackfillProgress, BackfillResult } from "./backfill/options.ts";
+export { readBackfills, type BackfillRecord } from "./backfill/store.ts";
+export type { BackfillThrottle } from "./backfill/throttle.ts";
 export {
   readMigrationFolder,
   type AdoptedMigration,

@@ -130,12 +130,15 @@ function costWithDomains(from: Type, to: Type, state: BatchState, isUtc: boolean
   return typeChangeCost(base(from), base(to), isUtc);
 }
 
-/** No USING, or one that only names or casts the column: the server finds out itself that nothing is to be computed. */
-function isPlainUsing(using: Node | undefined, column: string): boolean {
+/**
+ * No USING, or one that only names the column or casts it once: the server finds out itself that nothing is to be computed.
+ * A cast by way of another type is computed.
+ */
+function isPlainUsing(using: Node | undefined, column: string, isCast = false): boolean {
   if (using === undefined) return true;
   const fields = stringsOf(using, "fields");
   if (fields.length > 0) return fields.at(-1) === column;
-  return using["arg"] !== undefined && using["typeName"] !== undefined && isPlainUsing(childOf(using, "arg"), column);
+  return !isCast && using["typeName"] !== undefined && isPlainUsing(childOf(using, "arg") ?? {}, column, true);
 }
 
 /** Locks of one action on relations that existed before; the first is the one the statement names. */

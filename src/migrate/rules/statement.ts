@@ -2,7 +2,17 @@
 import type { CatalogObject, CatalogObjects } from "../../catalog/index.ts";
 
 export interface Hazard {
-  readonly kind: "data loss" | "rewrite" | "scan" | "blocks writes" | "authorisation" | "may fail" | "not covered";
+  /** `incompatible`: code that runs now fails from here on; `irreversible`: nothing is lost, but no statement undoes it. */
+  readonly kind:
+    | "data loss"
+    | "rewrite"
+    | "scan"
+    | "blocks writes"
+    | "authorisation"
+    | "incompatible"
+    | "irreversible"
+    | "may fail"
+    | "not covered";
   readonly why: string;
 }
 
@@ -11,6 +21,8 @@ export interface PlannedStatement {
   /** `shared`: with its neighbours in one transaction; `own`: alone in one; `outside`: PostgreSQL refuses it inside one. */
   readonly transaction: "shared" | "own" | "outside";
   readonly hazards: readonly Hazard[];
+  /** Undoes it when what came after is undone: "" when there is nothing to undo. Left out: the planner finds it by the object. */
+  readonly reversal?: string;
 }
 
 /** How an object gets from one state to the other: in place, or by being dropped and made again. */
@@ -36,6 +48,11 @@ export function statement(
   transaction: PlannedStatement["transaction"] = "shared",
 ): PlannedStatement {
   return { sql, transaction, hazards };
+}
+
+/** The same statement with the one that undoes it. */
+export function undoneBy(reversal: string, planned: PlannedStatement): PlannedStatement {
+  return { ...planned, reversal };
 }
 
 export function inPlace(

@@ -1,0 +1,215 @@
+// The locks of a plan's statements on relations that were there before: those on tables as measured in locks.ts, spread over partitions,
+// and those on views, indexes and sequences.
+import type { Catalog } from "../catalog/index.ts";
+import { identifier } from "../postgres/index.ts";
+import { applyAction } from "./apply-statement.ts";
+import { BatchState } from "./batch-state.ts";
+import { lockEffects, LOCK_MODES, type LockMode } from "./locks.ts";
+import { parseStatement } from "./parse-statement.ts";
+import {
+  actionsOf,
+  childOf,
+  droppedNames,
+  flagOf,
+  listOf,
+  nameOfParts,
+  relationName,
+  stringsOf,
+  textOf,
+  type Action,
+  type Name,
+  type Node,
+} from "./syntax.ts";
+
+/** What a statement does to one relation while it holds a lock on it. */
+export interface StepLock {
+  /** As SQL, e.g. `"shop"."orders"`. */
+  readonly relation: string;
+  readonly mode: LockMode;
+  /** The table and all its indexes are written anew. */
+  readonly rewrite: boolean;
+  /** The whole table is read: a check, an index that is built. */
+  readonly scan: boolean;
+}
+
+/** Statements that lock no relation that others use. */
+const LOCKS_NOTHING =
+  /^(?:CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|SCHEMA|TYPE|EXTENSION)|GRANT|REVOKE|SET |SELECT )\b/;
+
+/** Reads statements in the order they run, and keeps what is known of the schema up to date with each. */
+export class PlanLocks {
+  readonly #state: BatchState;
+  readonly #version: number;
+  readonly #domainUses = new Map<string, readonly string[]>();
+  /** Relations that were there before, as SQL. */
+  readonly #existing = new Set<string>();
+
+  constructor(before: Catalog, serverVersion: number) {
+    this.#state = new BatchState(before);
+    this.#version = Math.floor(serverVersion / 10_000);
+    for (const { schema, name } of [...before.tables, ...before.views, ...before.sequences])
+      this.#existing.add(identifier(schema, name));
+    for (const { schema, indexes } of [...before.tables, ...before.views])
+      for (const { name } of indexes) this.#existing.add(identifier(schema, name));
+    for (const { schema, name, columns } of before.tables) {
+      for (const { typeName } of columns) {
+        const type = identifier(typeName.schema, typeName.name);
+        const uses = this.#domainUses.get(type) ?? [];
+        this.#domainUses.set(type, [...uses, identifier(schema, name)]);
+      }
+    }
+  }
+
+  /** The strongest lock on each relation; none when nothing that others use is locked. */
+  of(sql: string): readonly StepLock[] {
+    if (this.#existing.size === 0 || LOCKS_NOTHING.test(sql)) return [];
+    const locks: StepLock[] = [];
+    const statement = parseStatement(sql);
+    const isOnly = childOf(statement.node, "relation")?.["inh"] !== true;
+    for (const action of actionsOf(statement)) {
+      const taken = [...this.#tableLocks(action, isOnly), ...this.#otherLocks(action)];
+      locks.push(...taken.filter(({ relation }) => this.#existing.has(relation)));
+      applyAction(this.#state, action);
+      this.#follow(action);
+    }
+    return merged(locks);
+  }
+
+  #tableLocks(action: Action, isOnly: boolean): readonly StepLock[] {
+    const effects = lockEffects(action, this.#state, this.#version);
+    return effects.flatMap(({ table, mode, rewrites, scans }) => {
+      if (table.isNew) return [];
+      const lock = { relation: identifier(table.schema, table.name), mode, rewrite: rewrites, scan: scans };
+      return !isOnly && reachesPartitions(action) ? [lock, ...this.#partitionLocks(table.partitions, lock)] : [lock];
+    });
+  }
+
+  #partitionLocks(partitions: readonly Name[], lock: StepLock): readonly StepLock[] {
+    return partitions.flatMap((name) => {
+      const table = this.#state.find(name);
+      if (table === undefined || table.isNew) return [];
+      const own = { ...lock, relation: identifier(table.schema, table.name) };
+      return [own, ...this.#partitionLocks(table.partitions, lock)];
+    });
+  }
+
+  #otherLocks(action: Action): readonly StepLock[] {
+    const { kind, node, table } = action;
+    const on = (name: Name | undefined, mode: LockMode, cost: "scan" | "none" = "none"): StepLock[] =>
+      name === undefined ? [] : [{ relation: sqlName(name), mode, rewrite: false, scan: cost === "scan" }];
+    switch (kind) {
+      case "ViewStmt":
+        return on(relationName(childOf(node, "view")), "ACCESS EXCLUSIVE");
+      case "AlterSeqStmt":
+        return on(relationName(childOf(node, "sequence")), "SHARE ROW EXCLUSIVE");
+      case "CreateStatsStmt":
+        return listOf(node, "relations").flatMap(({ node: relation }) =>
+          on(relationName(relation), "SHARE UPDATE EXCLUSIVE"),
+        );
+      case "CommentStmt":
+        return on(commentedRelation(node), "SHARE UPDATE EXCLUSIVE");
+      case "RenameStmt":
+        return on(table, node["renameType"] === "OBJECT_INDEX" ? "SHARE UPDATE EXCLUSIVE" : "ACCESS EXCLUSIVE");
+      case "AlterObjectSchemaStmt":
+        return on(table, "ACCESS EXCLUSIVE");
+      case "AlterDomainStmt":
+        return this.#domainLocks(node);
+      case "DropStmt":
+        return ["OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE"].includes(String(node["removeType"]))
+          ? droppedNames(node).flatMap((name) => on(name, "ACCESS EXCLUSIVE"))
+          : [];
+      case "AT_AttachPartition":
+        // Rows of the default partition that belong into the new one would be found by reading it.
+        return this.#defaultPartition(table).flatMap((name) => on(name, "ACCESS EXCLUSIVE", "scan"));
+      case "OBJECT_INDEX AT_AttachPartition":
+        return [...on(table, "SHARE UPDATE EXCLUSIVE"), ...on(relationName(childOf(node, "name")), "ACCESS EXCLUSIVE")];
+      default:
+        return kind.startsWith("OBJECT_")
+          ? on(table, kind.startsWith("OBJECT_INDEX") ? "SHARE UPDATE EXCLUSIVE" : "ACCESS EXCLUSIVE")
+          : [];
+    }
+  }
+
+  #defaultPartition(parent: Name | undefined): readonly Name[] {
+    const table = parent === undefined ? undefined : this.#state.find(parent);
+    if (table?.hasDefaultPartition !== true) return [];
+    return table.partitions.filter((name) => this.#state.find(name)?.isDefaultPartition === true);
+  }
+
+  /** A constraint of a domain is checked in every table that uses it; one that is NOT VALID is not. */
+  #domainLocks(node: Node): readonly StepLock[] {
+    const isChecked =
+      ["C", "V", "O"].includes(textOf(node, "subtype") ?? "") && !flagOf(childOf(node, "def"), "skip_validation");
+    if (!isChecked) return [];
+    const type = sqlName(nameOfParts(stringsOf(node, "typeName")));
+    return (this.#domainUses.get(type) ?? []).map((relation) => ({
+      relation,
+      mode: "SHARE",
+      rewrite: false,
+      scan: true,
+    }));
+  }
+
+  /** Names that go, or are given to something that others use. */
+  #follow({ kind, node, table }: Action): void {
+    if (kind === "DropStmt") for (const name of droppedNames(node)) this.#existing.delete(sqlName(name));
+    const isRelation = ["OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_INDEX", "OBJECT_SEQUENCE"].includes(
+      String(node["renameType"] ?? node["objectType"]),
+    );
+    if (!isRelation || table === undefined) return;
+    const old = sqlName(table);
+    if (!this.#existing.delete(old)) return;
+    const schema = kind === "AlterObjectSchemaStmt" ? textOf(node, "newschema") : table.schema;
+    const name = kind === "RenameStmt" ? (textOf(node, "newname") ?? table.name) : table.name;
+    this.#existing.add(sqlName({ schema, name }));
+  }
+}
+
+function sqlName({ schema, name }: Name): string {
+  return identifier(schema ?? "public", name);
+}
+
+/** The strongest lock on each relation, with what any of them costs. */
+function merged(locks: readonly StepLock[]): readonly StepLock[] {
+  const found = new Map<string, StepLock>();
+  for (const lock of locks) {
+    const other = found.get(lock.relation) ?? lock;
+    const isStronger = LOCK_MODES.indexOf(lock.mode) > LOCK_MODES.indexOf(other.mode);
+    found.set(lock.relation, {
+      relation: lock.relation,
+      mode: isStronger ? lock.mode : other.mode,
+      rewrite: lock.rewrite || other.rewrite,
+      scan: lock.scan || other.scan,
+    });
+  }
+  return [...found.values()];
+}
+
+/** Changes of a partitioned table that go down to its partitions; ONLY keeps them from it. */
+function reachesPartitions({ kind, node }: Action): boolean {
+  const isPassedDown =
+    kind.startsWith("AT_") && !/^AT_(?:Attach|Detach)Partition|^AT_(?:Set|Reset)RelOptions/.test(kind);
+  return isPassedDown || kind === "IndexStmt" || node["renameType"] === "OBJECT_COLUMN";
+}
+
+/** The relation a COMMENT is about, or is about a part of. */
+function commentedRelation(node: Node): Name | undefined {
+  const parts = stringsOf(childOf(node, "object"), "items");
+  switch (node["objtype"]) {
+    case "OBJECT_TABLE":
+    case "OBJECT_FOREIGN_TABLE":
+    case "OBJECT_VIEW":
+    case "OBJECT_MATVIEW":
+    case "OBJECT_SEQUENCE":
+    case "OBJECT_INDEX":
+      return nameOfParts(parts);
+    case "OBJECT_COLUMN":
+    case "OBJECT_TABCONSTRAINT":
+    case "OBJECT_TRIGGER":
+    case "OBJECT_POLICY":
+    case "OBJECT_RULE":
+      return nameOfParts(parts.slice(0, -1));
+    default:
+      return undefined;
+  }
+}

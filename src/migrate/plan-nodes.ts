@@ -1,0 +1,318 @@
+// The statements of a plan as nodes, one or more an object, in the order in which what depends on what lets them run.
+import {
+  attachOrder,
+  builtInPrivileges,
+  initialPrivileges,
+  inOrder,
+  objectId,
+  rankOf,
+  separateDefaults,
+  writtenIn,
+  type CatalogObject,
+  type CatalogObjects,
+  type CreateContext,
+  type ObjectKind,
+  type PrivilegeEntry,
+} from "../catalog/index.ts";
+import type { Actions } from "./plan-actions.ts";
+import { namesTaken } from "./plan-names.ts";
+import { Reversals } from "./plan-reversal.ts";
+import { createStatements } from "./rules/create.ts";
+import { dropStatements } from "./rules/drop.ts";
+import { ownerOf, type PlannedStatement, type RuleContext } from "./rules/statement.ts";
+
+/** Statements about one object that stay together. */
+export interface PlanNode {
+  readonly key: string;
+  readonly rank: number;
+  readonly after: Set<string>;
+  readonly subject: string;
+  readonly kind: "rename" | "create" | "alter" | "drop" | "validate";
+  readonly statements: readonly PlannedStatement[];
+  /** Who may do or see what changes, and nothing else: such steps have transactions of their own. */
+  readonly isAuthorisation: boolean;
+  /** Undoes all its statements. */
+  readonly reversal: () => string;
+}
+
+/** Labels of enums: committed before anything uses them, and before anything is dropped. */
+const LABEL_RANK = -1_000;
+const ALTER_RANK = 100;
+const AUTHORISATION_RANK = 800;
+const OUTSIDE_RANK = 1_000;
+const VALIDATE_RANK = 2_000;
+
+const AUTHORISATION: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
+  "privileges",
+  "default privileges",
+  "policy",
+  "row security",
+]);
+
+export class PlanNodes {
+  readonly #context: RuleContext;
+  readonly #actions: Actions;
+  readonly #separate: ReadonlySet<string>;
+  readonly #reversals: Reversals;
+  readonly #nodes = new Map<string, PlanNode>();
+
+  constructor(context: RuleContext, actions: Actions) {
+    this.#context = context;
+    this.#actions = actions;
+    this.#separate = separateDefaults(context.after);
+    this.#reversals = new Reversals(context);
+  }
+
+  nodes(): readonly PlanNode[] {
+    const { before, after } = this.#context;
+    const { dropped, created, altered } = this.#actions;
+    const create: CreateContext = {
+      serverVersion: this.#context.serverVersion,
+      objects: after,
+      separateDefaults: this.#separate,
+      initialPrivileges: (object) => this.#initialPrivileges(object),
+    };
+    const goingWith = new Map<string, CatalogObject[]>();
+    for (const object of before.values()) {
+      if (!dropped.has(object.id)) continue;
+      const place = this.#dropPlace(object);
+      goingWith.set(place, [...(goingWith.get(place) ?? []), object]);
+    }
+    for (const [id, parts] of goingWith) {
+      const object = before.get(id);
+      if (object === undefined) continue;
+      const isGone = object.kind === "sequence owner" && dropped.has(object.parent ?? "");
+      const statements = isGone ? [] : dropStatements(object, this.#context);
+      this.#add("drop", object, statements, -rankOf(object.kind), () => this.#reversals.ofDrop(parts));
+    }
+    for (const [id, statements] of altered) this.#addAlter(id, statements);
+    for (const object of after.values()) {
+      if (!created.has(object.id) || this.#createPlace(object) !== object.id) continue;
+      const { statements, validation } = createStatements(object, this.#context, create);
+      const rank = ALTER_RANK + rankOf(object.kind);
+      this.#add("create", object, statements, rank, () => this.#reversals.ofCreate(object));
+      if (validation.length > 0)
+        this.#add("validate", object, validation, VALIDATE_RANK, () => "", [`create ${object.id}`]);
+    }
+    this.#connect();
+    return inOrder([...this.#nodes.values()]);
+  }
+
+  /** What reads the whole table waits until the transaction that drops and makes again what stands in the way is done. */
+  #addAlter(id: string, statements: readonly PlannedStatement[]): void {
+    const old = this.#context.before.get(id);
+    const object = this.#context.after.get(id);
+    if (old === undefined || object === undefined) return;
+    const reversal = (): string => this.#reversals.ofAlter(old, object);
+    if (object.kind === "enum" && statements.every(({ transaction }) => transaction === "own")) {
+      this.#add("alter", object, statements, LABEL_RANK, reversal);
+      return;
+    }
+    const first = statements.findIndex(({ transaction }) => transaction === "own");
+    const now = first === -1 ? statements : statements.slice(0, first);
+    const later = first === -1 ? [] : statements.slice(first);
+    this.#add("alter", object, now, ALTER_RANK + rankOf(object.kind), reversal);
+    // Before keys are built: those of a primary key have to be NOT NULL.
+    if (later.length > 0)
+      this.#add("validate", object, later, OUTSIDE_RANK, now.length === 0 ? reversal : () => "", [`alter ${id}`]);
+  }
+
+  /** Parts of new tables, and what is made again because something below it changes, stay in the transaction of those. */
+  #isAuthorisation(object: CatalogObject): boolean {
+    const { dropped, created } = this.#actions;
+    if (!AUTHORISATION.has(object.kind) || (dropped.has(object.id) && created.has(object.id))) return false;
+    const owner = ownerOf(object, this.#context.after.has(object.id) ? this.#context.after : this.#context.before);
+    return owner.id === object.id || (!dropped.has(owner.id) && !created.has(owner.id));
+  }
+
+  #add(
+    kind: PlanNode["kind"],
+    object: CatalogObject,
+    statements: readonly PlannedStatement[],
+    rank: number,
+    reversal: () => string,
+    after: readonly string[] = [],
+  ): void {
+    const key = `${kind} ${object.id}`;
+    const isOutside = statements.some(({ transaction }) => transaction === "outside");
+    const isAuthorisation = this.#isAuthorisation(object);
+    this.#nodes.set(key, {
+      key,
+      rank: isOutside ? OUTSIDE_RANK + rank : isAuthorisation ? AUTHORISATION_RANK + rank : rank,
+      after: new Set(after),
+      subject: object.id,
+      kind,
+      statements,
+      isAuthorisation,
+      reversal,
+    });
+  }
+
+  /** The object with whose DROP an object goes. */
+  #dropPlace(object: CatalogObject): string {
+    const { before } = this.#context;
+    const { dropped } = this.#actions;
+    const next = (id: string | undefined): string | undefined => {
+      const container = id === undefined || !dropped.has(id) ? undefined : before.get(id);
+      return container === undefined ? undefined : this.#dropPlace(container);
+    };
+    if (object.kind === "sequence") {
+      const owner = before.get(objectId("sequence owner", object.schema, object.name));
+      if (owner?.kind !== "sequence owner") return object.id;
+      const { schema, table, column } = owner.facts;
+      return next(objectId("column", schema, table, column)) ?? object.id;
+    }
+    const isAttached = !dropped.has(objectId("partition", object.schema, object.name));
+    const inherited = isAttached ? next(object.inheritedFrom) : undefined;
+    // A foreign key goes first, so that two tables that point at each other can go in any order.
+    const goesFirst =
+      object.kind === "partition" ||
+      (object.kind === "constraint" && object.facts.kind === "foreign key") ||
+      ((object.kind === "policy" || object.kind === "rule") && this.#pointsElsewhere(object));
+    return inherited ?? (goesFirst ? undefined : next(object.parent)) ?? object.id;
+  }
+
+  /** Whether it needs another relation that is dropped too. */
+  #pointsElsewhere({ needs, schema, name }: CatalogObject): boolean {
+    return needs.some((id) => {
+      const needed = this.#context.before.get(id);
+      const isOwn = needed?.kind === "schema" || (needed?.schema === schema && needed?.name === name);
+      return needed !== undefined && !isOwn && this.#actions.dropped.has(id);
+    });
+  }
+
+  /** The object in whose CREATE an object comes. */
+  #createPlace(object: CatalogObject): string {
+    const { before, after } = this.#context;
+    const { created } = this.#actions;
+    const isTableNew = (table: CatalogObject): boolean => created.has(objectId("table", table.schema, table.name));
+    const isPassedDown =
+      object.inheritedFrom !== undefined &&
+      created.has(object.inheritedFrom) &&
+      !isTableNew(object) &&
+      before.has(objectId("table", object.schema, object.name)) &&
+      !created.has(objectId("partition", object.schema, object.name)) &&
+      (object.kind === "column" || (object.kind === "constraint" && object.facts.kind === "check"));
+    if (isPassedDown) {
+      const from = after.get(object.inheritedFrom);
+      if (from !== undefined) return this.#createPlace(from);
+    }
+    return writtenIn(object, after, (id) => created.has(id), this.#separate);
+  }
+
+  #connect(): void {
+    const { before, after } = this.#context;
+    const { dropped, created, altered } = this.#actions;
+    const dropKey = (id: string): string => `drop ${this.#placeOf(before, id, (object) => this.#dropPlace(object))}`;
+    const createKey = (id: string): string =>
+      `create ${this.#placeOf(after, id, (object) => this.#createPlace(object))}`;
+    const link = (key: string, earlier: string): unknown => this.#nodes.get(key)?.after.add(earlier);
+    for (const id of dropped) {
+      for (const need of before.get(id)?.needs ?? []) {
+        if (dropped.has(need)) link(dropKey(need), dropKey(id));
+        else if (altered.has(need)) link(`alter ${need}`, dropKey(id));
+      }
+      if (created.has(id)) link(createKey(id), dropKey(id));
+      const object = before.get(id);
+      // Of a partition that is detached, an index can go only after that.
+      if (object?.kind === "index partition" && object.parent !== undefined && dropped.has(object.parent))
+        link(dropKey(object.parent), dropKey(objectId("partition", object.schema, object.name)));
+    }
+    for (const id of created) {
+      for (const need of after.get(id)?.needs ?? []) {
+        if (created.has(need)) link(createKey(id), createKey(need));
+        else if (altered.has(need)) link(createKey(id), `alter ${need}`);
+        // A partition's column becomes NOT NULL with that of its table.
+        if (this.#isPrimaryKey(id))
+          for (let column = after.get(need); column !== undefined; column = after.get(column.inheritedFrom ?? ""))
+            link(createKey(id), `validate ${column.id}`);
+      }
+    }
+    for (const id of altered.keys()) {
+      for (const need of after.get(id)?.needs ?? []) {
+        if (created.has(need)) link(`alter ${id}`, createKey(need));
+        else if (altered.has(need)) link(`alter ${id}`, `alter ${need}`);
+      }
+      for (const need of before.get(id)?.needs ?? []) {
+        if (dropped.has(need) && !created.has(need)) link(dropKey(need), `alter ${id}`);
+      }
+    }
+    for (const [earlier, later] of attachOrder(after)) {
+      if (created.has(earlier) && created.has(later)) link(createKey(later), createKey(earlier));
+    }
+    this.#connectNames(dropKey, createKey, link);
+  }
+
+  /** What takes the place or the name of something comes after that has gone. */
+  #connectNames(
+    dropKey: (id: string) => string,
+    createKey: (id: string) => string,
+    link: (key: string, earlier: string) => unknown,
+  ): void {
+    const { before, after } = this.#context;
+    const gone = new Map<string, string[]>();
+    const goes = (names: readonly string[], key: string): void => {
+      for (const name of names) gone.set(name, [...(gone.get(name) ?? []), key]);
+    };
+    const takes = (names: readonly string[], key: string): void => {
+      for (const name of names) for (const earlier of gone.get(name) ?? []) link(key, earlier);
+    };
+    for (const id of this.#actions.dropped) {
+      const object = before.get(id);
+      if (object !== undefined) goes(namesTaken(object), dropKey(id));
+    }
+    for (const id of this.#actions.altered.keys()) {
+      const old = before.get(id);
+      const wanted = after.get(id);
+      if (old === undefined || wanted === undefined) continue;
+      const names = namesTaken(wanted);
+      const left = namesTaken(old).filter((name) => !names.includes(name));
+      takes(
+        names.filter((name) => !namesTaken(old).includes(name)),
+        `alter ${id}`,
+      );
+      goes(left, `alter ${id}`);
+    }
+    for (const id of this.#actions.created) {
+      const object = after.get(id);
+      if (object === undefined) continue;
+      takes(namesTaken(object), createKey(id));
+      // A partition that joins a table finds its indexes there already, so that none is made for it.
+      const attached = objectId("partition", object.schema, object.name);
+      const parent = object.inheritedFrom;
+      if (parent !== undefined && !this.#actions.created.has(parent) && this.#actions.created.has(attached))
+        link(createKey(attached), createKey(id));
+    }
+  }
+
+  #isPrimaryKey(id: string): boolean {
+    const object = this.#context.after.get(id);
+    return object?.kind === "constraint" && object.facts.kind === "primary key";
+  }
+
+  #placeOf(objects: CatalogObjects, id: string, place: (object: CatalogObject) => string): string {
+    const object = objects.get(id);
+    return object === undefined ? id : place(object);
+  }
+
+  /** What default privileges give an object when it is made by this plan; they are changed last, so those of before count. */
+  #initialPrivileges(object: CatalogObject<"privileges">): readonly PrivilegeEntry[] {
+    const { serverVersion, before } = this.#context;
+    const { of } = object.facts;
+    const builtIn = builtInPrivileges(of, serverVersion);
+    if (of === "column" || !this.#actions.created.has(object.parent ?? "")) {
+      return initialPrivileges(object, serverVersion);
+    }
+    const defaults = [...before.values()].filter(
+      (candidate): candidate is CatalogObject<"default privileges"> =>
+        candidate.kind === "default privileges" &&
+        candidate.facts.of === `${of}s` &&
+        [undefined, object.schema].includes(candidate.facts.schema),
+    );
+    const base = defaults.find(({ facts }) => facts.schema === undefined)?.facts.entries ?? builtIn;
+    return [
+      ...base,
+      ...defaults.filter(({ facts }) => facts.schema !== undefined).flatMap(({ facts }) => facts.entries),
+    ];
+  }
+}

@@ -1,0 +1,128 @@
+// The statements of one batch. The window of keys is read first, so that every statement knows both its ends: the update then walks
+// the key's index and never the whole table, and a batch has a bound also where few rows are to do.
+import { identifier } from "../../postgres/index.ts";
+import type { CheckedDefinition } from "./definition.ts";
+import type { BackfillTarget } from "./target.ts";
+
+/** Values of the key's columns as texts. */
+export type KeyValues = readonly string[];
+
+export interface PlannedQuery {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** `(a, b)`, or `a` alone: a row of one column would be another type. */
+function rowOf(parts: readonly string[]): string {
+  return parts.length === 1 ? parts.join("") : `(${parts.join(", ")})`;
+}
+
+class Values {
+  readonly list: unknown[] = [];
+  readonly target: BackfillTarget;
+
+  constructor(target: BackfillTarget) {
+    this.target = target;
+  }
+
+  key(values: KeyValues): string {
+    return rowOf(this.target.key.map(({ type }, index) => `${this.add(values[index])}::text::${type}`));
+  }
+
+  add(value: unknown): string {
+    this.list.push(value);
+    return `$${this.list.length}`;
+  }
+
+  /** Keys after `from` (all when undefined) and up to `to`. */
+  window(from: KeyValues | undefined, to: KeyValues): string {
+    const columns = rowOf(this.target.key.map(({ name }) => identifier(name)));
+    const after = from === undefined ? "" : `${columns} > ${this.key(from)} AND `;
+    return `${after}${columns} <= ${this.key(to)}`;
+  }
+}
+
+/** The last key there is: `keys` is one row, or none for an empty table. */
+export function lastKeyQuery(target: BackfillTarget): PlannedQuery {
+  const order = target.key.map(({ name }) => `${identifier(name)} DESC`).join(", ");
+  return {
+    text: `SELECT ARRAY[${target.key.map(({ asText }) => asText).join(", ")}] AS key FROM ${target.sqlName} ORDER BY ${order} LIMIT 1`,
+    values: [],
+  };
+}
+
+/** The next window: the key of its last row and how many rows it has; no row when there is nothing left. */
+export function windowQuery(
+  target: BackfillTarget,
+  from: KeyValues | undefined,
+  to: KeyValues,
+  size: number,
+): PlannedQuery {
+  const values = new Values(target);
+  const names = target.key.map(({ name }) => identifier(name));
+  const where = values.window(from, to);
+  return {
+    text: `
+SELECT ARRAY[${target.key.map(({ asText }) => asText).join(", ")}] AS key, w.place::int4 AS size
+FROM (
+  SELECT ${names.join(", ")}, pg_catalog.row_number() OVER (ORDER BY ${names.join(", ")}) AS place
+  FROM (
+    SELECT ${names.join(", ")}
+    FROM ${target.sqlName}
+    WHERE ${where}
+    ORDER BY ${names.join(", ")}
+    LIMIT ${values.add(size)}::int4
+  ) AS k
+) AS w
+ORDER BY w.place DESC
+LIMIT 1`,
+    values: values.list,
+  };
+}
+
+/**
+ * Locks the window's rows in the order of the key, then updates them: `changed` counts them, `still` those of them that match
+ * `where` afterwards. Rows that somebody else holds are waited for, never passed over.
+ */
+export function updateQuery(
+  target: BackfillTarget,
+  definition: CheckedDefinition,
+  from: KeyValues | undefined,
+  to: KeyValues,
+): PlannedQuery {
+  const values = new Values(target);
+  const names = target.key.map(({ name }) => identifier(name));
+  const where = values.window(from, to);
+  return {
+    text: `
+WITH pgsteward_locked AS MATERIALIZED (
+  SELECT ${names.join(", ")}
+  FROM ${target.sqlName}
+  WHERE ${where}${conditionOf(definition)}
+  ORDER BY ${names.join(", ")}
+  FOR NO KEY UPDATE
+), pgsteward_changed AS (
+  UPDATE ${target.sqlName}
+  SET ${definition.set}
+  WHERE ${where}
+    AND ${rowOf(names)} IN (SELECT ${names.join(", ")} FROM pgsteward_locked)
+  RETURNING ${definition.where === undefined ? "false" : `(${definition.where}\n) IS TRUE`} AS still
+)
+SELECT pg_catalog.count(*)::int4 AS changed, (pg_catalog.count(*) FILTER (WHERE still))::int4 AS still
+FROM pgsteward_changed`,
+    values: values.list,
+  };
+}
+
+/** How many rows are still to do, in the whole table. */
+export function remainingQuery(target: BackfillTarget, definition: CheckedDefinition): PlannedQuery {
+  return {
+    text: `SELECT pg_catalog.count(*)::float8 AS remaining FROM ${target.sqlName} WHERE true${conditionOf(definition)}`,
+    values: [],
+  };
+}
+
+/** Each on lines of its own: a comment at the end of one must not swallow what follows. */
+function conditionOf({ where, filter }: CheckedDefinition): string {
+  return [where, filter].flatMap((part) => (part === undefined ? [] : [`\n    AND (${part}\n)`])).join("");
+}

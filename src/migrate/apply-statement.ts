@@ -1,5 +1,5 @@
 // Applies one statement to what is known of the database, so that the next statement is judged by what is true then.
-import type { BatchState, ConstraintState, TableState } from "./batch-state.ts";
+import { expressionKey, type BatchState, type ConstraintState, type TableState } from "./batch-state.ts";
 import {
   childOf,
   constraintsOf,
@@ -118,7 +118,13 @@ function addConstraint(table: TableState, node: Node, column: string | undefined
   }
   if (kind === "primary key" || kind === "unique" || kind === "exclusion") {
     if (indexName !== undefined && indexName !== name) table.indexes.delete(indexName);
-    table.indexes.set(name, { columns, expressions: "", isUnique: kind !== "exclusion" });
+    table.indexes.set(name, {
+      columns,
+      expressions: "",
+      isUnique: kind !== "exclusion",
+      isPartial: false,
+      keys: columns,
+    });
   }
 }
 
@@ -148,6 +154,13 @@ export function provedNotNull(expression: Node | undefined): readonly string[] {
   return listOf(expression, "args").flatMap(({ node }) => provedNotNull(node));
 }
 
+/** The keys of CREATE INDEX, as `IndexState` has them. */
+export function indexKeys(node: Node): readonly string[] {
+  return listOf(node, "indexParams").map(
+    ({ node: key }) => textOf(key, "name") ?? expressionKey(columnsIn(key["expr"])),
+  );
+}
+
 function addIndex(table: TableState, node: Node): void {
   const keys = listOf(node, "indexParams").map(({ node: key }) => key);
   const columns = keys.flatMap((key) => textOf(key, "name") ?? []);
@@ -157,6 +170,8 @@ function addIndex(table: TableState, node: Node): void {
     columns,
     expressions: expressions.flatMap((expression) => columnsIn(expression)).join(" "),
     isUnique: flagOf(node, "unique"),
+    isPartial: node["whereClause"] !== undefined,
+    keys: indexKeys(node),
   });
 }
 

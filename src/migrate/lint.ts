@@ -13,13 +13,14 @@ import {
 } from "./lint-files.ts";
 import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
 import { ignoresOf, type Ignore } from "./lint-ignores.ts";
+import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
 import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
 import * as whole from "./lint-rules/whole-batch.ts";
 import { lockEffects, LOCK_MODES, type LockEffect } from "./locks.ts";
 import { refusedInTransaction } from "./run-alone.ts";
 import { parseSqlScript, placeOf, type ScriptStatement } from "./sql-script.ts";
-import { actionsOf, childOf, relationName, stringsOf, textOf, type Action, type Name } from "./syntax.ts";
+import { actionsOf, stringsOf, textOf, type Action, type Name } from "./syntax.ts";
 
 export const NEWEST_SERVER_VERSION = 18;
 const OLDEST_SERVER_VERSION = 14;
@@ -134,10 +135,12 @@ class LintRun {
   }[] = [];
 
   readonly #version: number;
+  readonly #exactVersion: number | undefined;
   readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
 
   constructor(options: LintOptions, before: BatchState, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
     this.#version = version;
+    this.#exactVersion = options.catalog?.serverVersion;
     this.#rules = rules;
     this.#state = before;
     this.#smallTableRows = options.config?.smallTableRows;
@@ -190,6 +193,7 @@ class LintRun {
         before,
         state: this.#state,
         version: this.#version,
+        exactVersion: this.#exactVersion,
         tool: linted.file.recognised.tool,
         // Few rules look around: copying both sides for each of thousands of statements would cost more than all the rules.
         earlier: () => all.slice(0, position),
@@ -376,8 +380,7 @@ function note(
     // A type that the same transaction made may use its values at once.
     if (value !== undefined && !state.newTypes.has(stringsOf(action.node, "typeName").at(-1) ?? ""))
       transaction.addedEnumValues.add(value);
-    const referenced = action.kind === "AT_AddConstraint" ? relationName(childOf(action.node, "pktable")) : undefined;
-    if (referenced !== undefined && !state.table(referenced).isNew)
-      transaction.referencedTables.add(state.table(referenced));
+    for (const referenced of newlyReferenced(action))
+      if (!state.table(referenced).isNew) transaction.referencedTables.add(state.table(referenced));
   }
 }

@@ -79,6 +79,15 @@ describeDatabases((_, open) => {
     expect(await alter("ALTER email SET NOT NULL")).not.toEqual([]);
     expect(await rules("ALTER TABLE users ALTER email SET NOT NULL;", { config: { smallTableRows: 100 } })).toEqual([]);
     expect(await rules("CREATE TABLE users (id int); CREATE INDEX ON users (id);")).toEqual([]);
+
+    // PostgreSQL 14.0 to 14.3 may leave rows out of an index that is built concurrently.
+    const concurrently = "CREATE INDEX CONCURRENTLY i ON users (name); REINDEX INDEX CONCURRENTLY i;";
+    const on = (serverVersion: number): Promise<string[]> =>
+      rules(concurrently, { catalog: { ...catalog, serverVersion } });
+    const isWrong = "concurrent-index-corruption";
+    expect(await on(140_003)).toEqual([isWrong, isWrong]);
+    expect(await on(140_004)).toEqual([]);
+    expect(await on(150_000)).toEqual([]);
   });
 });
 

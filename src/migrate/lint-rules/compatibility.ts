@@ -1,5 +1,5 @@
 // Changes that lose data or that programs which run meanwhile do not survive.
-import { childOf, droppedNames, flagOf, listOf, relationName, stringsOf, textOf } from "../syntax.ts";
+import { childOf, droppedNames, listOf, relationName, stringsOf, textOf, type Action } from "../syntax.ts";
 import { typeOf } from "../type-change.ts";
 import { defineLintRule, type LintRule, type LintSeverity, type RuleContext } from "./rule.ts";
 import { sqlName } from "./words.ts";
@@ -26,6 +26,27 @@ function dropRule(
         .map((name) => ({ message: `${sqlName(name)} is dropped`, rewrite }));
     },
   });
+}
+
+/** The name of the view, type or sequence that a statement makes. */
+function madeName({ kind, node }: Action): string | undefined {
+  switch (kind) {
+    case "ViewStmt":
+      return relationName(childOf(node, "view"))?.name;
+    case "CreateTableAsStmt":
+      return relationName(childOf(childOf(node, "into"), "rel"))?.name;
+    case "CreateSeqStmt":
+      return relationName(childOf(node, "sequence"))?.name;
+    case "CompositeTypeStmt":
+      return relationName(childOf(node, "typevar"))?.name;
+    case "CreateEnumStmt":
+    case "CreateRangeStmt":
+      return stringsOf(node, "typeName").at(-1);
+    case "CreateDomainStmt":
+      return stringsOf(node, "domainname").at(-1);
+    default:
+      return undefined;
+  }
 }
 
 const tableChange = (context: RuleContext, kind: string): boolean =>
@@ -216,13 +237,20 @@ export const compatibilityRules: readonly LintRule[] = [
       id: "drop-view",
       title: "A view, type or sequence is dropped",
       severity: "warning",
-      isRecommended: false,
-      why: "Programs that use it fail.",
+      why: "Programs that use it fail. One that the same migrations make again is not reported.",
       bad: "DROP VIEW totals;",
-      good: "CREATE OR REPLACE VIEW totals AS SELECT 1 AS one;",
+      good: "DROP VIEW totals;\nCREATE VIEW totals AS SELECT 1 AS one;",
     },
     ["OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_TYPE", "OBJECT_DOMAIN", "OBJECT_SEQUENCE"],
-    ({ state }, { name }) => !state.newViews.has(name) && !state.newTypes.has(name),
+    ({ state, later, earlier }, { name }) =>
+      !state.newViews.has(name) &&
+      !state.newTypes.has(name) &&
+      !later().some((next) => madeName(next) === name) &&
+      // What was renamed out of the way, or made by these migrations.
+      !earlier().some(
+        (before) =>
+          madeName(before) === name || (before.kind === "RenameStmt" && textOf(before.node, "newname") === name),
+      ),
     "-- first release programs that do not need it",
   ),
   dropRule(
@@ -283,13 +311,14 @@ export const compatibilityRules: readonly LintRule[] = [
       const to = typeOf(childOf(action.node, "typeName"));
       if (from === undefined || to === undefined || from.isArray || to.isArray) return undefined;
       const sizes: Readonly<Record<string, number>> = { int2: 2, int4: 4, int8: 8 };
+      const unlimited = /^(?:time|timetz|timestamp|timestamptz|interval)$/.test(from.name) ? 6 : Infinity;
       const fromSize = sizes[from.name];
       const toSize = sizes[to.name];
       const isSmaller =
         fromSize !== undefined && toSize !== undefined
           ? toSize < fromSize
           : from.name === to.name &&
-            to.modifiers.some((modifier, index) => modifier < (from.modifiers[index] ?? Infinity));
+            to.modifiers.some((modifier, index) => modifier < (from.modifiers[index] ?? unlimited));
       if (!isSmaller) return undefined;
       return {
         message: `values of ${action.name ?? ""} may not fit the new type`,
@@ -310,55 +339,6 @@ export const compatibilityRules: readonly LintRule[] = [
         action.kind === "CreateTrigStmt" || /^AT_(?:Enable|Disable)(?:Always|Replica)?Trig/.test(action.kind);
       if (!isTrigger || !isLive(action.table) || state.settings.has("lock_timeout")) return undefined;
       return { message: `writes to ${sqlName(action.table)} wait for it`, rewrite: "SET LOCAL lock_timeout = '2s';" };
-    },
-  }),
-  defineLintRule({
-    id: "authorization-change",
-    title: "Who may do what changes",
-    severity: "warning",
-    isRecommended: true,
-    why: "Grants, owners, policies and row-level security decide what a program sees: a mistake shows rows to others or hides them.",
-    bad: "ALTER TABLE users DISABLE ROW LEVEL SECURITY;",
-    good: "ALTER TABLE users ALTER COLUMN email DROP DEFAULT;",
-    check({ action, isLive }) {
-      const { kind, node } = action;
-      const rewrite = "-- have it approved on its own, apart from other changes";
-      if (/^AT_(?:Enable|Disable|Force|NoForce)RowSecurity$/.test(kind) && isLive(action.table))
-        return { message: `row-level security of ${sqlName(action.table)} changes`, rewrite };
-      if (kind === "AT_ChangeOwner" && isLive(action.table))
-        return { message: `the owner of ${sqlName(action.table)} changes`, rewrite };
-      if (kind === "DropOwnedStmt" || kind === "ReassignOwnedStmt")
-        return {
-          message:
-            kind === "DropOwnedStmt"
-              ? "what roles own, and their rights, are dropped"
-              : "what roles own gets another owner",
-          rewrite,
-        };
-      if (kind === "GrantStmt" && node["targtype"] === "ACL_TARGET_ALL_IN_SCHEMA")
-        return { message: "rights on everything in a schema change", rewrite };
-      if (["CreatePolicyStmt", "AlterPolicyStmt"].includes(kind) && isLive(action.table))
-        return {
-          message: `the policy ${textOf(node, "policy_name") ?? ""} of ${sqlName(action.table)} changes`,
-          rewrite,
-        };
-      if (kind === "DropStmt" && node["removeType"] === "OBJECT_POLICY") {
-        const parts = stringsOf(listOf(node, "objects")[0]?.node, "items");
-        const table = parts.at(-2);
-        if (table !== undefined && !isLive({ schema: parts.at(-3), name: table })) return undefined;
-        return { message: `the policy ${parts.at(-1) ?? ""} is dropped`, rewrite };
-      }
-      if (kind === "GrantStmt" && node["targtype"] === "ACL_TARGET_OBJECT" && node["objtype"] === "OBJECT_TABLE") {
-        const names = listOf(node, "objects")
-          .flatMap(({ node: object }) => relationName(object) ?? [])
-          .filter((name) => isLive(name));
-        if (names.length === 0) return undefined;
-        return {
-          message: `rights on ${names.map(sqlName).join(", ")} are ${flagOf(node, "is_grant") ? "granted" : "revoked"}`,
-          rewrite,
-        };
-      }
-      return undefined;
     },
   }),
 ];

@@ -1,7 +1,16 @@
 // Constraints that are added to, validated on or dropped from a table others use.
 import { columnsIn } from "../apply-statement.ts";
 import { provesNotNull, referencedTables } from "../locks.ts";
-import { childOf, droppedNames, relationName, stringsOf, textOf, type Action } from "../syntax.ts";
+import {
+  childOf,
+  constraintOf,
+  droppedNames,
+  relationName,
+  stringsOf,
+  textOf,
+  type Action,
+  type Name,
+} from "../syntax.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
 import { constraintName, lateConstraint, sqlName, word } from "./words.ts";
 
@@ -16,6 +25,18 @@ function single({ statement, action }: RuleContext): string {
   return Array.isArray(commands) && commands.length > 1
     ? `ALTER TABLE ${sqlName(action.table)} ADD CONSTRAINT …`
     : statement.text;
+}
+
+/** Tables that the action makes foreign keys to. */
+export function newlyReferenced(action: Action): readonly Name[] {
+  if (action.kind === "CreateStmt") return referencedTables(action.node);
+  const foreign =
+    action.kind === "AT_AddConstraint"
+      ? action.node
+      : action.kind === "AT_AddColumn"
+        ? constraintOf(action.node, "CONSTR_FOREIGN")
+        : undefined;
+  return [relationName(childOf(foreign, "pktable")) ?? []].flat();
 }
 
 function indexFirst(action: Action, kind: "UNIQUE" | "PRIMARY KEY"): string {
@@ -237,16 +258,18 @@ export const constraintRules: readonly LintRule[] = [
     good: "ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;\nALTER TABLE orders ADD FOREIGN KEY (shop_id) REFERENCES shops (id) NOT VALID;",
     check({ action, before, state, isLive }) {
       if (before === undefined) return undefined;
-      const foreign = action.kind === "AT_AddConstraint" ? relationName(childOf(action.node, "pktable")) : undefined;
-      if (foreign === undefined || !isLive(foreign) || !isLive(action.table)) return undefined;
-      const table = state.table(foreign);
-      const other = [...before.referencedTables].find((candidate) => candidate !== table);
-      return other === undefined
-        ? undefined
-        : {
-            message: `${sqlName(other)} is locked by this transaction already`,
-            rewrite: "COMMIT;\n-- then add this one in the next transaction",
-          };
+      const mine = newlyReferenced(action)
+        .filter((name) => isLive(name))
+        .map((name) => state.table(name));
+      const [first] = mine;
+      const other = [...before.referencedTables, ...mine].find((candidate) => candidate !== first);
+      if (first === undefined || other === undefined) return undefined;
+      return {
+        // A new table has no rows to look up: the locks last as long as the transaction, and no longer.
+        severity: action.kind === "CreateStmt" || !isLive(action.table) ? "info" : "warning",
+        message: `${sqlName(other)} and ${sqlName(first)} are both locked against writes by this transaction`,
+        rewrite: "COMMIT;\n-- then add this one in the next transaction",
+      };
     },
   }),
   defineLintRule({

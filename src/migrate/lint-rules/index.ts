@@ -1,8 +1,10 @@
 // Every lint rule, in the order of their families.
+import { authorizationRules } from "./authorization.ts";
 import { columnRules } from "./columns.ts";
 import { compatibilityRules } from "./compatibility.ts";
 import { constraintRules } from "./constraints.ts";
 import { indexRules } from "./indexes.ts";
+import { operationRules } from "./operations.ts";
 import { renameRules } from "./renames.ts";
 import { schemaRules } from "./schema.ts";
 import { transactionRules } from "./transactions.ts";
@@ -15,7 +17,9 @@ export const LINT_RULES: readonly LintRule[] = [
   ...indexRules,
   ...transactionRules,
   ...compatibilityRules,
+  ...authorizationRules,
   ...renameRules,
+  ...operationRules,
   ...schemaRules,
   ...wholeBatchRules,
 ];

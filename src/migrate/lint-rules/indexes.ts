@@ -1,6 +1,17 @@
 // Indexes, partitions and the commands that write a table anew.
-import { isConcurrent } from "../apply-statement.ts";
-import { childOf, droppedNames, flagOf, hasOption, listOf, relationName, stringsOf, textOf } from "../syntax.ts";
+import { indexKeys, isConcurrent } from "../apply-statement.ts";
+import type { TableState } from "../batch-state.ts";
+import {
+  childOf,
+  droppedNames,
+  flagOf,
+  hasOption,
+  listOf,
+  relationName,
+  stringsOf,
+  textOf,
+  type Action,
+} from "../syntax.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { concurrently, sqlName, word } from "./words.ts";
 
@@ -12,6 +23,24 @@ const REWRITING: Readonly<Record<string, string>> = {
   AT_SetAccessMethod: "SET ACCESS METHOD",
   AT_SetExpression: "SET EXPRESSION",
 };
+
+/** Whether an index that is made later answers what the dropped one did, and none that stays does meanwhile. */
+function isReplacement(
+  next: Action,
+  name: string,
+  table: TableState | undefined,
+  dropped: readonly { readonly name: string }[],
+): boolean {
+  const old = table?.indexes.get(name);
+  if (table === undefined || old === undefined || next.table?.name !== table.name || old.keys.length === 0)
+    return false;
+  const covers = (keys: readonly string[]): boolean => old.keys.every((key, index) => keys[index] === key);
+  const stays = [...table.indexes].some(
+    ([other, index]) =>
+      other !== name && !dropped.some((item) => item.name === other) && !index.isPartial && covers(index.keys),
+  );
+  return covers(indexKeys(next.node)) && !stays;
+}
 
 export const indexRules: readonly LintRule[] = [
   defineLintRule({
@@ -199,8 +228,13 @@ export const indexRules: readonly LintRule[] = [
       return droppedNames(action.node).flatMap(({ name }) => {
         const table = state.tableOfIndex(name);
         if (table !== undefined && !isLive(table)) return [];
-        const again = later().find(({ kind, node }) => kind === "IndexStmt" && textOf(node, "idxname") === name);
-        if (again === undefined || !isLive(again.table) || flagOf(action.node, "missing_ok")) return [];
+        const again = later().find(
+          (next) =>
+            next.kind === "IndexStmt" &&
+            (textOf(next.node, "idxname") === name || isReplacement(next, name, table, droppedNames(action.node))),
+        );
+        if (again === undefined || !isLive(again.table)) return [];
+        if (flagOf(action.node, "missing_ok") && textOf(again.node, "idxname") === name) return [];
         const temporary = word(`${name}_old`);
         return [
           {

@@ -1,7 +1,25 @@
 // Renames: programs that run at that moment know only the old name.
-import { childOf, nameOfParts, relationName, stringsOf, textOf } from "../syntax.ts";
+import { childOf, nameOfParts, relationName, stringsOf, textOf, type Action, type Node } from "../syntax.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
+
+const RENAMED_OBJECTS: ReadonlySet<string> = new Set([
+  "OBJECT_TYPE",
+  "OBJECT_DOMAIN",
+  "OBJECT_VIEW",
+  "OBJECT_MATVIEW",
+  "OBJECT_FUNCTION",
+  "OBJECT_PROCEDURE",
+  "OBJECT_ROUTINE",
+  "OBJECT_SEQUENCE",
+]);
+
+/** The old name of what a RENAME renames, without its schema. */
+function renamedObject(node: Node): string {
+  const object = childOf(node, "object");
+  const parts = [...stringsOf(object, "items"), ...stringsOf(object, "objname"), ...stringsOf(object, "names")];
+  return relationName(childOf(node, "relation"))?.name ?? parts.at(-1) ?? "";
+}
 
 export const renameRules: readonly LintRule[] = [
   defineLintRule({
@@ -103,15 +121,24 @@ export const renameRules: readonly LintRule[] = [
     id: "rename-type",
     title: "A type, view or function is renamed",
     severity: "warning",
-    isRecommended: false,
-    why: "Programs that run at that moment know only the old name.",
+    isRecommended: true,
+    why: "Programs that run at that moment know only the old name. A swap, where another takes the name at once, is not reported.",
     bad: "ALTER VIEW totals RENAME TO sums;",
-    good: "CREATE VIEW sums AS SELECT 1;",
-    check({ action }) {
+    good: "ALTER MATERIALIZED VIEW totals RENAME TO totals_old;\nALTER MATERIALIZED VIEW totals_new RENAME TO totals;",
+    check({ action, earlier, later, state }) {
       if (action.kind !== "RenameStmt") return undefined;
       const type = String(action.node["renameType"]);
-      if (!["OBJECT_TYPE", "OBJECT_VIEW", "OBJECT_FUNCTION", "OBJECT_MATVIEW", "OBJECT_DOMAIN"].includes(type))
-        return undefined;
+      if (!RENAMED_OBJECTS.has(type)) return undefined;
+      const from = renamedObject(action.node);
+      const to = textOf(action.node, "newname") ?? "";
+      if ([state.newViews, state.newTypes, state.newFunctions].some((made) => made.has(from))) return undefined;
+      const renames = (actions: readonly Action[]): readonly Action[] =>
+        actions.filter(({ kind, node }) => kind === "RenameStmt" && node["renameType"] === type);
+      const isTakenOver =
+        renames(later()).some(({ node }) => textOf(node, "newname") === from) ||
+        later().some(({ node }) => stringsOf(node, "typeName").at(-1) === from && node["renameType"] === undefined);
+      const takesFreedName = renames(earlier()).some(({ node }) => renamedObject(node) === to);
+      if (isTakenOver || takesFreedName) return undefined;
       return {
         message: `it becomes ${textOf(action.node, "newname") ?? ""}`,
         rewrite: "-- make the new one beside the old one first",

@@ -21,6 +21,8 @@ export interface RuleContext extends PlacedStatement {
   readonly state: BatchState;
   /** Major version of the server. */
   readonly version: number;
+  /** `server_version_num`, e.g. 140003, where a server told it. */
+  readonly exactVersion: number | undefined;
   /** Locks of the action on tables that others use. */
   readonly effects: readonly LockEffect[];
   readonly before: TransactionState | undefined;

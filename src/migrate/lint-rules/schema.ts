@@ -57,6 +57,13 @@ function longNames(sql: string): ReadonlySet<string> {
   );
 }
 
+/** Columns written as a whole; a part of one (`a.x`, `a[1]`) may be written several times. */
+function assignedColumns(node: Node | undefined, key: string): readonly (string | undefined)[] {
+  return listOf(node, key).map(({ node: target }) =>
+    target["indirection"] === undefined ? textOf(target, "name") : undefined,
+  );
+}
+
 export const schemaRules: readonly LintRule[] = [
   typeRule(
     {
@@ -275,76 +282,32 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "duplicate-assignment",
-    title: "A column is assigned twice",
+    title: "A column is assigned or made twice",
     severity: "error",
     isRecommended: true,
-    why: "PostgreSQL answers 42601.",
+    why: "PostgreSQL refuses it (42601, 42701).",
     bad: "UPDATE users SET a = 1, a = 2 WHERE id = 1;",
     good: "UPDATE users SET a = 1, b = 2 WHERE id = 1;",
     check({ action }) {
-      if (action.kind !== "UpdateStmt") return undefined;
-      const seen = new Set<string>();
-      const twice = listOf(action.node, "targetList").flatMap(({ node }) => {
-        const name = textOf(node, "name");
-        if (name === undefined || node["indirection"] !== undefined) return [];
-        const isTwice = seen.has(name);
-        seen.add(name);
-        return isTwice ? [name] : [];
-      });
+      const lists: readonly (readonly (string | undefined)[])[] =
+        action.kind === "UpdateStmt"
+          ? [assignedColumns(action.node, "targetList")]
+          : action.kind === "InsertStmt"
+            ? [
+                assignedColumns(action.node, "cols"),
+                assignedColumns(childOf(action.node, "onConflictClause"), "targetList"),
+              ]
+            : action.kind === "CreateStmt"
+              ? [tableColumns(action.node).map((column) => textOf(column, "colname"))]
+              : action.kind === "ViewStmt"
+                ? [stringsOf(action.node, "aliases")]
+                : [];
+      const twice = lists.flatMap((names) =>
+        names.flatMap((name, index) => (name !== undefined && names.indexOf(name) < index ? [name] : [])),
+      );
       return twice.length === 0
         ? undefined
-        : { message: `${twice.join(", ")} is assigned twice`, rewrite: "-- keep one of them" };
-    },
-  }),
-  defineLintRule({
-    id: "security-definer-search-path",
-    title: "SECURITY DEFINER without search_path",
-    severity: "warning",
-    isRecommended: true,
-    why: "Whoever calls it decides by search_path which objects it uses with the owner's rights.",
-    bad: "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';",
-    good: "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1';",
-    check({ action }) {
-      if (action.kind !== "CreateFunctionStmt") return undefined;
-      const options = listOf(action.node, "options").map(({ node }) => node);
-      const isDefiner = options.some(
-        (option) => option["defname"] === "security" && flagOf(childOf(option, "arg"), "boolval"),
-      );
-      const setsPath = options.some(
-        (option) => option["defname"] === "set" && textOf(childOf(option, "arg"), "name") === "search_path",
-      );
-      if (!isDefiner || setsPath) return undefined;
-      return {
-        message: `${stringsOf(action.node, "funcname").at(-1) ?? ""} runs with its owner's rights and the caller's search_path`,
-        rewrite: "SET search_path = pg_catalog, pg_temp",
-      };
-    },
-  }),
-  defineLintRule({
-    id: "policy-setting-not-optional",
-    title: "A policy reads a setting that may not be set",
-    severity: "warning",
-    isRecommended: true,
-    why: "current_setting(name) without true fails with 42704 where the setting was never made; an empty text does not cast to uuid.",
-    bad: "CREATE TABLE notes (tenant uuid);\nCREATE POLICY p ON notes USING (tenant = current_setting('app.tenant')::uuid);",
-    good: "CREATE TABLE notes (tenant uuid);\nCREATE POLICY p ON notes USING (tenant = nullif(current_setting('app.tenant', true), '')::uuid);",
-    check({ action }) {
-      if (action.kind !== "CreatePolicyStmt" && action.kind !== "AlterPolicyStmt") return undefined;
-      let found = false;
-      walk([action.node], (kind, node) => {
-        if (
-          kind === "FuncCall" &&
-          stringsOf(node, "funcname").at(-1) === "current_setting" &&
-          listOf(node, "args").length === 1
-        )
-          found = true;
-      });
-      return found
-        ? {
-            message: "the policy fails where the setting was never made",
-            rewrite: "nullif(current_setting('…', true), '')",
-          }
-        : undefined;
+        : { message: `${twice.join(", ")} is named twice`, rewrite: "-- keep one of them" };
     },
   }),
 ];

@@ -80,10 +80,11 @@ export const transactionRules: readonly LintRule[] = [
     bad: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nUPDATE users SET email = name WHERE email IS NULL;\nCOMMIT;",
     good: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
     check(context) {
-      const { before, action } = context;
+      const { before, action, state } = context;
       if (before === undefined || !isLong(context)) return undefined;
-      if (action.kind === "AT_ValidateConstraint") return undefined; // has a rule of its own
-      const held = before.held.find(({ mode }) => mode === "ACCESS EXCLUSIVE");
+      // A validation under a lock on its own table has a rule of its own.
+      const own = action.kind === "AT_ValidateConstraint" && action.table !== undefined && state.table(action.table);
+      const held = before.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== own);
       if (held === undefined) return undefined;
       if (action.kind === "InsertStmt" && isValuesOnly(action)) return undefined;
       return {

@@ -1,0 +1,134 @@
+// What the rules say of sequences of statements: replacements, swaps, several foreign keys, what is switched off.
+import { expect, test } from "vitest";
+import { lintSql, type LintOptions } from "../../src/migrate/index.ts";
+
+const lint = async (sql: string, options: LintOptions & { readonly inOne?: boolean } = {}): Promise<string[]> => {
+  const { inOne = false, ...rest } = options;
+  const report = await lintSql([{ name: "a.sql", text: sql, transaction: inOne ? "file" : undefined }], rest);
+  return report.findings.map(({ rule, severity }) => (severity === "info" ? `${rule} (info)` : rule));
+};
+const after = (text: string): LintOptions => ({ applied: [{ name: "0.sql", text }] });
+
+const BOOKS = "CREATE TABLE books (id bigint PRIMARY KEY, shelf int, title text, sold bool);";
+test.each([
+  ["its columns lead the new one", "CREATE INDEX i ON books (shelf);", "books (shelf, title)", true],
+  ["its expression leads the new one", "CREATE INDEX i ON books (lower(title));", "books (lower(title), id)", true],
+  ["the new one is about other columns", "CREATE INDEX i ON books (shelf);", "books (title)", false],
+  [
+    "a third one answers meanwhile",
+    "CREATE INDEX i ON books (shelf); CREATE INDEX j ON books (shelf, id);",
+    "books (shelf, title)",
+    false,
+  ],
+  [
+    "a third one is partial",
+    "CREATE INDEX i ON books (shelf); CREATE INDEX j ON books (shelf, id) WHERE sold;",
+    "books (shelf, title)",
+    true,
+  ],
+])("an index dropped before its replacement of another name: %s", async (_, present, next, isReported) => {
+  const options = after(BOOKS + present);
+  const sql = `DROP INDEX CONCURRENTLY i; CREATE INDEX CONCURRENTLY k ON ${next};`;
+  expect((await lint(sql, options)).includes("replace-index-gap")).toBe(isReported);
+  const inOrder = `CREATE INDEX CONCURRENTLY k ON ${next}; DROP INDEX CONCURRENTLY i;`;
+  expect(await lint(inOrder, options)).toEqual([]);
+});
+
+test("a validation waits under ACCESS EXCLUSIVE that the transaction holds on another table", async () => {
+  const sql = "ALTER TABLE shelves ADD COLUMN room int; ALTER TABLE books VALIDATE CONSTRAINT f;";
+  expect(await lint(sql, { inOne: true })).toEqual(["statement-after-access-exclusive"]);
+  expect(await lint(sql)).toEqual([]);
+});
+
+test("foreign keys to several live tables in one transaction, by ALTER, in a new column, of a new table", async () => {
+  const inOne = { inOne: true };
+  const created = "CREATE TABLE loans (book_id bigint REFERENCES books, reader_id bigint REFERENCES readers);";
+  expect(await lint(created, inOne)).toEqual(["multiple-foreign-keys (info)"]);
+  expect(await lint(created)).toEqual([]);
+  expect(await lint("CREATE TABLE loans (book_id bigint REFERENCES books);", inOne)).toEqual([]);
+  expect(await lint("CREATE TABLE loans (a bigint REFERENCES books, b bigint REFERENCES books);", inOne)).toEqual([]);
+  expect(await lint(`CREATE TABLE books (id bigint PRIMARY KEY); ${created}`, inOne)).toEqual([]);
+  const later = `CREATE TABLE loans (book_id bigint REFERENCES books, reader_id bigint); ALTER TABLE loans ADD FOREIGN KEY (reader_id) REFERENCES readers;`;
+  expect(await lint(later, inOne)).toEqual(["multiple-foreign-keys (info)"]);
+  const inline = "ALTER TABLE loans ADD COLUMN a bigint REFERENCES books, ADD COLUMN b bigint REFERENCES readers;";
+  expect(await lint(inline, inOne)).toContain("add-column-inline-foreign-key");
+});
+
+test("renames of views, types and functions are reported; swaps, new ones and indexes are not", async () => {
+  for (const kind of ["VIEW v", "MATERIALIZED VIEW v", "TYPE t", "DOMAIN d", "FUNCTION f(int)", "SEQUENCE s"])
+    expect([kind, ...(await lint(`ALTER ${kind} RENAME TO other;`))]).toEqual([kind, "rename-type"]);
+  expect(await lint("ALTER TYPE t RENAME TO t_old; CREATE TYPE t AS ENUM ('a');")).toEqual([]);
+  expect(await lint("CREATE VIEW v AS SELECT 1 AS one; ALTER VIEW v RENAME TO w;")).toEqual([]);
+  expect(await lint("ALTER INDEX i RENAME TO j; ALTER TABLE books RENAME CONSTRAINT a TO b;")).toEqual([]);
+});
+
+test("a view, type or sequence that is made again is not dropped for good", async () => {
+  for (const [drop, make] of [
+    ["DROP VIEW v;", "CREATE VIEW v AS SELECT 1 AS one;"],
+    ["DROP MATERIALIZED VIEW v;", "CREATE MATERIALIZED VIEW v AS SELECT 1 AS one;"],
+    ["DROP TYPE v;", "CREATE TYPE v AS ENUM ('a');"],
+    ["DROP DOMAIN v;", "CREATE DOMAIN v AS int;"],
+    ["DROP SEQUENCE v;", "CREATE SEQUENCE v;"],
+  ] as const) {
+    expect([drop, ...(await lint(drop))]).toEqual([drop, "drop-view"]);
+    expect([drop, ...(await lint(drop + make))]).toEqual([drop]);
+  }
+  expect(await lint("ALTER TYPE t RENAME TO t_old; CREATE TYPE t AS ENUM ('a'); DROP TYPE t_old;")).toEqual([]);
+});
+
+test("a precision of time types that is not said is six digits", async () => {
+  const alter = (type: string): Promise<string[]> =>
+    lint(`ALTER TABLE e ALTER at TYPE ${type};`, after("CREATE TABLE e (at timestamp);"));
+  expect(await alter("timestamp(6)")).toEqual([]);
+  expect(await alter("timestamp(3)")).toEqual(["change-column-type", "narrowing-type"]);
+});
+
+test("a column is named twice in INSERT, ON CONFLICT, CREATE TABLE and CREATE VIEW", async () => {
+  for (const sql of [
+    "INSERT INTO t (a, b, a) VALUES (1, 2, 3);",
+    "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1, b = 2;",
+    "CREATE TABLE t (a int, b int, a text);",
+    "CREATE VIEW v (a, a) AS SELECT 1, 2;",
+    "UPDATE t SET (a, b) = (1, 2), a = 3 WHERE c;",
+  ])
+    expect([sql, ...(await lint(sql))]).toEqual([sql, "duplicate-assignment"]);
+  expect(await lint("UPDATE t SET a.x = 1, a.y = 2, b[1] = 3, b[2] = 4 WHERE c;")).toEqual([]);
+});
+
+test("rights: roles and their members, default privileges, functions made SECURITY DEFINER", async () => {
+  for (const sql of [
+    "ALTER ROLE app NOLOGIN;",
+    "GRANT admin TO app;",
+    "CREATE ROLE app BYPASSRLS;",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO app;",
+  ])
+    expect([sql, ...(await lint(sql))]).toEqual([sql, "authorization-change"]);
+  expect(await lint("CREATE ROLE app LOGIN NOSUPERUSER;")).toEqual([]);
+  expect(await lint("ALTER FUNCTION f() SECURITY DEFINER;")).toEqual(["security-definer-search-path"]);
+  expect(await lint("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;")).toEqual([]);
+  expect(await lint("ALTER FUNCTION f() SECURITY INVOKER; ALTER FUNCTION f() IMMUTABLE;")).toEqual([]);
+});
+
+test("what is new may be locked, its triggers switched off and its key dropped", async () => {
+  const made = "CREATE TABLE t (id int PRIMARY KEY); ";
+  for (const sql of [
+    "ALTER TABLE t DISABLE TRIGGER ALL;",
+    "ALTER TABLE t REPLICA IDENTITY NOTHING;",
+    "ALTER TABLE t DROP CONSTRAINT t_pkey;",
+    "LOCK TABLE t;",
+  ]) {
+    expect((await lint(sql)).length).toBe(1);
+    expect(await lint(`BEGIN; ${made} ${sql} COMMIT;`)).toEqual([]);
+  }
+  expect(await lint("SET session_replication_role = replica;")).toEqual(["disable-trigger"]);
+  expect(await lint("SET session_replication_role = origin;")).toEqual([]);
+});
+
+test("a primary key or unique constraint with another name is known from what ran before", async () => {
+  const options = after(
+    "CREATE TABLE t (id int, code int, CONSTRAINT k PRIMARY KEY (id), CONSTRAINT u UNIQUE (code), CONSTRAINT c CHECK (id > 0));",
+  );
+  expect(await lint("ALTER TABLE t DROP CONSTRAINT k;", options)).toEqual(["drop-primary-key"]);
+  expect(await lint("ALTER TABLE t DROP CONSTRAINT u;", options)).toEqual(["drop-primary-key"]);
+  expect(await lint("ALTER TABLE t DROP CONSTRAINT c;", options)).toEqual([]);
+});

@@ -3,15 +3,39 @@ export { loadSqlFiles, parseSqlFiles, requiredExtensions, type LoadedSql, type P
 export { readSqlFiles, type SqlFile } from "./sql-files.ts";
 export { parseSqlScript, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 export { parseMigration, readMigrations, type Migration, type MigrationPart } from "./migration-files.ts";
+export { pendingMigrations, type MigrationState, type MigrationStatus } from "./run/compare-history.ts";
+export type { AppliedMigration } from "./run/history.ts";
 export {
-  pendingMigrations,
+  baselineMigrations,
+  previewMigrations,
   readMigrationHistory,
+  readMigrationStatus,
+  redoMigrations,
+  repairMigration,
   revertMigrations,
   runMigrations,
-  type AppliedMigration,
+  type MigrationsReport,
+  type PlannedMigration,
+  type Repair,
+} from "./run/run-migrations.ts";
+export {
+  PLATFORM_HISTORY,
+  type HistoryTable,
+  type MigrationDirection,
+  type MigrationEvent,
   type MigrationRun,
+  type RanMigration,
+  type ReplicaLag,
   type RunMigrationsOptions,
-} from "./run-migrations.ts";
+} from "./run/run-options.ts";
+export {
+  migrateTenants,
+  readTenantSchemas,
+  type MigrationTenant,
+  type TenantOutcome,
+  type TenantReport,
+  type TenantsOptions,
+} from "./run/tenants.ts";
 export { lintSql, NEWEST_SERVER_VERSION } from "./lint.ts";
 export type { LintConfig, LintFinding, LintLock, LintOptions, LintReport } from "./lint-report.ts";
 export type { LintFile } from "./lint-files.ts";
@@ -35,3 +59,13 @@ export {
   type MigrationScript,
   type ReadMigrationFolderOptions,
 } from "./adopt/folder.ts";
+export {
+  readSource,
+  withFittingShadow,
+  withLoadedSource,
+  type ReadSourceOptions,
+  type Source,
+  type SourceRead,
+  type SqlSource,
+} from "./source/source.ts";
+export type { ModelCasing } from "./source/model-text.ts";

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { checkCatalog, subjectPath, type CheckReport } from "../../advise/index.ts";
 import { readCatalog } from "../../catalog/index.ts";
 import type { Logger } from "../../logging/index.ts";
-import { readMigrations, runMigrations, type MigrationRun } from "../../migrate/index.ts";
+import { PLATFORM_HISTORY, readMigrations, runMigrations, type MigrationRun } from "../../migrate/index.ts";
 import {
   PLATFORM_MIGRATIONS_FOLDER,
   PLATFORM_TABLES,
@@ -61,7 +61,10 @@ async function start(context: CommandContext, options: StartOptions): Promise<nu
   await using database = await openForStart(context, settings, url);
   if (signal.aborted) return 130;
 
-  const run = await runMigrations(database, readMigrations(PLATFORM_MIGRATIONS_FOLDER), { signal });
+  const run = await runMigrations(database, readMigrations(PLATFORM_MIGRATIONS_FOLDER), {
+    history: PLATFORM_HISTORY,
+    signal,
+  });
   const sample = options.sample ? await writeSample(database) : undefined;
   const report = await checkPlatform(database, settings);
   const tables = await readOverview(database);

@@ -5,21 +5,23 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import {
   parseMigration,
+  PLATFORM_HISTORY,
   pendingMigrations,
   readMigrationHistory,
   readMigrations,
   revertMigrations,
   runMigrations,
-} from "../../src/migrate/index.ts";
+} from "../../../src/migrate/index.ts";
 import {
   InvalidInputError,
   InvalidSqlError,
   MigrationEditedError,
   openDatabase,
   type Database,
-} from "../../src/postgres/index.ts";
+} from "../../../src/postgres/index.ts";
 
-const own = readMigrations(fileURLToPath(new URL("../../migrations", import.meta.url)));
+const own = readMigrations(fileURLToPath(new URL("../../../migrations", import.meta.url)));
+const platform = { history: PLATFORM_HISTORY };
 let database: Database;
 beforeAll(async () => {
   database = await openDatabase("pglite:");
@@ -51,29 +53,29 @@ async function schemaText(): Promise<string> {
 }
 
 test("the platform's migrations run up, down and up again, and make the same tables", async () => {
-  const first = await runMigrations(database, own);
+  const first = await runMigrations(database, own, platform);
   expect(first.done.map(({ version }) => version)).toEqual(own.map(({ version }) => version));
   const before = await schemaText();
   expect(before).toContain("agents.executions");
-  await revertMigrations(database, own, own.length);
+  await revertMigrations(database, own, { ...platform, count: own.length });
   expect(await schemaText()).toBe("[]");
-  expect(await readMigrationHistory(database)).toEqual([]);
+  expect(await readMigrationHistory(database, platform)).toEqual([]);
   const { rows } = await database.query("SELECT proname FROM pg_proc WHERE pronamespace = 'pgsteward'::regnamespace");
   expect(rows).toEqual([]);
-  await runMigrations(database, own);
+  await runMigrations(database, own, platform);
   expect(await schemaText()).toBe(before);
 });
 
 test("a second run does nothing and knows what was applied", async () => {
-  await runMigrations(database, own);
-  expect(await runMigrations(database, own)).toEqual({ done: [], appliedBefore: own.length });
-  const history = await readMigrationHistory(database);
+  await runMigrations(database, own, platform);
+  expect(await runMigrations(database, own, platform)).toEqual({ done: [], appliedBefore: own.length });
+  const history = await readMigrationHistory(database, platform);
   expect(history.map(({ version }) => version)).toEqual(own.map(({ version }) => version));
   expect(history[0]?.appliedAt).toBeInstanceOf(Date);
 });
 
 test("a tenant's rows are visible to that tenant only, and to nobody without a tenant", async () => {
-  await runMigrations(database, own);
+  await runMigrations(database, own, platform);
   const { rows } = await database.query<{ id: string }>(
     "INSERT INTO agents.tenants (name) VALUES ('a'), ('b') RETURNING id",
   );
@@ -96,7 +98,7 @@ test("a tenant's rows are visible to that tenant only, and to nobody without a t
 });
 
 test("updated_at follows every update; a key is a UUID of version 7", async () => {
-  await runMigrations(database, own);
+  await runMigrations(database, own, platform);
   await database.query("INSERT INTO agents.tenants (name, updated_at) VALUES ('a', '2020-01-01')");
   const { rows } = await database.query<{ id: string; isNew: boolean }>(
     `UPDATE agents.tenants SET name = 'b' RETURNING id, updated_at > '2021-01-01' AS "isNew"`,
@@ -120,7 +122,10 @@ test("a failing migration leaves nothing behind, names file, line and caret, and
     "SELECT to_regclass('shop.items') AS items, to_regnamespace('shop')::text AS shop",
   );
   expect(rows).toEqual([{ items: null, shop: "shop" }]);
-  expect((await readMigrationHistory(database)).map(({ name }) => name)).toEqual(["create_shop"]);
+  expect(await readMigrationHistory(database)).toMatchObject([
+    { name: "create_shop", state: "done", error: undefined },
+    { name: "create_items", state: "failed", position: 0, error: expect.stringContaining("2_create_items.sql:4:5") },
+  ]);
 });
 
 test("a file that was edited after it ran is refused", async () => {
@@ -141,7 +146,7 @@ test("a migration of the database that the folder lacks, and one that comes too 
 test("a migration without a way back stays applied; one with its own COMMIT is refused", async () => {
   const one = migration("1_a.sql", "CREATE SCHEMA shop;");
   await runMigrations(database, [one]);
-  await expect(revertMigrations(database, [one], 1)).rejects.toThrow(/no "-- migrate:down"/);
+  await expect(revertMigrations(database, [one])).rejects.toThrow(/no "-- migrate:down"/);
   expect(await readMigrationHistory(database)).toHaveLength(1);
   await expect(runMigrations(database, [one, migration("2_b.sql", "CREATE TABLE shop.t (); COMMIT;")])).rejects.toThrow(
     InvalidInputError,

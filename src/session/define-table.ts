@@ -2,7 +2,7 @@
 // parts of the schema that migrations need.
 import { getTableColumns, getTableName, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
-import { InvalidInputError } from "../postgres/index.ts";
+import { InvalidInputError, TABLE_METADATA } from "../postgres/index.ts";
 
 type ColumnOf<T extends PgTable> = keyof T["_"]["columns"] & string;
 
@@ -31,6 +31,8 @@ export interface TableMetadata<T extends PgTable = PgTable> {
   readonly forceRowSecurity?: boolean;
   /** e.g. `RANGE (created_at)` */
   readonly partitionBy?: string;
+  /** Partitions by name, in the table's schema: `FOR VALUES FROM (…) TO (…)`, `FOR VALUES IN (…)`, `DEFAULT`. */
+  readonly partitions?: Readonly<Record<string, string>>;
   /** INCLUDE columns by index name. */
   readonly include?: Readonly<Record<string, readonly ColumnOf<T>[]>>;
   /** Exclusion constraints by name: what stands after `EXCLUDE`, e.g. `USING gist (room WITH =, during WITH &&)`. */
@@ -42,8 +44,6 @@ export interface TableMetadata<T extends PgTable = PgTable> {
   /** e.g. `{ fillfactor: "80" }` */
   readonly storageParameters?: Readonly<Record<string, string>>;
 }
-
-const metadata = new WeakMap<PgTable, TableMetadata>();
 
 /**
  * @example
@@ -71,7 +71,7 @@ export function defineTable<T extends PgTable>(table: T, described: TableMetadat
       hint: `its columns are ${Object.keys(columns).join(", ")}`,
     });
   }
-  metadata.set(table, described);
+  Object.defineProperty(table, TABLE_METADATA, { value: described, configurable: true, enumerable: false });
   return table;
 }
 
@@ -81,5 +81,5 @@ function encryptedNames(encrypted: TableMetadata["encrypted"]): (string | undefi
 
 /** What `defineTable` was told about a table; empty for others. */
 export function tableMetadata(table: PgTable): TableMetadata {
-  return metadata.get(table) ?? {};
+  return (table as { readonly [TABLE_METADATA]?: TableMetadata })[TABLE_METADATA] ?? {};
 }

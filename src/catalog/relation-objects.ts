@@ -149,11 +149,10 @@ export class RelationObjects {
     if (!constraint.isLocal) {
       // The server clones foreign keys onto partitions, and checks onto children; they are the parent's.
       if (kind === "foreign key" || (kind === "check" && table.partitionOf === undefined)) return;
-      inheritedFrom =
-        kind === "check"
-          ? this.#inherited(table, "constraint", constraint.name)
-          : this.#parentIndex(table, index?.partitionOf);
+      if (kind === "check") inheritedFrom = this.#inherited(table, "constraint", constraint.name);
     }
+    // Also of a key that was made for the partition alone: attached, it goes with the parent's.
+    if (kind !== "check" && kind !== "foreign key") inheritedFrom = this.#parentIndex(table, index?.partitionOf);
     const facts = {
       kind,
       definition: constraint.definition,
@@ -238,7 +237,8 @@ export class RelationObjects {
               index.constraint ?? index.name,
             ),
           ];
-    if (replicaIdentity !== "default") {
+    // A foreign table has none; the server keeps it as NOTHING.
+    if (replicaIdentity !== "default" && table.kind !== "foreign") {
       const index =
         replicaIdentity === "index" ? table.indexes.find(({ isReplicaIdentity }) => isReplicaIdentity) : undefined;
       this.#sink.add(

@@ -1,5 +1,11 @@
 // Decides what happens to each object: created, dropped, altered, or dropped and made again because something below it changes.
-import { compareObjects, type CatalogObject, type CatalogObjects, type ObjectKind } from "../catalog/index.ts";
+import {
+  compareObjects,
+  objectId,
+  type CatalogObject,
+  type CatalogObjects,
+  type ObjectKind,
+} from "../catalog/index.ts";
 import { alterObject } from "./rules/alter.ts";
 import type { PlannedStatement, RuleContext } from "./rules/statement.ts";
 
@@ -29,6 +35,19 @@ const REBUILT: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "statistics",
   "event trigger",
   "sequence owner",
+  "conversion",
+  "cast",
+  "transform",
+  "operator",
+  "operator family",
+  "operator class",
+  "text search parser",
+  "text search template",
+  "text search dictionary",
+  "text search configuration",
+  "user mapping",
+  "publication table",
+  "publication schema",
 ]);
 /** What a column's type stands in the way of; the server itself sees to indexes, keys and checks. */
 const REFUSING_TYPE_CHANGE: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
@@ -61,7 +80,8 @@ export function decideActions(before: CatalogObjects, after: CatalogObjects, con
       if (object === undefined || !isConcerned(object)) continue;
       const wanted = after.get(dependant);
       const isLetGo = altered.has(dependant) && wanted !== undefined && !wanted.needs.includes(id) && !after.has(id);
-      if (isLetGo) continue;
+      // A column goes from partitions with that of their table.
+      if (isLetGo || (object.kind === "partition" && before.get(id)?.kind === "column")) continue;
       // Parts are lost with their object, whatever their kind.
       if (object.parent === id || isRebuilt(object)) remake(dependant);
     }
@@ -86,11 +106,51 @@ export function decideActions(before: CatalogObjects, after: CatalogObjects, con
     }
   }
   for (const change of changes) if (change.kind === "drop") queue.push(() => release(change.before.id, () => true));
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) next();
+  for (const id of created) for (const index of indexesInTheWay(after.get(id), before, after)) remake(index);
+  for (;;) {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) next();
+    const heldBy = [...dropped].flatMap((id) => indexThatHolds(before.get(id), before, dropped));
+    if (heldBy.length === 0) break;
+    for (const id of heldBy) remake(id);
+  }
   return { dropped, created, altered };
 }
 
+/** A partition's index cannot leave its parent's; while the partition stays, only the parent's index can be made again. */
+function indexThatHolds(
+  object: CatalogObject | undefined,
+  before: CatalogObjects,
+  dropped: ReadonlySet<string>,
+): readonly string[] {
+  if (object?.kind !== "index partition" || dropped.has(objectId("partition", object.schema, object.name))) return [];
+  const parent = before.get(object.parent ?? "")?.inheritedFrom;
+  return parent === undefined || dropped.has(parent) ? [] : [parent];
+}
+
+/** Indexes of a table that joins another as its partition: ATTACH would take one that looks like an index of the parent's. */
+function indexesInTheWay(
+  partition: CatalogObject | undefined,
+  before: CatalogObjects,
+  after: CatalogObjects,
+): readonly string[] {
+  if (partition?.kind !== "partition" || partition.parent === undefined || !before.has(partition.parent)) return [];
+  const parent = objectId("table", partition.facts.parentSchema, partition.facts.parentTable);
+  const indexesOf = (objects: CatalogObjects, table: string): readonly CatalogObject<"index">[] =>
+    [...objects.values()].filter(
+      (object): object is CatalogObject<"index"> => object.kind === "index" && object.parent === table,
+    );
+  const formOf = ({ facts: { definition } }: CatalogObject<"index">): string =>
+    definition.slice(definition.indexOf(" USING "));
+  const taken = new Set(indexesOf(before, parent).map((index) => formOf(index)));
+  return indexesOf(before, partition.parent)
+    .filter(
+      (index) => taken.has(formOf(index)) && after.has(index.id) && after.get(index.id)?.inheritedFrom === undefined,
+    )
+    .map(({ id }) => id);
+}
+
 function isRebuilt(object: CatalogObject): boolean {
+  if (object.kind === "table" && object.facts.kind === "foreign") return true;
   return REBUILT.has(object.kind) || (object.kind === "column" && object.facts.generated !== undefined);
 }
 

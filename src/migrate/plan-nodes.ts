@@ -17,7 +17,7 @@ import {
 import type { Actions } from "./plan-actions.ts";
 import { namesTaken } from "./plan-names.ts";
 import { Reversals } from "./plan-reversal.ts";
-import { createStatements } from "./rules/create.ts";
+import { createStatements, validation } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
 import { ownerOf, type PlannedStatement, type RuleContext } from "./rules/statement.ts";
 
@@ -87,12 +87,21 @@ export class PlanNodes {
     }
     for (const [id, statements] of altered) this.#addAlter(id, statements);
     for (const object of after.values()) {
-      if (!created.has(object.id) || this.#createPlace(object) !== object.id) continue;
-      const { statements, validation } = createStatements(object, this.#context, create);
+      if (!created.has(object.id)) continue;
+      const place = this.#createPlace(object);
+      if (place !== object.id) {
+        const from = after.get(place);
+        // A check comes down as it is above.
+        if (object.kind === "constraint" && isUnproven(from) && !isUnproven(object))
+          this.#add("validate", object, [validation(object, this.#context)], VALIDATE_RANK, () => "", [
+            `create ${place}`,
+          ]);
+        continue;
+      }
+      const { statements, validation: later } = createStatements(object, this.#context, create);
       const rank = ALTER_RANK + rankOf(object.kind);
       this.#add("create", object, statements, rank, () => this.#reversals.ofCreate(object));
-      if (validation.length > 0)
-        this.#add("validate", object, validation, VALIDATE_RANK, () => "", [`create ${object.id}`]);
+      if (later.length > 0) this.#add("validate", object, later, VALIDATE_RANK, () => "", [`create ${object.id}`]);
     }
     this.#connect();
     return inOrder([...this.#nodes.values()]);
@@ -208,15 +217,17 @@ export class PlanNodes {
       `create ${this.#placeOf(after, id, (object) => this.#createPlace(object))}`;
     const link = (key: string, earlier: string): unknown => this.#nodes.get(key)?.after.add(earlier);
     for (const id of dropped) {
-      for (const need of before.get(id)?.needs ?? []) {
+      const object = before.get(id);
+      // Of a partition that is detached, an index can go only after that.
+      const partition =
+        object?.kind === "index partition" ? objectId("partition", object.schema, object.name) : undefined;
+      if (partition !== undefined && dropped.has(partition)) link(dropKey(id), dropKey(partition));
+      for (const need of object?.needs ?? []) {
+        if (need === partition) continue;
         if (dropped.has(need)) link(dropKey(need), dropKey(id));
         else if (altered.has(need)) link(`alter ${need}`, dropKey(id));
       }
       if (created.has(id)) link(createKey(id), dropKey(id));
-      const object = before.get(id);
-      // Of a partition that is detached, an index can go only after that.
-      if (object?.kind === "index partition" && object.parent !== undefined && dropped.has(object.parent))
-        link(dropKey(object.parent), dropKey(objectId("partition", object.schema, object.name)));
     }
     for (const id of created) {
       for (const need of after.get(id)?.needs ?? []) {
@@ -277,11 +288,13 @@ export class PlanNodes {
       const object = after.get(id);
       if (object === undefined) continue;
       takes(namesTaken(object), createKey(id));
-      // A partition that joins a table finds its indexes there already, so that none is made for it.
+      // A partition that joins a table finds its indexes there already, so that none is made for it; its other indexes come
+      // later, so that none of them is taken.
       const attached = objectId("partition", object.schema, object.name);
       const parent = object.inheritedFrom;
-      if (parent !== undefined && !this.#actions.created.has(parent) && this.#actions.created.has(attached))
-        link(createKey(attached), createKey(id));
+      if (!this.#actions.created.has(attached)) continue;
+      if (parent !== undefined && !this.#actions.created.has(parent)) link(createKey(attached), createKey(id));
+      else if (parent === undefined && object.kind === "index") link(createKey(id), createKey(attached));
     }
   }
 
@@ -315,4 +328,8 @@ export class PlanNodes {
       ...defaults.filter(({ facts }) => facts.schema !== undefined).flatMap(({ facts }) => facts.entries),
     ];
   }
+}
+
+function isUnproven(object: CatalogObject | undefined): boolean {
+  return object?.kind === "constraint" && object.facts.definition.endsWith(" NOT VALID");
 }

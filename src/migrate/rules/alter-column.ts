@@ -74,7 +74,8 @@ function inheritedChange(after: Column, context: RuleContext): ReadonlySet<strin
   const newParent = context.after.get(parent);
   if (oldParent?.kind !== "column" || newParent?.kind !== "column") return new Set();
   const facts: string[] = [];
-  if (oldParent.facts.type !== newParent.facts.type && newParent.facts.type === after.facts.type) facts.push("type");
+  const typeOf = ({ facts: { type, collation } }: Column): string => `${type}${collate(collation)}`;
+  if (typeOf(oldParent) !== typeOf(newParent) && typeOf(newParent) === typeOf(after)) facts.push("type");
   if (oldParent.facts.isNullable && !newParent.facts.isNullable && !after.facts.isNullable) facts.push("isNullable");
   if (!oldParent.facts.isNullable && newParent.facts.isNullable && after.facts.isNullable) facts.push("isNullable");
   return new Set(facts);

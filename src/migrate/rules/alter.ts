@@ -4,7 +4,6 @@ import {
   createStatements,
   defaultPrivilegeStatements,
   firing,
-  foreignOptions,
   nameOf,
   optionList,
   partOf,
@@ -18,6 +17,7 @@ import { identifier } from "../../postgres/index.ts";
 import { alterColumn, namesOf, withinBounds } from "./alter-column.ts";
 import { alterComposite, alterDomain, alterEnum, swap } from "./alter-type.ts";
 import { authorisation } from "./drop.ts";
+import { validation } from "./create.ts";
 import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Alter = {
@@ -81,19 +81,9 @@ function alterTableObject(
     if (!old.inherits.some((other) => equal(other, parent)))
       statements.push(statement(`${start} INHERIT ${nameOf(parent)}`));
   }
-  const options = foreignOptionChanges(old.foreign?.options ?? [], wanted.foreign?.options ?? []);
+  const options = optionChanges(old.foreign?.options ?? [], wanted.foreign?.options ?? []);
   if (options !== "") statements.push(statement(`${start} OPTIONS (${options})`));
   return inPlace(statements);
-}
-
-function foreignOptionChanges(old: readonly string[], wanted: readonly string[]): string {
-  const names = namesOf(old);
-  return [
-    ...names.filter((name) => !namesOf(wanted).includes(name)).map((name) => `DROP ${identifier(name)}`),
-    ...wanted
-      .filter((option) => !old.includes(option))
-      .map((option) => `${names.includes(namesOf([option])[0] ?? "") ? "SET" : "ADD"} ${foreignOptions([option])}`),
-  ].join(", ");
 }
 
 /** `toast.autovacuum_enabled` is two names. */
@@ -115,13 +105,7 @@ function alterConstraint(
   if (!rest || before.inheritedFrom !== after.inheritedFrom) return "recreate";
   const start = alterTable(context.after.get(after.parent ?? ""), after);
   if (old.definition === `${wanted.definition} NOT VALID`) {
-    return inPlace([
-      statement(
-        `${start} VALIDATE CONSTRAINT ${partOf(after)}`,
-        [{ kind: "scan", why: "reads the whole table; others read and write meanwhile" }],
-        "own",
-      ),
-    ]);
+    return inPlace([validation(after, context)]);
   }
   const deferral = / (?:NOT DEFERRABLE|DEFERRABLE)?(?: ?INITIALLY DEFERRED)?$/;
   if (

@@ -4,6 +4,8 @@ import {
   alterTable,
   constraintDefinition,
   createStatements as plainStatements,
+  holdsSecret,
+  MASKED,
   nameOf,
   partOf,
   type CatalogObject,
@@ -28,6 +30,10 @@ export function createStatements(object: CatalogObject, context: RuleContext, cr
   if (object.kind === "privileges" || object.kind === "default privileges") return done(plain.map(authorisation));
   if (object.kind === "policy" || object.kind === "row security") {
     const hazard = { kind: "authorisation", why: "who sees which rows changes" } as const;
+    return done(plain.map((sql) => statement(sql, [hazard])));
+  }
+  if (holdsSecret(object)) {
+    const hazard = { kind: "not covered", why: `passwords are never read: put the right value for ${MASKED}` } as const;
     return done(plain.map((sql) => statement(sql, [hazard])));
   }
   const statements = plain.map((sql) => statement(sql));
@@ -97,13 +103,7 @@ function constraintStatements(
     const [sql = ""] = plain;
     return {
       statements: [statement(`${sql} NOT VALID`)],
-      validation: [
-        statement(
-          `${alterTable(table, object)} VALIDATE CONSTRAINT ${partOf(object)}`,
-          [{ kind: "scan", why: "reads the whole table; others read and write meanwhile" }],
-          "own",
-        ),
-      ],
+      validation: [validation(object, context)],
     };
   }
   const key = KEY.exec(constraintDefinition({ ...object.facts, storageParameters: [], tablespace: undefined }));
@@ -130,6 +130,13 @@ function constraintStatements(
     ),
     statement(`${alterTable(table, object)} ADD CONSTRAINT ${name} ${word} USING INDEX ${name}${tail}`),
   ]);
+}
+
+/** Reads the table under a lock that lets others read and write. */
+export function validation(constraint: CatalogObject<"constraint">, context: RuleContext): PlannedStatement {
+  const table = context.after.get(constraint.parent ?? "");
+  const hazard = { kind: "scan", why: "reads the whole table; others read and write meanwhile" } as const;
+  return statement(`${alterTable(table, constraint)} VALIDATE CONSTRAINT ${partOf(constraint)}`, [hazard], "own");
 }
 
 /** A sequence that a column with rows gets goes on after the highest of them. */

@@ -41,6 +41,15 @@ function tableOf(object: CatalogObject, { before }: RuleContext): CatalogObject 
 }
 
 const ROUTINES: Readonly<Record<string, string>> = { procedure: "PROCEDURE", aggregate: "AGGREGATE" };
+/** Whether the key of a partition is attached to an index that is no key. */
+function holdsKeyOfPartition(index: string, context: RuleContext): boolean {
+  return [...context.before.values()].some(
+    (object) =>
+      (object.kind === "constraint" && object.inheritedFrom === index) ||
+      (object.kind === "index" && object.inheritedFrom === index && holdsKeyOfPartition(object.id, context)),
+  );
+}
+
 
 /** `FUNCTION name(arguments)`, as DROP and COMMENT name it. */
 export function routine(object: CatalogObject<"function">): string {
@@ -89,6 +98,8 @@ const DROP: Drop = {
     const isPlain = object.facts.definition.includes(" ON ONLY ") === false && object.inheritedFrom === undefined;
     return isPlain && context.isLive(object.parent)
       ? [statement(`DROP INDEX CONCURRENTLY ${name}`, [], "outside")]
+    // What needs such a key has gone before; the server refuses to drop the key first, and this index without it.
+    if (holdsKeyOfPartition(object.id, context)) return [`DROP INDEX ${name} CASCADE`];
       : [`DROP INDEX ${name}`];
   },
   "index partition": () => [],

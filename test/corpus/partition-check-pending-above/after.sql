@@ -1,0 +1,4 @@
+CREATE TABLE reading (sensor int NOT NULL, day date NOT NULL, value numeric) PARTITION BY RANGE (day);
+ALTER TABLE reading ADD CONSTRAINT reading_value CHECK (value > 1) NOT VALID;
+CREATE TABLE reading_2024 PARTITION OF reading FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE reading_2025 PARTITION OF reading FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');

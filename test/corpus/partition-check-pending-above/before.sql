@@ -1,0 +1,5 @@
+CREATE TABLE reading (sensor int NOT NULL, day date NOT NULL, value numeric) PARTITION BY RANGE (day);
+CREATE TABLE reading_2024 PARTITION OF reading FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE reading_2025 PARTITION OF reading FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+INSERT INTO reading VALUES (1, '2024-03-01', 4.5), (2, '2025-03-01', 5.5);
+ALTER TABLE reading ADD CONSTRAINT reading_value CHECK (value > 0);

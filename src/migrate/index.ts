@@ -5,18 +5,16 @@ export { parseSqlScript, type ScriptStatement, type SqlScript } from "./sql-scri
 export { parseMigration, readMigrations, type Migration, type MigrationPart } from "./migration-files.ts";
 export { pendingMigrations, type MigrationState, type MigrationStatus } from "./run/compare-history.ts";
 export type { AppliedMigration } from "./run/history.ts";
+export { baselineMigrations, repairMigration, type Repair } from "./run/repair.ts";
 export {
-  baselineMigrations,
   previewMigrations,
   readMigrationHistory,
   readMigrationStatus,
   redoMigrations,
-  repairMigration,
   revertMigrations,
   runMigrations,
   type MigrationsReport,
   type PlannedMigration,
-  type Repair,
 } from "./run/run-migrations.ts";
 export {
   PLATFORM_HISTORY,
@@ -69,3 +67,24 @@ export {
   type SqlSource,
 } from "./source/source.ts";
 export type { ModelCasing } from "./source/model-text.ts";
+export {
+  describeChange,
+  draftMigration,
+  inGroups,
+  migrationName,
+  summaryOf,
+  writeMigration,
+  type MigrationDraft,
+  type WrittenMigration,
+} from "./write-migration.ts";
+export { verifyMigrations, type VerifyOptions, type VerifyProgress } from "./verify/verify.ts";
+export type {
+  Verdict,
+  VerifiedMigration,
+  VerifyFinding,
+  VerifyReport,
+  VerifyRule,
+  VerifySeverity,
+} from "./verify/report.ts";
+export type { LostData } from "./verify/fingerprints.ts";
+export type { UnseededTable } from "./verify/seeds.ts";

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import {
+  migrateTenants,
   parseMigration,
   PLATFORM_HISTORY,
   pendingMigrations,
   readMigrationHistory,
   readMigrations,
+  readTenantSchemas,
   revertMigrations,
   runMigrations,
 } from "../../../src/migrate/index.ts";
@@ -160,6 +162,18 @@ test("transaction:false runs each statement on its own", async () => {
   );
   expect((await runMigrations(database, [one])).done).toHaveLength(1);
   expect(pendingMigrations([one], await readMigrationHistory(database))).toEqual([]);
+});
+
+test("tenants' schemas of the embedded database are migrated one after the other", async () => {
+  await database.exec("DROP SCHEMA IF EXISTS one, two CASCADE; CREATE SCHEMA one; CREATE SCHEMA two");
+  const files = [migration("1_a.sql", "CREATE TABLE items ();", "DROP TABLE items;")];
+  const report = await migrateTenants(await readTenantSchemas(database, ["one", "two"]), (each, options) =>
+    runMigrations(each, files, options),
+  );
+  expect(report.map(({ tenant, outcome }) => `${tenant} ${outcome.kind}`)).toEqual(["one done", "two done"]);
+  await revertMigrations(database, files, { schema: "two" });
+  const { rows } = await database.query("SELECT to_regclass('one.items') AS one, to_regclass('two.items') AS two");
+  expect(rows).toEqual([{ one: "one.items", two: null }]);
 });
 
 test("folders with misnamed files, a number used twice, or no up part are refused", () => {

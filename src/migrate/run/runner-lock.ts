@@ -1,0 +1,165 @@
+// One runner per history: a lock of the session, asked for again and again, and who holds it when it is not to be had.
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  CancelledError,
+  InvalidInputError,
+  LockNotAvailableError,
+  SQLSTATE,
+  type Connection,
+  type LockHolder,
+  type Row,
+} from "../../postgres/index.ts";
+import type { HistoryTable, MigrationEvent } from "./run-options.ts";
+
+const POLL_MS = 200;
+
+interface ActivityRow extends Row {
+  readonly pid: number;
+  readonly application_name: string | null;
+  readonly usename: string | null;
+  readonly state: string | null;
+  readonly since: Date | null;
+  readonly transaction_age_ms: string | null;
+  readonly query_age_ms: string | null;
+}
+
+const ACTIVITY = `
+a.pid, a.application_name, a.usename, a.state, a.backend_start AS since,
+  extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000 AS transaction_age_ms,
+  extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000 AS query_age_ms`;
+
+const RUNNER_SQL = `
+SELECT ${ACTIVITY}
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory'
+  AND l.granted
+  AND l.objsubid = 1          -- locked by one bigint
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = $1::bigint`;
+
+const BLOCKERS_SQL = `
+SELECT ${ACTIVITY}
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.pid = ANY (pg_catalog.pg_blocking_pids($1))
+ORDER BY a.xact_start NULLS LAST, a.pid`;
+
+/** The number that the lock of a history has in its database. */
+export function runnerLockKey({ schema, table }: HistoryTable): bigint {
+  const digest = createHash("sha256")
+    .update(JSON.stringify(["pgsteward migrate", schema, table]))
+    .digest();
+  return digest.readBigInt64BE() & 0x7fff_ffff_ffff_ffffn;
+}
+
+export interface RunnerLockOptions {
+  readonly waitMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onEvent: ((event: MigrationEvent) => void) | undefined;
+}
+
+/**
+ * Takes the lock for as long as the connection's session lasts.
+ *
+ * It is asked for in turns instead of waited for on the server: a waiting `SELECT pg_advisory_lock()` keeps its snapshot, which
+ * CREATE INDEX CONCURRENTLY of the runner that holds the lock waits for, until the server ends one of them as a deadlock.
+ *
+ * @throws LockNotAvailableError with the other runner's process, role, program and the time since when it is connected
+ * @throws InvalidInputError when a pooler gives the session to others
+ */
+export async function takeRunnerLock(
+  connection: Connection,
+  history: HistoryTable,
+  options: RunnerLockOptions,
+): Promise<void> {
+  if (!connection.database.backend.advisoryLocks) {
+    throw new InvalidInputError("migrations need a connection of their own, and a pooler stands between", {
+      hint: "give the URL of the server itself instead of PgBouncer's: in transaction mode the lock of the run would pass to others",
+    });
+  }
+  const key = runnerLockKey(history);
+  const started = performance.now();
+  for (;;) {
+    const { rows } = await connection.query<{ taken: boolean }>("SELECT pg_catalog.pg_try_advisory_lock($1) AS taken", [
+      String(key),
+    ]);
+    if (rows[0]?.taken === true) return;
+    const waitedMs = performance.now() - started;
+    const { rows: sessions } = await connection.query<ActivityRow>(RUNNER_SQL, [String(key)]);
+    if (waitedMs >= options.waitMs) throw heldBy(history, sessions, waitedMs);
+    options.onEvent?.({ kind: "waitingForRunner", holders: sessions.map(holderOf), waitedMs: Math.round(waitedMs) });
+    await pause(Math.min(POLL_MS, options.waitMs - waitedMs), options.signal);
+  }
+}
+
+function heldBy(history: HistoryTable, sessions: readonly ActivityRow[], waitedMs: number): LockNotAvailableError {
+  const [first] = sessions;
+  const who =
+    first === undefined
+      ? ""
+      : `, as role ${first.usename ?? "unknown"}${first.since === null ? "" : `, connected since ${first.since.toISOString()}`}`;
+  const waited = waitedMs < POLL_MS ? "" : ` for ${Math.round(waitedMs / 1000)} s`;
+  const error = new LockNotAvailableError(
+    `another run of the migrations in ${history.schema}.${history.table} goes on${waited}${who}`,
+    { sqlState: SQLSTATE.lockNotAvailable },
+    {
+      hint: `wait for it, or, when it is known to be dead, end it with SELECT pg_terminate_backend(${first?.pid ?? "pid"})`,
+    },
+  );
+  error.nameHolders(sessions.map(holderOf));
+  return error;
+}
+
+export async function releaseRunnerLock(connection: Connection, history: HistoryTable): Promise<void> {
+  await connection.query("SELECT pg_catalog.pg_advisory_unlock($1)", [String(runnerLockKey(history))]);
+}
+
+/** The session that runs migrations of this history now, if there is one. */
+export async function readRunner(
+  connection: Pick<Connection, "query">,
+  history: HistoryTable,
+): Promise<LockHolder | undefined> {
+  const { rows } = await connection.query<ActivityRow>(RUNNER_SQL, [String(runnerLockKey(history))]);
+  return rows.map(holderOf)[0];
+}
+
+/** How long finding out who blocks may take: a second connection, and one question. */
+const BLOCKERS_LIMIT_MS = 1_000;
+
+/**
+ * Who keeps a process of this database waiting. Empty when nobody does, on an embedded database, and when the pool has no
+ * second connection to ask on: the answer goes into messages only.
+ */
+export async function readBlockers(connection: Connection): Promise<readonly LockHolder[]> {
+  const { processID } = connection.client as unknown as { readonly processID: number | null };
+  if (connection.database.kind !== "server" || processID === null) return [];
+  try {
+    await using second = await connection.database.connect({ besideUnit: true, timeoutMs: BLOCKERS_LIMIT_MS });
+    const { rows } = await second.query<ActivityRow>(BLOCKERS_SQL, [processID], { timeoutMs: BLOCKERS_LIMIT_MS });
+    return rows.map(holderOf);
+  } catch {
+    return [];
+  }
+}
+
+/** @throws CancelledError when the signal is aborted meanwhile */
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(Math.max(0, ms), undefined, signal === undefined ? {} : { signal });
+  } catch (cause) {
+    throw new CancelledError("cancelled while waiting", { cause });
+  }
+}
+
+function holderOf(row: ActivityRow): LockHolder {
+  const ms = (value: string | null): number | undefined => (value === null ? undefined : Math.round(Number(value)));
+  return {
+    pid: row.pid,
+    application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
+    role: row.usename ?? undefined,
+    state: row.state ?? undefined,
+    transactionAgeMs: ms(row.transaction_age_ms),
+    queryAgeMs: ms(row.query_age_ms),
+  };
+}

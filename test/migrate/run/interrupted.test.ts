@@ -1,0 +1,329 @@
+// Runners that are killed, cancelled, or kept waiting by others: on a real server only.
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, inject, test } from "vitest";
+import {
+  parseMigration,
+  readMigrationHistory,
+  readMigrationStatus,
+  runMigrations,
+  type MigrationEvent,
+} from "../../../src/migrate/index.ts";
+import {
+  CancelledError,
+  ConnectionLostError,
+  InsufficientPrivilegeError,
+  LockNotAvailableError,
+  openDatabase,
+  ReplicasBehindError,
+  type Database,
+} from "../../../src/postgres/index.ts";
+import { refuseOldServer } from "../../../src/migrate/run/runner-session.ts";
+import { startChild } from "../../support/child-process.ts";
+import { failureOf } from "../../support/failure-of.ts";
+import { findPgBouncer, startPgBouncer } from "../../support/pgbouncer.ts";
+import { startReplicatedServer } from "../../support/replicated-server.ts";
+import { runOnServer, testDatabase } from "../../support/test-database.ts";
+
+const phased = (file: string, up: string) => parseMigration(file, `-- migrate:up transaction:false\n${up}\n`);
+const migration = (file: string, up: string) => parseMigration(file, `-- migrate:up\n${up}\n`);
+
+/** Runs the files in a process of its own, which tells each event as a line of JSON. */
+const RUNNER = `
+import { openDatabase } from "SRC/postgres/index.ts";
+import { parseMigration, runMigrations } from "SRC/migrate/index.ts";
+const { URL_OF_DATABASE: url = "", FILES = "[]" } = process.env;
+const database = await openDatabase({ url, applicationName: "deploy 1" });
+const files = (JSON.parse(FILES) as [string, string][]).map(([file, text]) => parseMigration(file, text));
+await runMigrations(database, files, { onEvent: (event) => console.log(JSON.stringify(event)) });
+`;
+
+const startRunner = (database: Database, files: readonly ReturnType<typeof migration>[]) =>
+  startChild(RUNNER, {
+    URL_OF_DATABASE: database.url,
+    FILES: JSON.stringify(files.map(({ file, text }) => [file, text])),
+  });
+
+async function eventOf(child: Awaited<ReturnType<typeof startRunner>>, line: number): Promise<void> {
+  for (;;) {
+    const event = (await child.readJson()) as MigrationEvent;
+    if (event.kind === "statementStarted" && event.line === line) return;
+  }
+}
+
+/** Waits until a question has the answer that the test needs to go on. */
+async function until(database: Database, sql: string): Promise<void> {
+  for (;;) {
+    const { rows } = await database.query(sql);
+    if (rows.length > 0) return;
+    await sleep(20);
+  }
+}
+
+test("a runner killed in the middle of group 2 of 3 has done group 1 only, and the next run does the rest once", async () => {
+  await using database = await testDatabase();
+  const files = [
+    phased(
+      "1_a.sql",
+      `BEGIN; CREATE TABLE t (a int); INSERT INTO t VALUES (1); COMMIT;
+BEGIN; INSERT INTO t VALUES (2);
+SELECT pg_sleep(60) WHERE current_setting('application_name') = 'deploy 1';
+INSERT INTO t VALUES (3); COMMIT;
+BEGIN; INSERT INTO t VALUES (4); COMMIT;`,
+    ),
+  ];
+  await using child = await startRunner(database, files);
+  await eventOf(child, 4);
+  // Another runner is told who is at it, and may wait.
+  const refused = await failureOf(runMigrations(database, files, { runnerWaitMs: 0 }));
+  expect(refused).toBeInstanceOf(LockNotAvailableError);
+  expect((refused as LockNotAvailableError).holders).toMatchObject([{ application: "deploy 1", state: "active" }]);
+  expect((refused as Error).message).toMatch(
+    /another run .* as role \w+, connected since .*; it is held by process \d+, deploy 1, active/,
+  );
+  expect((await readMigrationStatus(database, files)).runner).toMatchObject({ application: "deploy 1" });
+
+  await child.kill("SIGKILL");
+  const events: MigrationEvent[] = [];
+  // The server notices the loss by itself within seconds, and rolls back.
+  await runMigrations(database, files, { onEvent: (event) => events.push(event) });
+  expect(events).toContainEqual(expect.objectContaining({ kind: "migrationStarted", position: 2, statements: 6 }));
+  expect((await database.query("SELECT a FROM t ORDER BY a")).rows.map(({ a }) => a as number)).toEqual([1, 2, 3, 4]);
+  expect(await readMigrationHistory(database)).toMatchObject([{ state: "done", position: 6 }]);
+  expect((await readMigrationStatus(database, files)).runner).toBeUndefined();
+});
+
+test("a runner killed in the middle of CREATE INDEX CONCURRENTLY leaves an invalid index, which the next run builds again", async () => {
+  await using database = await testDatabase({ setup: "CREATE TABLE t (a int); INSERT INTO t VALUES (1);" });
+  const files = [
+    phased("1_a.sql", "CREATE TABLE before ();\nCREATE INDEX CONCURRENTLY t_a ON t (a);\nCREATE TABLE after ();"),
+  ];
+  await using writer = await database.connect();
+  await writer.exec("BEGIN; UPDATE t SET a = 2"); // the build waits for it, far longer than lock_timeout
+  await using child = await startRunner(database, files);
+  await eventOf(child, 3);
+  await until(database, "SELECT FROM pg_stat_progress_create_index WHERE phase = 'waiting for writers before build'");
+  await sleep(2_500);
+  await child.kill("SIGKILL");
+  await until(database, "SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'deploy 1')");
+  await writer.exec("COMMIT");
+  expect((await database.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass")).rows).toEqual([
+    { indisvalid: false },
+  ]);
+  expect(await readMigrationHistory(database)).toMatchObject([
+    { state: "running", position: 1, intent: { indexes: [] } },
+  ]);
+
+  const events: MigrationEvent[] = [];
+  await runMigrations(database, files, { onEvent: (event) => events.push(event) });
+  expect(events).toContainEqual(
+    expect.objectContaining({ kind: "recovered", what: "the invalid index public.t_a was dropped" }),
+  );
+  expect((await database.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass")).rows).toEqual([
+    { indisvalid: true },
+  ]);
+  expect(await readMigrationHistory(database)).toMatchObject([{ state: "done", position: 3 }]);
+});
+
+test("two runners at once: the second waits, and finds nothing left to do", async () => {
+  await using database = await testDatabase();
+  const files = [migration("1_a.sql", "CREATE TABLE t ();\nSELECT pg_sleep(0.5);")];
+  const events: MigrationEvent[] = [];
+  const onEvent = (event: MigrationEvent): void => void events.push(event);
+  const runs = await Promise.all([
+    runMigrations(database, files, { onEvent }),
+    runMigrations(database, files, { onEvent }),
+  ]);
+  expect(runs.flatMap(({ done }) => done)).toHaveLength(1);
+  expect(events.some(({ kind }) => kind === "waitingForRunner")).toBe(true);
+});
+
+test("a lock that others hold is tried again and again, with growing waits, until it is free", async () => {
+  await using database = await testDatabase({ setup: "CREATE TABLE t (a int)" });
+  const files = [migration("1_a.sql", "CREATE TABLE new ();\nALTER TABLE t ADD COLUMN b int;")];
+  const options = { lockTimeoutMs: 100, retryWaitMs: 20 };
+  await using blocker = await database.connect();
+  await blocker.exec("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE");
+  const error = await failureOf(runMigrations(database, files, { ...options, lockAttempts: 2 }));
+  expect(error).toBeInstanceOf(LockNotAvailableError);
+  expect((error as LockNotAvailableError).holders).toMatchObject([{ state: "idle in transaction" }]);
+  expect((error as Error).message).toContain("1_a.sql:3:1: canceling statement due to lock timeout");
+  expect((error as LockNotAvailableError).hint).toMatch(/tried 2 times.*nothing of 1_a.sql was kept/);
+
+  const retries: Extract<MigrationEvent, { kind: "lockRetry" }>[] = [];
+  await runMigrations(database, files, {
+    ...options,
+    onEvent: (event) => {
+      if (event.kind !== "lockRetry") return;
+      retries.push(event);
+      if (retries.length === 3) void blocker.exec("COMMIT");
+    },
+  });
+  expect(retries.slice(0, 3)).toMatchObject(
+    [1, 2, 3].map((attempt) => ({ attempt, attempts: 10, line: 3, statement: 2 })),
+  );
+  for (const [index, { waitMs }] of retries.slice(0, 3).entries()) {
+    expect(waitMs).toBeGreaterThanOrEqual(10 * 2 ** index);
+    expect(waitMs).toBeLessThanOrEqual(20 * 2 ** index);
+  }
+  expect(retries[0]?.holders).toMatchObject([{ state: "idle in transaction" }]);
+});
+
+test("aborting cancels the statement that runs and says how to go on; so does a connection that is lost", async () => {
+  await using database = await testDatabase({ setup: "CREATE TABLE t (a int)" });
+  const files = [
+    phased(
+      "1_a.sql",
+      "INSERT INTO t VALUES (1);\nSELECT pg_sleep(60) WHERE NOT EXISTS (SELECT FROM t WHERE a = 9);\nINSERT INTO t VALUES (2);",
+    ),
+    migration("2_b.sql", "SELECT 1;"),
+  ];
+  const abort = new AbortController();
+  const onEvent = (event: MigrationEvent): void => {
+    if (event.kind === "statementStarted" && event.line === 3) setTimeout(() => abort.abort(), 50);
+  };
+  const cancelled = await failureOf(runMigrations(database, files, { signal: abort.signal, onEvent }));
+  expect(cancelled).toBeInstanceOf(CancelledError);
+  expect((cancelled as CancelledError).message).toBe("1_a.sql:3: cancelled in statement 2 of 3");
+  expect((cancelled as CancelledError).hint).toBe(
+    "statements 1 to 1 of 3 of 1_a.sql are done and stay, 1 after it was not begun: pgsteward migrate up goes on at line 3",
+  );
+
+  const lost = failureOf(
+    runMigrations(database, files, {
+      onEvent: (event) => {
+        if (event.kind !== "statementStarted" || event.line !== 3) return;
+        void until(
+          database,
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60) WHERE NOT%'",
+        );
+      },
+    }),
+  );
+  expect(await lost).toBeInstanceOf(ConnectionLostError);
+  expect(((await lost) as ConnectionLostError).hint).toContain("pgsteward migrate up goes on at line 3");
+  await database.exec("INSERT INTO t VALUES (9)");
+  await runMigrations(database, files);
+  expect((await database.query("SELECT a FROM t ORDER BY a")).rows.map(({ a }) => a as number)).toEqual([1, 2, 9]);
+});
+
+test("an interrupted DETACH PARTITION CONCURRENTLY is finished, and what REINDEX CONCURRENTLY left is dropped", async () => {
+  await using database = await testDatabase({
+    setup: `CREATE TABLE p (a int) PARTITION BY RANGE (a); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9);
+CREATE TABLE t (a int); CREATE INDEX t_a ON t (a); INSERT INTO t VALUES (1);`,
+  });
+  const files = [phased("1_a.sql", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;\nREINDEX INDEX CONCURRENTLY t_a;")];
+  await using other = await database.connect();
+  const cancelAt = async (line: number, waiting: string): Promise<unknown> => {
+    const abort = new AbortController();
+    const onEvent = (event: MigrationEvent): void => {
+      if (event.kind !== "statementStarted" || event.line !== line) return;
+      void until(database, waiting).then(() => abort.abort());
+    };
+    await other.exec("BEGIN; SELECT FROM p; UPDATE t SET a = 2");
+    const failed = await failureOf(runMigrations(database, files, { signal: abort.signal, onEvent }));
+    await other.exec("ROLLBACK");
+    return failed;
+  };
+  expect(await cancelAt(2, "SELECT FROM pg_inherits WHERE inhdetachpending")).toBeInstanceOf(CancelledError);
+  expect((await database.query("SELECT inhdetachpending FROM pg_inherits")).rows).toEqual([{ inhdetachpending: true }]);
+  const events: MigrationEvent[] = [];
+  const abort = new AbortController();
+  // The second statement is interrupted too, while its new index waits for a writer.
+  await other.exec("BEGIN; UPDATE t SET a = 2");
+  await failureOf(
+    runMigrations(database, files, {
+      signal: abort.signal,
+      onEvent: (event) => {
+        events.push(event);
+        if (event.kind === "statementStarted" && event.line === 3)
+          void until(database, "SELECT FROM pg_class WHERE relname = 't_a_ccnew'").then(() => abort.abort());
+      },
+    }),
+  );
+  await other.exec("ROLLBACK");
+  expect((await database.query("SELECT FROM pg_inherits")).rows).toEqual([]);
+  await runMigrations(database, files, { onEvent: (event) => events.push(event) });
+  expect(events.filter((event) => event.kind === "recovered").map(({ what }) => what)).toEqual([
+    "the detach of p1, which was half done, is finished",
+    "the invalid index public.t_a_ccnew was dropped",
+  ]);
+  expect(
+    (
+      await database.query(
+        "SELECT indexrelid::regclass::text AS name, indisvalid FROM pg_index WHERE indrelid = 't'::regclass",
+      )
+    ).rows,
+  ).toEqual([{ name: "t_a", indisvalid: true }]);
+});
+
+test("rights that are missing are named as the GRANT that gives them", async () => {
+  await using database = await testDatabase({
+    setup: `CREATE SCHEMA shop; CREATE TABLE shop.items (id int PRIMARY KEY); CREATE TABLE public.orders (id int);
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;`,
+  });
+  const role = `plain_${process.pid}`;
+  const { pathname } = new URL(database.url);
+  await runOnServer(inject("serverUrl"), `CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+  try {
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = "x";
+    await using plain = await openDatabase({ url: url.href });
+    const hintOf = async (sql: string): Promise<string | undefined> => {
+      const error = await failureOf(runMigrations(plain, [migration("1_a.sql", sql)]));
+      expect(error).toBeInstanceOf(InsufficientPrivilegeError);
+      return (error as InsufficientPrivilegeError).hint?.split("; nothing of")[0];
+    };
+    expect(await hintOf("SELECT 1;")).toBe(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO "${role}"`);
+    await database.exec(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO ${role}`);
+    const owner = (await database.query<{ role: string }>("SELECT current_user::text AS role")).rows[0]?.role ?? "";
+    expect(await hintOf("CREATE TABLE shop.new ();")).toBe(`GRANT USAGE, CREATE ON SCHEMA "shop" TO "${role}"`);
+    await database.exec(`GRANT USAGE ON SCHEMA shop TO ${role}`);
+    expect(await hintOf("CREATE TABLE shop.new ();")).toBe(`GRANT CREATE ON SCHEMA "shop" TO "${role}"`);
+    expect(await hintOf("ALTER TABLE shop.items ADD COLUMN a int;")).toBe(
+      `GRANT "${owner}" TO "${role}", or run the migrations as ${owner}`,
+    );
+    expect(await hintOf("CREATE SCHEMA mine; CREATE TABLE mine.t (i int REFERENCES shop.items);")).toBe(
+      `GRANT REFERENCES ON "shop"."items" TO "${role}"`,
+    );
+    expect(await hintOf("UPDATE orders SET id = id + 1;")).toBe(
+      `GRANT UPDATE, SELECT ON "public"."orders" TO "${role}"`,
+    );
+    expect(await hintOf("CREATE ROLE nobody;")).toBe(`ALTER ROLE "${role}" CREATEROLE`);
+    expect(await hintOf(`SET ROLE "${owner}";`)).toBe(`GRANT "${owner}" TO "${role}"`);
+    expect(await hintOf("CREATE EXTENSION file_fdw;")).toMatch(/GRANT CREATE ON DATABASE .* trusted extension/);
+  } finally {
+    await runOnServer(database.url, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
+test("each group waits for the replicas; one that lags is an error that leaves the group done", async () => {
+  await using servers = await startReplicatedServer();
+  const [replica] = servers.replicas;
+  if (replica === undefined) throw new Error("asked for one");
+  await using database = await openDatabase({ url: servers.primary.url });
+  const files = [migration("1_a.sql", "CREATE TABLE t ();"), migration("2_b.sql", "CREATE TABLE u ();")];
+  await runMigrations(database, files, { count: 1, replicaWaitMs: 20_000 });
+  expect(await servers.ask(replica, "SELECT to_regclass('t') IS NOT NULL AS found")).toEqual([{ found: true }]);
+  await servers.pauseReplay(replica, true);
+  const behind = await failureOf(runMigrations(database, files, { replicaWaitMs: 300 }));
+  await servers.pauseReplay(replica, false);
+  expect(behind).toBeInstanceOf(ReplicasBehindError);
+  expect((behind as ReplicasBehindError).message).toMatch(/after 300 ms the replica \S+ is \d+ bytes behind/);
+  expect(await readMigrationHistory(database)).toMatchObject([{ state: "done" }, { version: "2", state: "done" }]);
+  await using standby = await openDatabase({ url: replica.url });
+  await expect(runMigrations(standby, files)).rejects.toThrow(/this server is a replica/);
+});
+
+test.runIf(findPgBouncer() !== undefined)("a pooler is refused, because the lock belongs to a session", async () => {
+  await using pooler = await startPgBouncer(inject("serverUrl"));
+  await using database = await openDatabase({ url: pooler.url });
+  await expect(runMigrations(database, [])).rejects.toThrow(/a connection of their own, and a pooler stands between/);
+});
+
+test("a server older than PostgreSQL 14 is refused", () => {
+  expect(() => refuseOldServer(130_021, "13.21")).toThrow(
+    "the server is PostgreSQL 13.21; migrations need 14 or newer",
+  );
+  expect(() => refuseOldServer(140_000, "14.0")).not.toThrow();
+});

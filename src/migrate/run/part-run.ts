@@ -3,7 +3,7 @@ import { identifier, type Connection } from "../../postgres/index.ts";
 import type { Migration } from "../migration-files.ts";
 import { deleteHistory, writeHistory, type HistoryEntry, type StatementIntent } from "./history.ts";
 import type { HistoryTable, MigrationDirection, MigrationEvent, RunMigrationsOptions } from "./run-options.ts";
-import { checksumOf, type GroupedPart, type RunStatement } from "./statement-groups.ts";
+import type { GroupedPart, RunStatement } from "./statement-groups.ts";
 
 /** How far a migration is. */
 export interface Progress {
@@ -72,7 +72,7 @@ function entryOf(run: PartRun, state: HistoryEntry["state"], position: number, t
     direction,
     position,
     statements: part.statements.length,
-    doneChecksum: state === "done" ? undefined : checksumOf(part.statements.slice(0, position)),
+    doneChecksum: state === "done" ? undefined : part.doneChecksums[position],
     intent: progress.intent,
     actor: options.actor,
   };
@@ -93,7 +93,6 @@ export function tellStatement(
   statement: RunStatement,
   event: DistributiveOmit<Extract<MigrationEvent, { line: number }>, OfThisStatement>,
 ): void {
-  const { statements } = run.part;
-  const place = { statement: statements.indexOf(statement) + 1, statements: statements.length, line: statement.line };
-  tell(run, { ...place, ...event });
+  const { number, line } = statement;
+  tell(run, { statement: number, statements: run.part.statements.length, line, ...event });
 }

@@ -5,7 +5,7 @@ import { compareHistory, isBegun, versionOf, type MigrationStatus } from "./comp
 import { deleteHistory, readHistory, writeHistory, type AppliedMigration } from "./history.ts";
 import type { HistoryTable, RunMigrationsOptions } from "./run-options.ts";
 import { withRunner } from "./runner-session.ts";
-import { checksumOf, groupsOf } from "./statement-groups.ts";
+import { groupsOf } from "./statement-groups.ts";
 
 /**
  * Marks the migrations up to and with a version as applied, without running them: for a database that has what they make.
@@ -83,7 +83,7 @@ export async function repairMigration(
       ...recorded,
       checksum: migration.checksum,
       statements: grouped.statements.length,
-      doneChecksum: recorded.state === "done" ? undefined : checksumOf(grouped.statements.slice(0, recorded.position)),
+      doneChecksum: recorded.state === "done" ? undefined : grouped.doneChecksums[recorded.position],
     });
   });
 }

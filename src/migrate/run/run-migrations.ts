@@ -15,7 +15,7 @@ import {
 import { runPart } from "./run-part.ts";
 import { readRunner } from "./runner-lock.ts";
 import { checkServer, withRunner, type Runner } from "./runner-session.ts";
-import { checksumOf, groupsOf, type GroupedPart } from "./statement-groups.ts";
+import { groupsOf, type GroupedPart } from "./statement-groups.ts";
 
 /** What is applied or half way, oldest first; empty when the database was never migrated. */
 export function readMigrationHistory(
@@ -126,17 +126,17 @@ export async function previewMigrations(
     direction === "up" ? pendingMigrations(migrations, rows, options) : revertibleMigrations(migrations, rows, options);
   return Promise.all(
     tasks.map(async (migration) => {
-      const { groups, statements } = await groupsOf(migration, direction);
+      const part = await groupsOf(migration, direction);
       const recorded = rows.find((row) => BigInt(row.version) === BigInt(migration.version));
       const position = startOf(recorded, direction);
-      checkDonePart(migration, recorded, { groups, statements }, direction);
+      checkDonePart(migration, recorded, part, direction);
       return {
         version: migration.version,
         name: migration.name,
         file: migration.file,
         direction,
         position,
-        groups: groups
+        groups: part.groups
           .filter((group) => group.first + group.statements.length > position)
           .map((group) => ({
             inTransaction: group.begin !== undefined || group.alone === undefined,
@@ -158,7 +158,7 @@ async function runTasks(
   const { rows: roles } = await connection.query<{ role: string }>("SELECT pg_catalog.current_setting('role') AS role");
   const done: RanMigration[] = [];
   for (const [index, migration] of tasks.entries()) {
-    const part = parts[index] ?? { groups: [], statements: [] };
+    const part = parts[index] ?? (await groupsOf(migration, direction));
     const recorded = rows.find((row) => BigInt(row.version) === BigInt(migration.version));
     checkDonePart(migration, recorded, part, direction);
     const isContinued = recorded !== undefined && recorded.state !== "done" && recorded.direction === direction;
@@ -203,7 +203,7 @@ function checkDonePart(
   const position = startOf(recorded, direction);
   if (recorded === undefined || position === 0) return;
   const isGroupEnd = position >= part.statements.length || part.groups.some(({ first }) => first === position);
-  if (isGroupEnd && checksumOf(part.statements.slice(0, position)) === recorded.doneChecksum) return;
+  if (isGroupEnd && part.doneChecksums[position] === recorded.doneChecksum) return;
   throw new MigrationEditedError(
     `${migration.file} is half done, and its first ${position} statements, which are done, were changed since`,
     {

@@ -19,7 +19,12 @@ import { isSessionSetting, type RunStatement, type StatementGroup } from "./stat
 import { failureAt, type Failure } from "./statement-failure.ts";
 import { prepareStatement, recoverStatement, type Recovery } from "./unfinished-statement.ts";
 
-const LOCK_STATES: ReadonlySet<string> = new Set([SQLSTATE.lockNotAvailable, SQLSTATE.deadlock]);
+/** What passes when the same is tried again a little later. */
+const PASSING: ReadonlySet<string> = new Set([
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.deadlock,
+  SQLSTATE.serializationFailure,
+]);
 const LONGEST_RETRY_WAIT_MS = 30_000;
 /** Refused inside a transaction block; COMMIT inside a procedure that a transaction block surrounds. */
 const REFUSED_IN_TRANSACTION: ReadonlySet<string> = new Set([SQLSTATE.activeTransaction, "2D000"]);
@@ -38,7 +43,8 @@ export async function prepareSession(connection: Connection, options: RunMigrati
   await connection.exec(
     `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
 SET lock_timeout = ${lockTimeoutMs}; SET statement_timeout = ${statementTimeoutMs};
-SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0
+SELECT pg_catalog.set_config(s.name, '0', false) FROM pg_catalog.pg_settings AS s
+  WHERE s.name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
 ${schema === undefined ? "" : `; SET search_path = ${identifier(schema)}, public`}`,
   );
   if (connection.database.kind !== "server" || checksClient.get(connection) === false) return;
@@ -227,12 +233,12 @@ async function withLockRetries(
       const holders = (failure.holders = lastBlockers.get(run) ?? []);
       const [first] = group.statements;
       const statement = failure.statement ?? first;
-      const isLock = error instanceof DatabaseError && LOCK_STATES.has(error.sqlState);
+      const mayPass = error instanceof DatabaseError && PASSING.has(error.sqlState);
       // A single statement that must leave its transaction is tried again outside it.
       if (error instanceof DatabaseError && group.begin === undefined && group.alone === undefined) {
         if (REFUSED_IN_TRANSACTION.has(error.sqlState)) throw error;
       }
-      if (!isLock || tried >= attempts || statement === undefined) throw await failureAt(run, failure, error);
+      if (!mayPass || tried >= attempts || statement === undefined) throw await failureAt(run, failure, error);
       const longest = Math.min((options.retryWaitMs ?? 250) * 2 ** (tried - 1), LONGEST_RETRY_WAIT_MS);
       const waitMs = Math.round(longest * (1 - Math.random() / 2));
       tellStatement(run, statement, {

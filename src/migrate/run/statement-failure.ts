@@ -38,6 +38,7 @@ export async function failureAt(run: PartRun, failure: Failure, error: unknown):
     if (progress.intent !== undefined && !LEAVES_SOMETHING.has(statement.kind)) progress.intent = undefined;
   }
   const place = `${migration.file}:${statement.line}`;
+  const numberOfTotal = `${statement.number} of ${part.statements.length}`;
   const hint = async (): Promise<string> => {
     const way = await wayOut(run, failure, error, statement);
     return [way, whatIsDone(run, statement)].filter((text) => text !== undefined && text !== "").join("; ");
@@ -50,13 +51,13 @@ export async function failureAt(run: PartRun, failure: Failure, error: unknown):
   const text = await hint();
   let told: StewardError;
   if (error instanceof CancelledError)
-    told = new CancelledError(`${place}: cancelled in statement ${numberOf(run, statement)}`, {
+    told = new CancelledError(`${place}: cancelled in statement ${numberOfTotal}`, {
       cause: error,
       hint: text,
     });
   else if (!isOfServer)
     told = new ConnectionLostError(
-      `${place}: the connection was lost ${failure.statement === undefined ? "during the COMMIT" : `in statement ${numberOf(run, statement)}`}`,
+      `${place}: the connection was lost ${failure.statement === undefined ? "during the COMMIT" : `in statement ${numberOfTotal}`}`,
       { cause: error, hint: text },
     );
   else {
@@ -74,10 +75,6 @@ export async function failureAt(run: PartRun, failure: Failure, error: unknown):
   }
   await recordFailure(run, told);
   return told;
-
-  function numberOf({ part: { statements } }: PartRun, which: RunStatement): string {
-    return `${statements.indexOf(which) + 1} of ${part.statements.length}`;
-  }
 }
 
 async function wayOut(

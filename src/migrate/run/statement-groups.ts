@@ -9,6 +9,8 @@ import type { MigrationDirection } from "./run-options.ts";
 
 /** A statement that does something; BEGIN and COMMIT are not among them. */
 export interface RunStatement extends ScriptStatement {
+  /** From 1, in the part. */
+  readonly number: number;
   /** From 1, in the file. */
   readonly line: number;
 }
@@ -26,6 +28,8 @@ export interface StatementGroup {
 export interface GroupedPart {
   readonly groups: readonly StatementGroup[];
   readonly statements: readonly RunStatement[];
+  /** For each number of statements, from 0: what stands for the text of the first so many. */
+  readonly doneChecksums: readonly string[];
 }
 
 /**
@@ -64,9 +68,13 @@ export async function groupStatements(
       groups.push({ first: open.first, statements: open.statements, begin: open.begin, alone: undefined });
     open = undefined;
   };
+  let counted = 0;
+  let line = 1;
   for (const parsed of script.statements) {
-    const statement: RunStatement = { ...parsed, line: placeOf(text, parsed.offset).line };
-    const place = at(statement.offset);
+    // Counted on from the last one: looking from the file's beginning each time takes minutes for 20,000 INSERTs.
+    for (; counted < parsed.offset; counted++) if (text.charCodeAt(counted) === 10) line++;
+    const statement: RunStatement = { ...parsed, number: all.length + 1, line };
+    const place = `${file}:${line}`;
     if (statement.kind === "DiscardStmt" && statement.node["target"] === "DISCARD_ALL")
       throw new InvalidInputError(`${place}: DISCARD ALL would give up the lock that keeps other runners away`, {
         hint: "write RESET ALL, or DISCARD PLANS, SEQUENCES or TEMP",
@@ -114,7 +122,7 @@ export async function groupStatements(
       hint: "write COMMIT; after the group's last statement",
     });
   close();
-  return { groups, statements: all };
+  return { groups, statements: all, doneChecksums: checksumsOf(all) };
 }
 
 /** The groups of a migration's way up or down. */
@@ -124,11 +132,13 @@ export async function groupsOf(migration: Migration, direction: MigrationDirecti
   return groupStatements(migration, part);
 }
 
-/** Stands for the first statements of a part, to tell whether a half-done file was changed in what is done already. */
-export function checksumOf(statements: readonly RunStatement[]): string {
-  const hash = createHash("sha256");
-  for (const { text } of statements) hash.update(text.replaceAll("\r\n", "\n")).update("\0");
-  return hash.digest("hex");
+function checksumsOf(statements: readonly RunStatement[]): readonly string[] {
+  const checksums = [""];
+  for (const { text } of statements) {
+    const before = checksums.at(-1) ?? "";
+    checksums.push(createHash("sha256").update(before).update(text.replaceAll("\r\n", "\n")).digest("hex"));
+  }
+  return checksums;
 }
 
 /** Statements whose effect lasts for the session only: a run that goes on in a new session has to repeat them. */

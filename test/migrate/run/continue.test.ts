@@ -21,6 +21,7 @@ import {
   UniqueViolationError,
   type Database,
 } from "../../../src/postgres/index.ts";
+import { groupsOf } from "../../../src/migrate/run/statement-groups.ts";
 import { describeDatabases } from "../../support/test-database.ts";
 import { failureOf } from "../../support/failure-of.ts";
 
@@ -155,8 +156,7 @@ DROP INDEX CONCURRENTLY kept;
 CALL count_up();
 REINDEX TABLE CONCURRENTLY t;`,
     );
-    const grouped = await import("../../../src/migrate/run/statement-groups.ts");
-    const { statements } = await grouped.groupsOf(one, "up");
+    const { statements, doneChecksums } = await groupsOf(one, "up");
     await runMigrations(database, [migration("0_empty.sql", "SELECT 1;")]);
     // The history as a killed run leaves it: the intent is written, and whether the statement is done is not known.
     const interruptedIn = async (position: number, indexes: readonly string[] = []): Promise<void> => {
@@ -164,12 +164,7 @@ REINDEX TABLE CONCURRENTLY t;`,
       await database.query(
         `INSERT INTO pgsteward.schema_migrations (version, name, checksum, duration, state, position, statements, done_checksum, intent)
          VALUES ('1', 'a', $1, 0, 'running', $2, 5, $3, $4)`,
-        [
-          one.checksum,
-          position,
-          grouped.checksumOf(statements.slice(0, position)),
-          JSON.stringify({ sql: statements[position]?.text, indexes }),
-        ],
+        [one.checksum, position, doneChecksums[position], JSON.stringify({ sql: statements[position]?.text, indexes })],
       );
     };
     const all = [migration("0_empty.sql", "SELECT 1;"), one];
@@ -350,6 +345,15 @@ CREATE TABLE g3 ();`,
       "1",
     ]);
     expect((await readMigrationHistory(database)).map(({ isBaseline }) => isBaseline)).toEqual([true, true, false]);
+  });
+
+  test("a statement that turns out to refuse a transaction runs outside it", async () => {
+    await using database = await open({
+      setup: `CREATE TABLE t (a int);
+CREATE PROCEDURE twice() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); COMMIT; END';`,
+    });
+    await runMigrations(database, [phased("1_a.sql", "DO $$ BEGIN CALL twice(); END $$;\nINSERT INTO t VALUES (3);")]);
+    expect((await database.query("SELECT a FROM t ORDER BY a")).rows).toEqual([{ a: 1 }, { a: 2 }, { a: 3 }]);
   });
 
   test("a syntax error in the last file stops the run before the first one", async () => {

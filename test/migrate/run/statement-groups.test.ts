@@ -71,3 +71,9 @@ test.each([
 test("the lines that pg_dump puts around a dump for psql are passed over", async () => {
   expect(await groups("\\restrict abc\nCREATE TABLE t ();\n\\unrestrict abc\n", "")).toMatchObject([{ first: 0 }]);
 });
+
+test("3,000 statements are read in their order, each with its line", async () => {
+  const rows = Array.from({ length: 3_000 }, (_, index) => `INSERT INTO t VALUES (${index}, 'ä');`).join("\n");
+  const { statements } = await groupsOf(parseMigration("1_a.sql", `-- migrate:up\n${rows}\n`), "up");
+  expect(statements.at(-1)).toMatchObject({ number: 3_000, line: 3_001, text: "INSERT INTO t VALUES (2999, 'ä')" });
+});

@@ -48,6 +48,8 @@ export interface TableState {
   hasDefaultPartition: boolean;
   readonly isDefaultPartition: boolean;
   readonly partitions: Name[];
+  /** Tables that inherit from it, and are no partitions. */
+  readonly heirs: Name[];
   readonly columns: Map<string, ColumnState>;
   readonly constraints: Map<string, ConstraintState>;
   readonly indexes: Map<string, IndexState>;
@@ -158,6 +160,7 @@ function emptyTable(
     hasDefaultPartition: false,
     isDefaultPartition: false,
     partitions: [],
+    heirs: [],
     columns: new Map(),
     constraints: new Map(),
     indexes: new Map(),
@@ -195,6 +198,9 @@ function fromCatalog(table: Table, catalog: Catalog): TableState {
     hasDefaultPartition: partitions.some(({ partitionOf }) => partitionOf?.bound === "DEFAULT"),
     isDefaultPartition: table.partitionOf?.bound === "DEFAULT",
     partitions: partitions.map(({ schema, name }) => ({ schema, name })),
+    heirs: catalog.tables
+      .filter(({ inherits }) => inherits.some(({ schema, name }) => schema === table.schema && name === table.name))
+      .map(({ schema, name }) => ({ schema, name })),
     columns: new Map(
       table.columns.map((column) => [
         column.name,

@@ -3,7 +3,7 @@
 import type { Catalog } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
 import { applyAction } from "./apply-statement.ts";
-import { BatchState } from "./batch-state.ts";
+import { BatchState, type TableState } from "./batch-state.ts";
 import { lockEffects, LOCK_MODES, type LockMode } from "./locks.ts";
 import { parseStatement } from "./parse-statement.ts";
 import {
@@ -41,6 +41,7 @@ export class PlanLocks {
   readonly #state: BatchState;
   readonly #version: number;
   readonly #domainUses = new Map<string, readonly string[]>();
+  readonly #statisticsOf = new Map<string, string>();
   /** Relations that were there before, as SQL. */
   readonly #existing = new Set<string>();
 
@@ -51,6 +52,8 @@ export class PlanLocks {
       this.#existing.add(identifier(schema, name));
     for (const { schema, indexes } of [...before.tables, ...before.views])
       for (const { name } of indexes) this.#existing.add(identifier(schema, name));
+    for (const { schema, name, table } of before.statistics)
+      this.#statisticsOf.set(identifier(schema, name), identifier(table.schema, table.name));
     for (const { schema, name, columns } of before.tables) {
       for (const { typeName } of columns) {
         const type = identifier(typeName.schema, typeName.name);
@@ -80,16 +83,16 @@ export class PlanLocks {
     return effects.flatMap(({ table, mode, rewrites, scans }) => {
       if (table.isNew) return [];
       const lock = { relation: identifier(table.schema, table.name), mode, rewrite: rewrites, scan: scans };
-      return !isOnly && reachesPartitions(action) ? [lock, ...this.#partitionLocks(table.partitions, lock)] : [lock];
+      return !isOnly && reachesChildren(action) ? [lock, ...this.#childLocks(table, lock)] : [lock];
     });
   }
 
-  #partitionLocks(partitions: readonly Name[], lock: StepLock): readonly StepLock[] {
-    return partitions.flatMap((name) => {
+  /** The same lock on partitions and heirs, at any depth. */
+  #childLocks(parent: TableState, lock: StepLock): readonly StepLock[] {
+    return [...parent.partitions, ...parent.heirs].flatMap((name) => {
       const table = this.#state.find(name);
       if (table === undefined || table.isNew) return [];
-      const own = { ...lock, relation: identifier(table.schema, table.name) };
-      return [own, ...this.#partitionLocks(table.partitions, lock)];
+      return [{ ...lock, relation: identifier(table.schema, table.name) }, ...this.#childLocks(table, lock)];
     });
   }
 
@@ -115,18 +118,61 @@ export class PlanLocks {
       case "AlterDomainStmt":
         return this.#domainLocks(node);
       case "DropStmt":
-        return ["OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE"].includes(String(node["removeType"]))
-          ? droppedNames(node).flatMap((name) => on(name, "ACCESS EXCLUSIVE"))
-          : [];
+        return this.#dropLocks(node);
+      case "CreateStmt":
+        return childOf(node, "partbound") === undefined
+          ? listOf(node, "inhRelations").flatMap(({ node: parent }) =>
+              on(relationName(parent), "SHARE UPDATE EXCLUSIVE"),
+            )
+          : this.#defaultPartition(relationName(listOf(node, "inhRelations")[0]?.node)).flatMap((name) =>
+              on(name, "ACCESS EXCLUSIVE", "scan"),
+            );
+      case "AT_AddInherit":
+      case "AT_DropInherit":
+        return on(relationName(node), "SHARE UPDATE EXCLUSIVE");
+      case "AT_DetachPartition": {
+        // What the default partition may hold changes with every other; the parts of a partition go with it.
+        const child = relationName(childOf(node, "name"));
+        const parts = child === undefined ? undefined : this.#state.find(child);
+        return [
+          ...this.#defaultPartition(table).flatMap((name) => on(name, "ACCESS EXCLUSIVE")),
+          ...(parts === undefined ? [] : this.#childLocks(parts, EXCLUSIVE)),
+        ];
+      }
       case "AT_AttachPartition":
         // Rows of the default partition that belong into the new one would be found by reading it.
         return this.#defaultPartition(table).flatMap((name) => on(name, "ACCESS EXCLUSIVE", "scan"));
       case "OBJECT_INDEX AT_AttachPartition":
         return [...on(table, "SHARE UPDATE EXCLUSIVE"), ...on(relationName(childOf(node, "name")), "ACCESS EXCLUSIVE")];
       default:
-        return kind.startsWith("OBJECT_")
-          ? on(table, kind.startsWith("OBJECT_INDEX") ? "SHARE UPDATE EXCLUSIVE" : "ACCESS EXCLUSIVE")
-          : [];
+        return kind.startsWith("OBJECT_") ? on(table, lightOnOthers(kind)) : [];
+    }
+  }
+
+  #dropLocks(node: Node): readonly StepLock[] {
+    const names = droppedNames(node);
+    switch (node["removeType"]) {
+      case "OBJECT_VIEW":
+      case "OBJECT_MATVIEW":
+      case "OBJECT_SEQUENCE":
+        return names.map((name) => ({ ...EXCLUSIVE, relation: sqlName(name) }));
+      case "OBJECT_STATISTIC_EXT":
+        return names.flatMap((name) => {
+          const relation = this.#statisticsOf.get(sqlName(name));
+          return relation === undefined ? [] : [{ ...EXCLUSIVE, relation, mode: "SHARE UPDATE EXCLUSIVE" as const }];
+        });
+      case "OBJECT_INDEX":
+        return names.flatMap(({ name }) => {
+          const table = this.#state.tableOfIndex(name);
+          return table?.isPartitioned === true ? this.#childLocks(table, EXCLUSIVE) : [];
+        });
+      case "OBJECT_TRIGGER":
+        return listOf(node, "objects").flatMap(({ node: item }) => {
+          const table = this.#state.find(nameOfParts(stringsOf(item, "items").slice(0, -1)));
+          return table?.isPartitioned === true ? this.#childLocks(table, EXCLUSIVE) : [];
+        });
+      default:
+        return [];
     }
   }
 
@@ -152,10 +198,9 @@ export class PlanLocks {
 
   /** Names that go, or are given to something that others use. */
   #follow({ kind, node, table }: Action): void {
-    if (kind === "DropStmt") for (const name of droppedNames(node)) this.#existing.delete(sqlName(name));
-    const isRelation = ["OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_INDEX", "OBJECT_SEQUENCE"].includes(
-      String(node["renameType"] ?? node["objectType"]),
-    );
+    const isRelation = RELATIONS.has(node["removeType"] ?? node["renameType"] ?? node["objectType"]);
+    if (kind === "DropStmt" && isRelation)
+      for (const name of droppedNames(node)) this.#existing.delete(sqlName(name));
     if (!isRelation || table === undefined) return;
     const old = sqlName(table);
     if (!this.#existing.delete(old)) return;
@@ -164,6 +209,16 @@ export class PlanLocks {
     this.#existing.add(sqlName({ schema, name }));
   }
 }
+
+/** Kinds of objects whose names are those of relations. */
+const RELATIONS: ReadonlySet<unknown> = new Set([
+  "OBJECT_TABLE",
+  "OBJECT_FOREIGN_TABLE",
+  "OBJECT_VIEW",
+  "OBJECT_MATVIEW",
+  "OBJECT_INDEX",
+  "OBJECT_SEQUENCE",
+]);
 
 function sqlName({ schema, name }: Name): string {
   return identifier(schema ?? "public", name);
@@ -185,11 +240,19 @@ function merged(locks: readonly StepLock[]): readonly StepLock[] {
   return [...found.values()];
 }
 
-/** Changes of a partitioned table that go down to its partitions; ONLY keeps them from it. */
-function reachesPartitions({ kind, node }: Action): boolean {
+const EXCLUSIVE: StepLock = { relation: "", mode: "ACCESS EXCLUSIVE", rewrite: false, scan: false };
+const LIGHT = /AT_(?:(?:Set|Reset)(?:Rel)?Options|SetStatistics|ClusterOn|DropCluster)$/;
+
+/** Of ALTER INDEX, ALTER VIEW, ALTER MATERIALIZED VIEW, ALTER SEQUENCE. */
+function lightOnOthers(kind: string): LockMode {
+  return kind.startsWith("OBJECT_INDEX") || LIGHT.test(kind) ? "SHARE UPDATE EXCLUSIVE" : "ACCESS EXCLUSIVE";
+}
+
+/** Changes that go down to partitions and heirs; ONLY keeps them from it. */
+function reachesChildren({ kind, node }: Action): boolean {
   const isPassedDown =
     kind.startsWith("AT_") && !/^AT_(?:Attach|Detach)Partition|^AT_(?:Set|Reset)RelOptions/.test(kind);
-  return isPassedDown || kind === "IndexStmt" || node["renameType"] === "OBJECT_COLUMN";
+  return isPassedDown || kind === "IndexStmt" || kind === "CreateTrigStmt" || node["renameType"] === "OBJECT_COLUMN";
 }
 
 /** The relation a COMMENT is about, or is about a part of. */

@@ -45,7 +45,11 @@ export async function parseSqlFiles(files: readonly SqlFile[]): Promise<readonly
 
 /** Names of the extensions the files create, sorted; `plpgsql` is always there and not named. */
 export function requiredExtensions(files: readonly ParsedSqlFile[]): readonly string[] {
-  const names = statementsOf(files).flatMap(({ kind, node }) =>
+  return extensionsOf(statementsOf(files));
+}
+
+export function extensionsOf(statements: readonly ScriptStatement[]): readonly string[] {
+  const names = statements.flatMap(({ kind, node }) =>
     kind === "CreateExtensionStmt" ? [String(node["extname"])] : [],
   );
   return [...new Set(names)].filter((name) => name !== "plpgsql").sort();
@@ -62,7 +66,7 @@ export async function loadSqlFiles(
   options: LoadSqlOptions = {},
 ): Promise<LoadedSql> {
   const notices = new Notices();
-  await createMissingRoles(connection, files, notices);
+  await createMissingRoles(connection, statementsOf(files), notices);
   let statements = 0;
   const skippedExtensions = new Set<string>();
   for (const file of files) {
@@ -141,7 +145,7 @@ function commandName(text: string): string {
 }
 
 /** Each sentence once, with how often it applied. */
-class Notices {
+export class Notices {
   readonly #counts = new Map<string, number>();
   #copyRows = 0;
   #copyBlocks = 0;
@@ -164,9 +168,15 @@ class Notices {
     }
   }
   list(): readonly string[] {
-    const list = [...this.#counts].map(([sentence, count]) =>
-      count === 1 ? sentence : `${sentence} (${count} times)`,
+    return this.#withData(
+      [...this.#counts].map(([sentence, count]) => (count === 1 ? sentence : `${sentence} (${count} times)`)),
     );
+  }
+  /** Without how often, for statements that ran again and again. */
+  sentences(): readonly string[] {
+    return this.#withData([...this.#counts.keys()]);
+  }
+  #withData(list: string[]): readonly string[] {
     if (this.#copyBlocks > 0)
       list.push(`the data of ${this.#copyBlocks} COPY statements (${this.#copyRows} rows) was not loaded`);
     return list;
@@ -191,7 +201,10 @@ const SERVER_STATEMENTS: Readonly<Record<string, string>> = {
 const SERVER_OBJECTS: ReadonlySet<unknown> = new Set(["OBJECT_DATABASE", "OBJECT_TABLESPACE", "OBJECT_SUBSCRIPTION"]);
 
 /** Why a statement is not run; an empty text when there is nothing to tell. */
-function reasonToSkip({ kind, node }: ScriptStatement, skippedExtensions: ReadonlySet<string>): string | undefined {
+export function reasonToSkip(
+  { kind, node }: ScriptStatement,
+  skippedExtensions: ReadonlySet<string>,
+): string | undefined {
   const server = SERVER_STATEMENTS[kind];
   if (server !== undefined) return `${server} was not run: it is about a server, not a schema`;
   const objectType = node["objtype"] ?? node["objectType"] ?? node["renameType"];
@@ -218,7 +231,7 @@ const STATE = {
 };
 
 /** A sentence when the failure does not matter for the schema (empty when it is not worth telling); otherwise `undefined`. */
-function excuseFor(
+export function excuseFor(
   { kind, node }: ScriptStatement,
   error: DatabaseError,
   skippedExtensions: Set<string>,
@@ -281,14 +294,19 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = wanted.
 ORDER BY wanted.name`;
 
 /** Owners and grantees are roles of the server the files come from; here they only have to exist. */
-async function createMissingRoles(
+export async function createMissingRoles(
   connection: Connection,
-  files: readonly ParsedSqlFile[],
+  statements: readonly ScriptStatement[],
   notices: Notices,
 ): Promise<void> {
-  const statements = statementsOf(files);
   const created = new Set(
-    statements.flatMap(({ kind, node }) => (kind === "CreateRoleStmt" ? [String(node["role"])] : [])),
+    statements.flatMap(({ kind, node, text }) => {
+      if (kind === "CreateRoleStmt") return [String(node["role"])];
+      if (kind !== "DoStmt") return [];
+      return [...text.matchAll(/\bcreate\s+(?:role|user)\s+(?:"([^"]+)"|(\w+))/gi)].map(
+        ([, quoted, plain = ""]) => quoted ?? plain.toLowerCase(),
+      );
+    }),
   );
   const mentioned = new Set(statements.flatMap(({ kind, node }) => rolesIn(kind, node)));
   const wanted = [...mentioned].filter((name) => !created.has(name) && !name.startsWith("pg_"));

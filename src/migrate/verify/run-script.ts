@@ -1,0 +1,208 @@
+// Runs one direction of a migration in a throw-away database as its tool would, and tells where it failed.
+import { DatabaseError, type Connection } from "../../postgres/index.ts";
+import type { MigrationScript } from "../adopt/folder.ts";
+import { excuseFor, reasonToSkip, type Notices } from "../load-sql.ts";
+import { refusedInTransaction } from "../run-alone.ts";
+import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement } from "../sql-script.ts";
+import { actionsOf } from "../syntax.ts";
+
+export interface PreparedScript {
+  readonly script: MigrationScript;
+  readonly statements: readonly ScriptStatement[];
+  /** True: all statements are one transaction, which the caller opens and ends. */
+  readonly isTransaction: boolean;
+  /** A statement that PostgreSQL refuses in the transaction its tool opens. Here it runs outside. */
+  readonly refused: { readonly statement: ScriptStatement; readonly what: string } | undefined;
+  /** SQL that cannot be read. */
+  readonly fault: ScriptFailure | undefined;
+}
+
+export interface ScriptFailure {
+  readonly message: string;
+  readonly sqlState: string;
+  readonly place: { readonly file: string; readonly line: number; readonly column: number } | undefined;
+}
+
+const SAVEPOINTS: ReadonlySet<unknown> = new Set([
+  "TRANS_STMT_SAVEPOINT",
+  "TRANS_STMT_RELEASE",
+  "TRANS_STMT_ROLLBACK_TO",
+]);
+const STATEMENT_LIMIT_MS = 120_000;
+
+export async function prepareScript(script: MigrationScript, notices: Notices): Promise<PreparedScript> {
+  let parsed: Awaited<ReturnType<typeof parseSqlScript>>;
+  try {
+    parsed = await parseSqlScript(script.sql, script.file);
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    const place = { file: script.file, ...placeAt(script, (error.position ?? 1) - 1) };
+    const fault = { message: error.message, sqlState: error.sqlState, place };
+    return { script, statements: [], isTransaction: true, refused: undefined, fault };
+  }
+  for (const part of parsed.psqlParts) notices.addPsqlPart(part);
+  const { statements, opens } = withoutOwnTransaction(parsed.statements);
+  const refused = firstRefused(statements);
+  const isOne =
+    script.transaction === "file" ||
+    script.transaction === "batch" ||
+    (script.transaction === "implicit" && statements.length > 1);
+  return {
+    script,
+    statements,
+    // Statements that would run one by one run together where that makes no difference: what failed can then be rolled back.
+    isTransaction:
+      opens !== "several" && refused === undefined && (opens === "one" || isOne || !statements.some(mayNeedCommit)),
+    refused: isOne || opens === "one" ? refused : undefined,
+    fault: undefined,
+  };
+}
+
+/** The file's own BEGIN and COMMIT taken off where they are around all of it. */
+function withoutOwnTransaction(statements: readonly ScriptStatement[]): {
+  readonly statements: readonly ScriptStatement[];
+  readonly opens: "none" | "one" | "several";
+} {
+  const controls = statements.filter(({ kind, node }) => kind === "TransactionStmt" && !SAVEPOINTS.has(node["kind"]));
+  if (controls.length === 0) return { statements, opens: "none" };
+  const [begin, commit] = controls;
+  const isAround =
+    controls.length === 2 &&
+    (begin?.node["kind"] === "TRANS_STMT_BEGIN" || begin?.node["kind"] === "TRANS_STMT_START") &&
+    commit?.node["kind"] === "TRANS_STMT_COMMIT" &&
+    statements.every(
+      (statement) =>
+        statement.kind === "VariableSetStmt" || (statement.offset >= begin.offset && statement.offset <= commit.offset),
+    );
+  if (!isAround) return { statements, opens: "several" };
+  return { statements: statements.filter((statement) => !controls.includes(statement)), opens: "one" };
+}
+
+function firstRefused(statements: readonly ScriptStatement[]): PreparedScript["refused"] {
+  for (const statement of statements) {
+    for (const action of actionsOf(statement)) {
+      const what = refusedInTransaction(action);
+      if (what !== undefined) return { statement, what };
+    }
+  }
+  return undefined;
+}
+
+/** A new enum value can be used after a COMMIT only; a procedure or a DO block may commit by itself. */
+function mayNeedCommit({ kind, text }: ScriptStatement): boolean {
+  return (
+    kind === "AlterEnumStmt" || kind === "CallStmt" || (kind === "DoStmt" && /\b(?:commit|rollback)\b/i.test(text))
+  );
+}
+
+/** Statements whose failure may be excused; inside a transaction that takes a savepoint. */
+const EXCUSABLE: ReadonlySet<string> = new Set([
+  "CreateSchemaStmt",
+  "CreateRoleStmt",
+  "CreateExtensionStmt",
+  "VariableSetStmt",
+]);
+/** Statements about the roles of a whole server. */
+const ROLE_STATEMENTS: ReadonlySet<string> = new Set([
+  "CreateRoleStmt",
+  "AlterRoleStmt",
+  "AlterRoleSetStmt",
+  "DropRoleStmt",
+  "GrantRoleStmt",
+  "DropOwnedStmt",
+  "ReassignOwnedStmt",
+]);
+
+export interface ScriptPlace {
+  readonly connection: Connection;
+  readonly notices: Notices;
+  /** Extensions that this server does not have; grows. */
+  readonly skippedExtensions: Set<string>;
+  /** False: the server has other databases, and its roles are not ours to change. */
+  readonly ownsServer: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Runs the statements one by one; a transaction is the caller's.
+ *
+ * @returns the first failure, or `undefined`
+ */
+export async function runScript(place: ScriptPlace, prepared: PreparedScript): Promise<ScriptFailure | undefined> {
+  if (prepared.fault !== undefined) return prepared.fault;
+  for (const statement of prepared.statements) {
+    const failure = await runStatement(place, prepared.script, statement);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
+async function runStatement(
+  { connection, notices, skippedExtensions, ownsServer, signal }: ScriptPlace,
+  script: MigrationScript,
+  statement: ScriptStatement,
+): Promise<ScriptFailure | undefined> {
+  const reason =
+    reasonToSkip(statement, skippedExtensions) ??
+    (!ownsServer && ROLE_STATEMENTS.has(statement.kind)
+      ? "statements about roles were not run: roles belong to the whole server"
+      : undefined);
+  if (reason !== undefined) {
+    notices.add(reason);
+    return undefined;
+  }
+  const options = { timeoutMs: STATEMENT_LIMIT_MS, signal };
+  const takesSavepoint = connection.transactionStatus === "open" && EXCUSABLE.has(statement.kind);
+  try {
+    if (takesSavepoint) await connection.exec("SAVEPOINT pgsteward_verify");
+    await connection.exec(statement.text, options);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    const excuse = excuseFor(statement, error, skippedExtensions, notices);
+    if (excuse === undefined || (connection.transactionStatus === "failed" && !takesSavepoint))
+      return failureOf(error, script, statement, skippedExtensions);
+    if (takesSavepoint) await connection.exec("ROLLBACK TO SAVEPOINT pgsteward_verify");
+    notices.add(excuse);
+    return undefined;
+  }
+}
+
+function failureOf(
+  error: DatabaseError,
+  script: MigrationScript,
+  statement: ScriptStatement,
+  skippedExtensions: ReadonlySet<string>,
+): ScriptFailure {
+  const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
+  const offset = statement.offset + inStatement;
+  const lacks = skippedExtensions.size === 0 ? "" : `; this server lacks ${[...skippedExtensions].join(", ")}`;
+  const { message } = sqlErrorAt(script.text, offset, script.file, `${error.message}${lacks}`, {
+    sqlState: error.sqlState,
+    cause: error,
+  });
+  return { message, sqlState: error.sqlState, place: { file: script.file, ...placeAt(script, offset) } };
+}
+
+function placeAt(script: MigrationScript, offset: number): { readonly line: number; readonly column: number } {
+  const { line, column } = placeOf(script.text, offset);
+  return { line, column };
+}
+
+/** What a migration set for its session is gone for the next one. */
+export async function resetSession(connection: Connection): Promise<void> {
+  await connection.exec("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL");
+}
+
+/** Whether a failure is about rows: values (22…), integrity (23…), what people's own code raises (P0…), a cast of a column (42804). */
+export function isAboutRows({ sqlState }: ScriptFailure): boolean {
+  return /^(?:22|23|P0)/.test(sqlState);
+}
+
+/**
+ * Whether statements that ran in one transaction may succeed when each is committed: an enum value that is too new (55P04), events
+ * of deferred triggers (55006), a COMMIT in a procedure (2D000), what refuses a transaction (25001).
+ */
+export function mayHelpToCommit({ sqlState }: ScriptFailure): boolean {
+  return ["55P04", "55006", "2D000", "25001"].includes(sqlState);
+}

@@ -1,0 +1,328 @@
+// Tries one migration: up, down and up again, with the catalog and the rows compared after each. What leads back is rolled back where
+// that can be, so that one bad migration does not spoil the database for the next.
+import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
+import { DatabaseError, type Connection } from "../../postgres/index.ts";
+import type { AdoptedMigration } from "../adopt/folder.ts";
+import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
+import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
+import {
+  isAboutRows,
+  mayHelpToCommit,
+  resetSession,
+  runScript,
+  type PreparedScript,
+  type ScriptFailure,
+  type ScriptPlace,
+} from "./run-script.ts";
+import type { Seeds } from "./seeds.ts";
+
+export interface PreparedMigration {
+  readonly migration: AdoptedMigration;
+  readonly up: PreparedScript;
+  readonly down: PreparedScript | undefined;
+}
+
+export interface TrialPlace extends ScriptPlace {
+  readonly seeds: Seeds;
+}
+
+export interface TrialOptions {
+  /** False: only that it applies. */
+  readonly triesDown: boolean;
+  /** No rows are made for it: with them it failed, and could not be rolled back. */
+  readonly withoutRows: boolean;
+  /** What a migration without a way back is: `warning` where its neighbours have one. */
+  readonly missingDown: VerifySeverity;
+}
+
+export interface Trial {
+  readonly findings: readonly VerifyFinding[];
+  readonly changes: number;
+  readonly ranDown: boolean;
+  /** The catalog after it. */
+  readonly after: Catalog;
+  /**
+   * - `clean`: the database is as after the migration
+   * - `broken`: it is not, and a new one is needed for the next migration
+   * - `failed`: the migration does not apply
+   * - `rows`: it failed on rows and cannot be rolled back; to be tried without rows in a new database
+   */
+  readonly state: "clean" | "broken" | "failed" | "rows";
+}
+
+export async function tryMigration(
+  place: TrialPlace,
+  prepared: PreparedMigration,
+  before: Catalog,
+  options: TrialOptions,
+): Promise<Trial> {
+  return new MigrationTrial(place, prepared, before, options).run();
+}
+
+/** Applies one without looking: those before the first that is examined, and after a new database was made. */
+export async function applyMigration(
+  place: ScriptPlace,
+  { up }: PreparedMigration,
+): Promise<ScriptFailure | undefined> {
+  return runWhole(place, up);
+}
+
+class MigrationTrial {
+  readonly #place: TrialPlace;
+  readonly #connection: Connection;
+  readonly #prepared: PreparedMigration;
+  readonly #before: Catalog;
+  readonly #options: TrialOptions;
+  readonly #findings: VerifyFinding[] = [];
+  #rowsBefore: DatabaseRows = new Map();
+  #after: Catalog;
+  #changes = 0;
+  #ranDown = false;
+
+  constructor(place: TrialPlace, prepared: PreparedMigration, before: Catalog, options: TrialOptions) {
+    this.#place = place;
+    this.#connection = place.connection;
+    this.#prepared = prepared;
+    this.#before = before;
+    this.#after = before;
+    this.#options = options;
+  }
+
+  async run(): Promise<Trial> {
+    const state = await this.#run();
+    const { irreversible } = this.#prepared.migration;
+    // What the file says cannot be undone is no fault; it is still told.
+    const findings = this.#findings.map((finding) =>
+      irreversible !== undefined && isAboutWayBack(finding.rule) ? { ...finding, severity: "info" as const } : finding,
+    );
+    return { findings, changes: this.#changes, ranDown: this.#ranDown, after: this.#after, state };
+  }
+
+  async #run(): Promise<Trial["state"]> {
+    const { seeds } = this.#place;
+    const { up, down, migration } = this.#prepared;
+    if (!this.#options.withoutRows) await seeds.fill(this.#before);
+    if (this.#options.triesDown) this.#rowsBefore = await this.#fingerprint(this.#before);
+    const state = await this.#applyUp();
+    if (state !== "clean") return state;
+    this.#noteRefused(up);
+    this.#after = await this.#readCatalog();
+    const changes = compareCatalogs(this.#before, this.#after);
+    this.#changes = changes.length;
+    if (!this.#options.triesDown) return "clean";
+    if (down === undefined) {
+      if (migration.irreversible === undefined)
+        this.#find("down-missing", this.#options.missingDown, `nothing leads back from it`);
+      return "clean";
+    }
+    if (down.statements.length === 0 && down.fault === undefined && changes.length > 0) {
+      this.#find("down-missing", "warning", "its way back is empty");
+      return "clean";
+    }
+    this.#ranDown = true;
+    this.#noteRefused(down);
+    return this.#goBack(up, down);
+  }
+
+  async #applyUp(): Promise<Trial["state"]> {
+    const { seeds } = this.#place;
+    const { up } = this.#prepared;
+    const failure = await runWhole(this.#place, up);
+    if (failure === undefined) return "clean";
+    if (!seeds.isEmpty && up.fault === undefined) {
+      if (!up.isTransaction) {
+        this.#failedOnRows("up-fails-on-rows", failure);
+        return "rows";
+      }
+      await seeds.clear(this.#before);
+      seeds.forget();
+      this.#rowsBefore = await this.#fingerprint(this.#before);
+      if ((await runWhole(this.#place, up)) === undefined) {
+        this.#failedOnRows("up-fails-on-rows", failure);
+        return "clean";
+      }
+    }
+    this.#find("up-fails", "error", `it does not apply: ${failure.message}`, failure);
+    return "failed";
+  }
+
+  async #goBack(up: PreparedScript, down: PreparedScript): Promise<Trial["state"]> {
+    if (down.fault !== undefined) {
+      this.#find("down-fails", "error", `its way back cannot be read: ${down.fault.message}`, down.fault);
+      return "clean";
+    }
+    if (!up.isTransaction || !down.isTransaction) return this.#goBackCommitting(up, down);
+    const first = await this.#goBackInTransaction(up, down, false);
+    if (first === undefined) return "clean";
+    if (mayHelpToCommit(first)) return this.#goBackCommitting(up, down);
+    if (!this.#place.seeds.isEmpty) {
+      const second = await this.#goBackInTransaction(up, down, true);
+      if (second === undefined) {
+        this.#failedOnRows("down-fails-on-rows", first);
+        return "clean";
+      }
+    }
+    this.#find("down-fails", "error", `its way back fails: ${first.message}`, first);
+    return "clean";
+  }
+
+  /** @returns why it cannot be gone back; what else was seen is among the findings. The database is as before the call. */
+  async #goBackInTransaction(
+    up: PreparedScript,
+    down: PreparedScript,
+    withoutRows: boolean,
+  ): Promise<ScriptFailure | undefined> {
+    await this.#connection.exec("BEGIN");
+    try {
+      if (withoutRows) {
+        await this.#place.seeds.clear(this.#after);
+        await this.#fireDeferred();
+      }
+      const failure = (await runScript(this.#place, down)) ?? (await this.#fireDeferred());
+      if (failure !== undefined) return failure;
+      await resetSession(this.#connection);
+      const isRestored = await this.#compareRestored(withoutRows);
+      const again = (await runScript(this.#place, up)) ?? (await this.#fireDeferred());
+      if (again !== undefined && isRestored && mayHelpToCommit(again)) return again;
+      await this.#compareAgain(again);
+      return undefined;
+    } finally {
+      await this.#connection.exec("ROLLBACK");
+      await resetSession(this.#connection);
+    }
+  }
+
+  /** The same with a COMMIT after each part, for what refuses a transaction. */
+  async #goBackCommitting(up: PreparedScript, down: PreparedScript): Promise<Trial["state"]> {
+    const found = this.#findings.length;
+    const failure = await runWhole(this.#place, { ...down, isTransaction: down.isTransaction && up.isTransaction });
+    if (failure !== undefined) {
+      if (!this.#place.seeds.isEmpty && isAboutRows(failure)) {
+        this.#failedOnRows("down-fails-on-rows", failure);
+        return "rows";
+      }
+      this.#find("down-fails", "error", `its way back fails: ${failure.message}`, failure);
+      return down.isTransaction ? "clean" : "broken";
+    }
+    await this.#compareRestored(this.#options.withoutRows);
+    await this.#compareAgain(await runWhole(this.#place, up));
+    return this.#findings.slice(found).some(({ severity }) => severity === "error") ? "broken" : "clean";
+  }
+
+  async #compareRestored(withoutRows: boolean): Promise<boolean> {
+    const restored = await this.#readCatalog();
+    const changes = compareCatalogs(this.#before, restored);
+    if (changes.length > 0) {
+      const count = changes.length === 1 ? "1 difference" : `${changes.length} differences`;
+      this.#find("down-does-not-restore", "error", `its way back leads to another schema: ${count}`, undefined, {
+        changes,
+      });
+    }
+    const lost = withoutRows ? [] : compareRows(this.#rowsBefore, await this.#fingerprint(restored));
+    if (lost.length > 0) {
+      const tables = lost.map(({ table }) => table).join(", ");
+      this.#find(
+        "data-not-restored",
+        "warning",
+        `after its way back the data of ${tables} is other than before`,
+        undefined,
+        {
+          lost,
+        },
+      );
+    }
+    return changes.length === 0;
+  }
+
+  async #compareAgain(failure: ScriptFailure | undefined): Promise<void> {
+    if (failure !== undefined) {
+      this.#find("up-again-fails", "error", `after its way back it does not apply again: ${failure.message}`, failure);
+      return;
+    }
+    const again = await this.#readCatalog();
+    const changes = compareCatalogs(this.#after, again);
+    if (changes.length === 0) return;
+    this.#find("up-again-differs", "error", "applied again after its way back it leads to another schema", undefined, {
+      changes,
+    });
+  }
+
+  async #readCatalog(): Promise<Catalog> {
+    return readCatalog(this.#connection, { signal: this.#place.signal });
+  }
+
+  async #fingerprint(catalog: Catalog): Promise<DatabaseRows> {
+    return fingerprint(this.#connection, catalog);
+  }
+
+  /** Deferred constraints are checked now, as COMMIT would; events that wait would also refuse the next ALTER TABLE. */
+  async #fireDeferred(): Promise<ScriptFailure | undefined> {
+    return failureOfExec(this.#connection, "SET CONSTRAINTS ALL IMMEDIATE");
+  }
+
+  #noteRefused({ refused, script }: PreparedScript): void {
+    if (refused === undefined) return;
+    const { tool } = this.#prepared.migration;
+    // golang-migrate, Prisma and others have a setting or a newer version that sends the statements one by one.
+    const severity = script.transaction === "file" || script.transaction === "batch" ? "error" : "warning";
+    this.#find(
+      "refused-in-transaction",
+      severity,
+      `${refused.what} is refused in the transaction that ${script.transaction === "statement" ? "the file" : tool} opens; here it ran outside of one`,
+    );
+  }
+
+  #failedOnRows(rule: "up-fails-on-rows" | "down-fails-on-rows", failure: ScriptFailure): void {
+    // A NOT NULL column without a default fails on any row; other refusals may be due to what the made-up rows hold.
+    const severity = failure.sqlState === "23502" ? "warning" : "info";
+    const what = rule === "up-fails-on-rows" ? "it does not apply" : "its way back fails";
+    this.#find(rule, severity, `${what} to tables with made-up rows, only to empty ones: ${failure.message}`, failure);
+  }
+
+  #find(
+    rule: VerifyRule,
+    severity: VerifySeverity,
+    message: string,
+    failure?: ScriptFailure,
+    more: Pick<VerifyFinding, "changes" | "lost"> = {},
+  ): void {
+    this.#findings.push({ rule, severity, message, place: failure?.place, sqlState: failure?.sqlState, ...more });
+  }
+}
+
+function isAboutWayBack(rule: VerifyRule): boolean {
+  return rule.startsWith("down-") || rule.startsWith("up-again-") || rule === "data-not-restored";
+}
+
+async function runWhole(place: ScriptPlace, prepared: PreparedScript): Promise<ScriptFailure | undefined> {
+  const { connection } = place;
+  let failure: ScriptFailure | undefined;
+  if (prepared.isTransaction) {
+    await connection.exec("BEGIN");
+    failure = (await runScript(place, prepared)) ?? (await failureOfExec(connection, "COMMIT"));
+  } else {
+    failure = await runScript(place, prepared);
+    if (failure === undefined && connection.transactionStatus !== "idle")
+      failure = await failureOfExec(connection, "COMMIT");
+  }
+  if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
+  await resetSession(connection);
+  // Statements that their tool runs one by one were put together here; where that is what failed, they run as the tool does it.
+  const { transaction } = prepared.script;
+  const isTogether =
+    prepared.isTransaction &&
+    (transaction === "statement" || (transaction === "implicit" && prepared.statements.length === 1));
+  if (failure !== undefined && isTogether && mayHelpToCommit(failure))
+    return runWhole(place, { ...prepared, isTransaction: false });
+  return failure;
+}
+
+async function failureOfExec(connection: Connection, sql: string): Promise<ScriptFailure | undefined> {
+  try {
+    await connection.exec(sql);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    return { message: error.message, sqlState: error.sqlState, place: undefined };
+  }
+}

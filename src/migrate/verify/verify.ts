@@ -1,0 +1,249 @@
+// Verifies migrations of any tool: each is run up, down and up again in a throw-away database that holds rows, and after each step
+// the catalog and the rows are compared.
+import { readCatalog } from "../../catalog/index.ts";
+import { CancelledError, type Database } from "../../postgres/index.ts";
+import type { AdoptedMigration } from "../adopt/folder.ts";
+import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, type ParsedSqlFile } from "../load-sql.ts";
+import { withBench, type Bench, type BenchOptions } from "./bench.ts";
+import type { Verdict, VerifiedMigration, VerifyFinding, VerifyReport } from "./report.ts";
+import { prepareScript } from "./run-script.ts";
+import { Seeds, type UnseededTable } from "./seeds.ts";
+import { applyMigration, tryMigration, type PreparedMigration, type Trial, type TrialPlace } from "./trial.ts";
+
+export interface VerifyProgress {
+  /** How many are done, of how many. */
+  readonly done: number;
+  readonly total: number;
+  /** The file that comes next; `undefined` at the end. */
+  readonly file: string | undefined;
+}
+
+export interface VerifyOptions extends BenchOptions {
+  /** What exists before the first migration, as SQL files. */
+  readonly setup?: readonly ParsedSqlFile[] | undefined;
+  /** Rows that are made up for each table that is empty. Default 3; 0 makes none. */
+  readonly rowsPerTable?: number | undefined;
+  /** Examines the last so many; those before are applied only. Default: all. */
+  readonly last?: number | undefined;
+  /** `up`: only that each applies. Default `both`. */
+  readonly direction?: "both" | "up" | undefined;
+  readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
+}
+
+const ROWS_PER_TABLE = 3;
+
+/**
+ * Verifies migrations in their order. What is wrong with them is in the report, nothing is thrown for it. It ends at the first one
+ * that does not apply; those after it are `not examined`.
+ *
+ * Roles that the SQL names and does not make are made on a server of our own. On the server of `database` no statement about roles
+ * is run.
+ *
+ * @throws NoShadowError when there is no place for a throw-away database
+ * @throws CancelledError when `signal` was aborted
+ */
+export async function verifyMigrations(
+  migrations: readonly AdoptedMigration[],
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  const started = performance.now();
+  const notices = new Notices();
+  const prepared: PreparedMigration[] = [];
+  for (const migration of migrations) {
+    prepared.push({
+      migration,
+      up: await prepareScript(migration.up, notices),
+      down: migration.down === undefined ? undefined : await prepareScript(migration.down, notices),
+    });
+  }
+  const statements = [
+    ...(options.setup ?? []).flatMap(({ script }) => script.statements),
+    ...prepared.flatMap(({ up }) => up.statements),
+  ];
+  return withBench(options, extensionsOf(statements), async (bench) => {
+    const verification = new Verification(bench, prepared, options, notices);
+    await verification.run();
+    return verification.report(performance.now() - started);
+  });
+}
+
+class Verification {
+  readonly #bench: Bench;
+  readonly #prepared: readonly PreparedMigration[];
+  readonly #options: VerifyOptions;
+  readonly #notices: Notices;
+  readonly #verified: VerifiedMigration[] = [];
+  readonly #first: number;
+  readonly #skippedExtensions = new Set<string>();
+  #seededTables = 0;
+  #seededRows = 0;
+  #unseeded: readonly UnseededTable[] = [];
+  #downs = 0;
+  /** Findings of a try that has to be repeated without rows. */
+  #carried: readonly VerifyFinding[] | undefined;
+
+  constructor(bench: Bench, prepared: readonly PreparedMigration[], options: VerifyOptions, notices: Notices) {
+    this.#bench = bench;
+    this.#prepared = prepared;
+    this.#options = options;
+    this.#notices = notices;
+    this.#first = options.last === undefined ? 0 : Math.max(0, prepared.length - options.last);
+    for (const item of prepared.slice(0, this.#first)) this.#verified.push(verifiedAs(item, "not examined"));
+  }
+
+  async run(): Promise<void> {
+    // Nearly always one round. A migration that cannot be rolled back and does not lead back costs a new database.
+    while (this.#verified.length < this.#prepared.length) {
+      const goesOn = await this.#bench.withDatabase((database) => this.#round(database));
+      if (!goesOn) break;
+    }
+    this.#progress();
+    for (const item of this.#prepared.slice(this.#verified.length))
+      this.#verified.push(verifiedAs(item, "not examined"));
+  }
+
+  /** Goes on where the last round ended, until the end or until the database is spoiled. */
+  async #round(database: Database): Promise<boolean> {
+    const { signal, rowsPerTable = ROWS_PER_TABLE, direction = "both" } = this.#options;
+    const { rights } = await database.serverFacts();
+    await using connection = await database.connect({ signal });
+    const seeds = new Seeds(connection, rowsPerTable, rights.isSuperuser);
+    const place: TrialPlace = {
+      connection,
+      seeds,
+      notices: this.#notices,
+      skippedExtensions: this.#skippedExtensions,
+      ownsServer: this.#bench.ownsServer,
+      signal,
+    };
+    try {
+      if (!(await this.#prepareDatabase(place))) return false;
+      let catalog = await readCatalog(connection, { signal });
+      const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
+      while (this.#verified.length < this.#prepared.length) {
+        if (signal?.aborted === true)
+          throw new CancelledError("the verification was cancelled", { cause: signal.reason });
+        const item = this.#prepared[this.#verified.length];
+        if (item === undefined) break;
+        this.#progress(item);
+        const began = performance.now();
+        const carried = this.#carried;
+        const trial = await tryMigration(place, item, catalog, {
+          triesDown: direction === "both",
+          withoutRows: carried !== undefined,
+          missingDown,
+        });
+        this.#carried = trial.state === "rows" ? trial.findings : undefined;
+        if (trial.state === "rows") return true;
+        this.#add(item, trial, carried ?? [], performance.now() - began);
+        if (trial.state !== "clean") return trial.state === "broken";
+        catalog = trial.after;
+      }
+      return false;
+    } finally {
+      const { tables, rows } = seeds.figures();
+      this.#seededTables = Math.max(this.#seededTables, tables);
+      this.#seededRows += rows;
+      this.#unseeded = seeds.unseeded();
+    }
+  }
+
+  /** Brings an empty database to where the next migration begins. False when one that applied before does not any more. */
+  async #prepareDatabase(place: TrialPlace): Promise<boolean> {
+    const { setup = [], signal } = this.#options;
+    if (setup.length > 0) {
+      const loaded = await loadSqlFiles(place.connection, setup, { signal });
+      for (const notice of loaded.notices) this.#notices.add(notice);
+    }
+    // Where our own runner keeps its history; migrations that it runs may rely on it.
+    if (this.#prepared.some(({ migration }) => migration.tool === "dbmate"))
+      await place.connection.exec("CREATE SCHEMA IF NOT EXISTS pgsteward");
+    if (this.#bench.ownsServer) {
+      const statements = this.#prepared.flatMap(({ up, down }) => [...up.statements, ...(down?.statements ?? [])]);
+      await createMissingRoles(place.connection, statements, this.#notices);
+    }
+    for (const [index, item] of this.#prepared.slice(0, this.#verified.length).entries()) {
+      const failure = await applyMigration(place, item);
+      if (failure === undefined) continue;
+      const { message, sqlState } = failure;
+      const finding: VerifyFinding = {
+        rule: "up-fails",
+        severity: "error",
+        message: `it does not apply: ${message}`,
+        place: failure.place,
+        sqlState,
+      };
+      this.#verified.splice(index, this.#verified.length, verifiedAs(item, "failed", [finding]));
+      return false;
+    }
+    return true;
+  }
+
+  #add(item: PreparedMigration, trial: Trial, carried: readonly VerifyFinding[], tookMs: number): void {
+    const hasFailed = trial.findings.some(({ rule }) => rule === "up-fails" || rule === "down-fails");
+    const findings = hasFailed ? trial.findings : [...carried, ...trial.findings];
+    if (trial.ranDown) this.#downs++;
+    const verdict = verdictOf(item, trial, findings, this.#options.direction ?? "both");
+    this.#verified.push({
+      ...verifiedAs(item, verdict, findings),
+      changes: trial.changes,
+      tookMs: Math.round(tookMs),
+    });
+  }
+
+  #progress(next?: PreparedMigration): void {
+    this.#options.onProgress?.({
+      done: this.#verified.length,
+      total: this.#prepared.length,
+      file: next?.migration.up.file,
+    });
+  }
+
+  report(tookMs: number): VerifyReport {
+    const findings = this.#verified.flatMap((migration) => migration.findings);
+    const count = (severity: VerifyFinding["severity"]): number =>
+      findings.filter((finding) => finding.severity === severity).length;
+    const { kind, version } = this.#bench.info;
+    return {
+      migrations: this.#verified,
+      examined: {
+        ups: this.#verified.filter(({ verdict }) => verdict !== "not examined").length,
+        downs: this.#downs,
+        seededTables: this.#seededTables,
+        seededRows: this.#seededRows,
+        unseededTables: this.#unseeded,
+      },
+      counts: { error: count("error"), warning: count("warning"), info: count("info") },
+      shadow: { kind, version },
+      notices: this.#notices.sentences(),
+      tookMs: Math.round(tookMs),
+    };
+  }
+}
+
+function verifiedAs(
+  { migration }: PreparedMigration,
+  verdict: Verdict,
+  findings: readonly VerifyFinding[] = [],
+): VerifiedMigration {
+  const { version, name, tool, up, irreversible } = migration;
+  return { version, name, tool, file: up.file, verdict, findings, changes: 0, irreversible, tookMs: 0 };
+}
+
+function verdictOf(
+  { migration, down }: PreparedMigration,
+  trial: Trial,
+  findings: readonly VerifyFinding[],
+  direction: "both" | "up",
+): Verdict {
+  const has = (...rules: readonly VerifyFinding["rule"][]): boolean =>
+    findings.some(({ rule }) => rules.includes(rule));
+  if (trial.state === "failed") return "failed";
+  if (direction === "up") return "applied";
+  if (migration.irreversible !== undefined) return "irreversible";
+  if (down === undefined || has("down-missing")) return "no way back";
+  if (has("down-fails", "down-does-not-restore", "up-again-fails", "up-again-differs")) return "not reversible";
+  if (findings.some(({ rule, severity }) => rule === "down-fails-on-rows" && severity === "warning"))
+    return "not reversible";
+  return has("data-not-restored") ? "data lost" : "reversible";
+}

@@ -1,0 +1,226 @@
+// What verifying says about migrations that are right, and about those that are wrong in one way each.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  verifyMigrations,
+  type AdoptedMigration,
+  type MigrationScript,
+  type VerifyOptions,
+  type VerifyReport,
+} from "../../../src/migrate/index.ts";
+import { CancelledError, type Database } from "../../../src/postgres/index.ts";
+import { testDatabase } from "../../support/test-database.ts";
+
+let database: Database;
+beforeAll(async () => {
+  database = await testDatabase();
+});
+afterAll(async () => {
+  await database.close();
+});
+
+interface Given {
+  readonly up: string;
+  readonly down?: string;
+  readonly irreversible?: string;
+  readonly transaction?: MigrationScript["transaction"];
+}
+
+function history(given: readonly Given[]): readonly AdoptedMigration[] {
+  return given.map(({ up, down, irreversible, transaction = "file" }, index) => {
+    const version = String(index + 1);
+    const script = (sql: string, kind: string): MigrationScript => ({
+      file: `${version}.${kind}.sql`,
+      text: sql,
+      sql,
+      transaction,
+    });
+    return {
+      version,
+      name: `m${version}`,
+      tool: "golang-migrate",
+      up: script(up, "up"),
+      down: down === undefined ? undefined : script(down, "down"),
+      irreversible,
+    };
+  });
+}
+
+const verify = (given: readonly Given[], options: VerifyOptions = {}): Promise<VerifyReport> =>
+  verifyMigrations(history(given), { database, engine: "scratch", ...options });
+
+const brief = ({ migrations }: VerifyReport) =>
+  migrations.map(({ verdict, findings }) => [verdict, ...findings.map(({ rule, severity }) => `${rule} ${severity}`)]);
+
+const USERS = {
+  up: `CREATE TYPE mood AS ENUM ('calm', 'busy');
+       CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, mood mood, note text);`,
+  down: "DROP TABLE users; DROP TYPE mood;",
+};
+
+test("each way in which a migration is wrong has its finding, and the ones after it are examined all the same", async () => {
+  const cases: (Given & { readonly says: readonly string[] })[] = [
+    { ...USERS, says: ["reversible"] },
+    {
+      up: "CREATE TABLE notes (id int PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);",
+      down: "DROP TABLE notes;",
+      says: ["reversible"],
+    },
+    {
+      up: "CREATE INDEX notes_user ON notes (user_id);",
+      down: "SELECT 1;",
+      says: ["not reversible", "down-does-not-restore error", "up-again-fails error"],
+    },
+    {
+      up: "ALTER TABLE users ADD COLUMN age int;",
+      down: "ALTER TABLE users DROP COLUMN years;",
+      says: ["not reversible", "down-fails error"],
+    },
+    {
+      up: "ALTER TABLE users DROP COLUMN note;",
+      down: "ALTER TABLE users ADD COLUMN note text;",
+      says: ["data lost", "data-not-restored warning"],
+    },
+    {
+      up: "UPDATE users SET name = upper(name);",
+      down: "SELECT 1;",
+      says: ["data lost", "data-not-restored warning"],
+    },
+    {
+      up: "ALTER TABLE users ADD COLUMN email text NOT NULL;",
+      down: "ALTER TABLE users DROP COLUMN email;",
+      says: ["reversible", "up-fails-on-rows warning"],
+    },
+    {
+      up: "ALTER TABLE users DROP COLUMN email;",
+      down: "ALTER TABLE users ADD COLUMN email text NOT NULL;",
+      says: ["not reversible", "down-fails-on-rows warning"],
+    },
+    {
+      up: "INSERT INTO users (name) VALUES ('root');",
+      down: "DELETE FROM users WHERE name = 'root';",
+      says: ["reversible"],
+    },
+    { up: "CREATE TABLE plain (id int);", says: ["no way back", "down-missing warning"] },
+    { up: "CREATE TABLE more (id int);", down: "-- nothing", says: ["no way back", "down-missing warning"] },
+    { up: "ALTER TABLE users DROP COLUMN mood;", irreversible: "moods are gone", says: ["irreversible"] },
+    {
+      up: "ALTER TYPE mood ADD VALUE 'tired';",
+      down: "SELECT 1;",
+      irreversible: "labels stay",
+      says: ["irreversible", "down-does-not-restore info", "up-again-fails info"],
+    },
+    {
+      up: "CREATE TABLE IF NOT EXISTS kept (id int);",
+      down: "ALTER TABLE kept ADD COLUMN IF NOT EXISTS x int;",
+      says: ["not reversible", "down-does-not-restore error", "up-again-differs error"],
+    },
+    { up: "CREATE TABLE bad (id int,);", says: ["failed", "up-fails error"] },
+    { up: "SELECT 1;", down: "SELECT 1;", says: ["not examined"] },
+  ];
+  const report = await verify(cases);
+  expect(brief(report)).toEqual(cases.map(({ says }) => says));
+  expect(report.examined).toMatchObject({ ups: 15, downs: 11, unseededTables: [] });
+  const [lost] = report.migrations[4]?.findings ?? [];
+  expect(lost?.lost).toEqual([{ table: "public.users", rowsBefore: 3, rowsAfter: 3, columns: ["note"] }]);
+  const [missing] = report.migrations[2]?.findings ?? [];
+  expect(missing?.changes).toMatchObject([{ kind: "create", after: { id: "index public.notes.notes_user" } }]);
+  expect(report.migrations[3]?.findings[0]).toMatchObject({
+    place: { file: "4.down.sql", line: 1, column: 1 },
+    sqlState: "42703",
+  });
+  expect(report.migrations[14]?.findings[0]?.message).toContain("15.up.sql:1:26: ");
+});
+
+test("what runs outside of a transaction is verified too, and a database that it spoiled is replaced", async () => {
+  const report = await verify([
+    USERS,
+    {
+      up: "CREATE INDEX CONCURRENTLY a ON users (name);",
+      down: "DROP INDEX CONCURRENTLY a;",
+      transaction: "statement",
+    },
+    { up: "CREATE INDEX CONCURRENTLY b ON users (name);", down: "SELECT 1;", transaction: "statement" },
+    { up: "CREATE INDEX c ON users (name);", down: "DROP INDEX c;" },
+    {
+      up: "ALTER TABLE users ADD COLUMN d int; CREATE INDEX CONCURRENTLY d ON users (d);",
+      down: "ALTER TABLE users DROP COLUMN d;",
+      transaction: "implicit",
+    },
+    {
+      up: "ALTER TYPE mood ADD VALUE 'tired'; ALTER TABLE users ALTER mood SET DEFAULT 'tired';",
+      down: `ALTER TABLE users ALTER mood DROP DEFAULT; ALTER TYPE mood RENAME TO old_mood; CREATE TYPE mood AS ENUM ('calm', 'busy');
+             ALTER TABLE users ALTER mood TYPE mood USING mood::text::mood; DROP TYPE old_mood;`,
+      transaction: "statement",
+    },
+    {
+      up: "BEGIN; ALTER TABLE users ADD e int; COMMIT; CREATE INDEX CONCURRENTLY e ON users (e); BEGIN; ALTER TABLE users ADD f int NOT NULL; COMMIT;",
+      down: "ALTER TABLE users DROP e, DROP f;",
+      transaction: "statement",
+    },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["reversible"],
+    ["not reversible", "down-does-not-restore error", "up-again-fails error"],
+    ["reversible"],
+    ["reversible", "refused-in-transaction warning"],
+    ["reversible"],
+    ["reversible", "up-fails-on-rows warning"],
+  ]);
+});
+
+test("deferred constraints are checked where COMMIT would check them", async () => {
+  const report = await verify([
+    {
+      up: "CREATE TABLE a (id int PRIMARY KEY, next int REFERENCES a DEFERRABLE INITIALLY DEFERRED);",
+      down: "DROP TABLE a;",
+    },
+    // The events that wait after the way back would refuse the ALTER TABLE that follows.
+    {
+      up: "ALTER TABLE a ADD COLUMN b int; UPDATE a SET next = id;",
+      down: "ALTER TABLE a DROP COLUMN b; UPDATE a SET next = NULL;",
+    },
+    { up: "INSERT INTO a VALUES (1, 2);", down: "DELETE FROM a WHERE id = 1;" },
+  ]);
+  expect(report.migrations.map(({ verdict }) => verdict)).toEqual(["reversible", "data lost", "failed"]);
+});
+
+test("the last ones alone, and the way there alone", async () => {
+  const given: Given[] = [USERS, { up: "CREATE INDEX i ON users (name);", down: "SELECT 1;" }, { up: "SELECT 1;" }];
+  const [last, up] = [await verify(given, { last: 2 }), await verify(given, { direction: "up", rowsPerTable: 0 })];
+  expect(last.migrations.map(({ verdict }) => verdict)).toEqual(["not examined", "not reversible", "no way back"]);
+  expect(last.examined).toMatchObject({ ups: 2, downs: 1, seededTables: 1, seededRows: 3 });
+  expect(up.migrations.map(({ verdict }) => verdict)).toEqual(["applied", "applied", "applied"]);
+  expect(up.examined).toMatchObject({ ups: 3, downs: 0, seededRows: 0 });
+});
+
+test("a history without any way back is no fault, and says so", async () => {
+  const report = await verify([{ up: "CREATE TABLE t (id int);" }]);
+  expect(brief(report)).toEqual([["no way back", "down-missing info"]]);
+  expect(report.examined.downs).toBe(0);
+});
+
+test("roles of a server that is not ours are left alone, and nothing of ours stays there", async () => {
+  const report = await verify([
+    { up: "CREATE ROLE pgsteward_verify_probe LOGIN; CREATE TABLE t (id int);", down: "DROP TABLE t;" },
+  ]);
+  expect(report.notices).toEqual(["statements about roles were not run: roles belong to the whole server"]);
+  const { rows } = await database.query(`
+    SELECT rolname FROM pg_roles WHERE rolname = 'pgsteward_verify_probe'
+    UNION ALL SELECT datname FROM pg_database WHERE datname LIKE 'pgsteward_shadow_%' AND datname LIKE '%\\_' || ${process.pid} || '\\_%'`);
+  expect(rows).toEqual([]);
+});
+
+test("an abort ends it, and progress is told", async () => {
+  const abort = new AbortController();
+  const seen: (string | undefined)[] = [];
+  const running = verify([USERS, { up: "SELECT 1;" }, { up: "SELECT 2;" }], {
+    signal: abort.signal,
+    onProgress: ({ done, file }) => {
+      seen.push(file);
+      if (done === 1) abort.abort();
+    },
+  });
+  await expect(running).rejects.toThrow(CancelledError);
+  expect(seen).toEqual(["1.up.sql", "2.up.sql"]);
+});

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { floors } from "./floors.mjs";
+import { entries, floors } from "./floors.mjs";
 
 const source = fileURLToPath(new URL("../src", import.meta.url));
 const specifier = /(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
@@ -24,7 +24,7 @@ for (const name of readdirSync(source, { recursive: true, encoding: "utf8" })) {
     }
     if (path[0] === folder) continue;
     if (isRootFile && path.length === 1) continue;
-    if (path.length !== 2 || path[1] !== "index.ts")
+    if (path.length !== 2 || (path[1] !== "index.ts" && !(entries[path[0]] ?? []).includes(path[1])))
       faults.push(`${name}: imports ${target}; other folders are reached through their index.ts only`);
     const allowed = isRootFile ? ["*"] : (floors[folder] ?? []);
     if (!allowed.includes("*") && !allowed.includes(path[0]))

@@ -1,5 +1,6 @@
 // The check's report as text for people: grouped by table, then what the rules are about, then the sum.
 import { subjectPath, type CheckReport, type Finding, type Severity } from "../advise/index.ts";
+import { countsText } from "./counts-text.ts";
 import { alignColumns, printable, type Paint, type Style } from "./output.ts";
 
 export interface CheckReportView {
@@ -40,12 +41,6 @@ export function renderCheckReport({ report, target, notices, paint }: CheckRepor
   }
   blocks.push(summary(report, paint));
   return blocks.join("\n\n");
-}
-
-/** e.g. `3 errors, 12 warnings, 1 note`. */
-export function countsText(counts: CheckReport["counts"]): string {
-  const some = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
-  return `${some(counts.error, "error")}, ${some(counts.warning, "warning")}, ${some(counts.info, "note")}`;
 }
 
 /** e.g. `21 rules over 15 tables, 128 columns, 31 indexes`. */

@@ -1,7 +1,8 @@
 // The linter's report as text with a caret, as SARIF 2.1.0 and as GitHub annotations.
-import { LINT_RULES, type LintFile, type LintFinding, type LintReport } from "../migrate/index.ts";
+import type { LintFile, LintFinding, LintReport } from "../migrate/index.ts";
+import { LINT_RULES } from "../migrate/linter.ts";
 import { packageVersion } from "./command.ts";
-import { countsText } from "./check-report.ts";
+import { countsText } from "./counts-text.ts";
 import { printable, type Paint, type Style } from "./output.ts";
 
 const STYLES: Readonly<Record<LintFinding["severity"], Style>> = { error: "red", warning: "yellow", info: "cyan" };

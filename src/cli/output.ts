@@ -1,6 +1,6 @@
 // What commands print: results on stdout, everything else on stderr, colours only where they are wanted.
-import { ERROR_CODES, InternalError, StewardError } from "../postgres/index.ts";
-import { redactText } from "../logging/index.ts";
+import { ERROR_CODES, InternalError, StewardError } from "../postgres/errors.ts";
+import { redactText } from "../logging/redact.ts";
 
 const CODES = {
   bold: [1, 22],

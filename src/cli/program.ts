@@ -1,7 +1,7 @@
 // The command line: global options, help, how errors and signals become exit codes. Returns the exit code; main.ts exits.
 import { Command, CommanderError } from "commander";
-import { nearestWord } from "../config/index.ts";
-import { CancelledError, InvalidInputError } from "../postgres/index.ts";
+import { nearestWord } from "../config/nearest.ts";
+import { CancelledError, InvalidInputError } from "../postgres/errors.ts";
 import { packageVersion, type Run } from "./command.ts";
 import { loadCommands } from "./commands/index.ts";
 import type { GlobalOptions } from "./context.ts";

@@ -1,6 +1,6 @@
 // Lints SQL migrations of any tool: reads the statements of the whole batch in their order, keeps what is known of the database up to
 // date with each, and asks every rule about each. Pure: reads no file and no server.
-import { InvalidInputError } from "../postgres/index.ts";
+import { InvalidInputError } from "../postgres/errors.ts";
 import { applyAction } from "./apply-statement.ts";
 import { BatchState, type TableState } from "./batch-state.ts";
 import {

@@ -1,7 +1,7 @@
 // Reads a SQL file, or a folder of them as migration tools keep it, in the order in which they are meant to run.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
-import { InvalidInputError } from "../postgres/index.ts";
+import { InvalidInputError } from "../postgres/errors.ts";
 import { isDownFile, withoutDownPart } from "./adopt/parts.ts";
 
 export interface SqlFile {

@@ -1,6 +1,6 @@
 // Splits SQL into statements with PostgreSQL's own parser and tells the place of a fault: file, line, column, the line, a caret.
-import { hasSqlDetails, loadModule, parseSync } from "libpg-query";
-import { DatabaseError, InvalidSqlError } from "../postgres/index.ts";
+import type * as parserModule from "libpg-query";
+import { DatabaseError, InvalidSqlError } from "../postgres/errors.ts";
 import { separatePsql, type PsqlPart } from "./psql-text.ts";
 
 /** One statement of a file. */
@@ -23,6 +23,18 @@ export interface SqlScript {
 
 const SYNTAX_ERROR = "42601";
 
+type Parser = typeof parserModule;
+let loading: Promise<Parser> | undefined;
+
+/** PostgreSQL's parser as WASM, loaded on first use: a report out of the cache needs none. */
+export function loadParser(): Promise<Parser> {
+  loading ??= import("libpg-query").then(async (parser) => {
+    await parser.loadModule();
+    return parser;
+  });
+  return loading;
+}
+
 /**
  * Parses a SQL file, as psql would read it.
  *
@@ -30,26 +42,28 @@ const SYNTAX_ERROR = "42601";
  * @throws InvalidSqlError with file, line, column, the line and a caret
  */
 export async function parseSqlScript(text: string, name: string): Promise<SqlScript> {
-  await loadModule();
+  const parser = await loadParser();
   const { segments, parts } = separatePsql(text);
   const statements = segments.flatMap((segment) => {
     // The parser counts bytes; strings count UTF-16 units.
     const bytes = Buffer.from(segment.text, "utf8");
     let countedBytes = 0;
     let countedUnits = 0;
-    return parseSegment(segment.text, segment.offset, text, name).map(({ location, length, node }): ScriptStatement => {
-      countedUnits += bytes.toString("utf8", countedBytes, location).length;
-      countedBytes = location;
-      const raw = bytes.toString("utf8", location, length === 0 ? bytes.length : location + length);
-      const blank = leadingBlank(raw);
-      const [kind = ""] = Object.keys(node);
-      return {
-        text: raw.slice(blank).trimEnd(),
-        kind,
-        node: node[kind] as Readonly<Record<string, unknown>>,
-        offset: segment.offset + countedUnits + blank,
-      };
-    });
+    return parseSegment(parser, segment.text, segment.offset, text, name).map(
+      ({ location, length, node }): ScriptStatement => {
+        countedUnits += bytes.toString("utf8", countedBytes, location).length;
+        countedBytes = location;
+        const raw = bytes.toString("utf8", location, length === 0 ? bytes.length : location + length);
+        const blank = leadingBlank(raw);
+        const [kind = ""] = Object.keys(node);
+        return {
+          text: raw.slice(blank).trimEnd(),
+          kind,
+          node: node[kind] as Readonly<Record<string, unknown>>,
+          offset: segment.offset + countedUnits + blank,
+        };
+      },
+    );
   });
   return { statements, psqlParts: parts };
 }
@@ -60,16 +74,16 @@ interface ParsedStatement {
   readonly node: Readonly<Record<string, unknown>>;
 }
 
-function parseSegment(sql: string, offset: number, file: string, name: string): ParsedStatement[] {
+function parseSegment(parser: Parser, sql: string, offset: number, file: string, name: string): ParsedStatement[] {
   try {
-    const { stmts = [] } = parseSync(sql);
+    const { stmts = [] } = parser.parseSync(sql);
     return stmts.map(({ stmt, stmt_location: location = 0, stmt_len: length = 0 }) => ({
       location,
       length,
       node: (stmt ?? {}) as unknown as Readonly<Record<string, unknown>>,
     }));
   } catch (cause) {
-    if (!hasSqlDetails(cause) || cause.sqlDetails === undefined) {
+    if (!parser.hasSqlDetails(cause) || cause.sqlDetails === undefined) {
       throw new InvalidSqlError(`${name} cannot be parsed: ${String(cause)}`, { sqlState: SYNTAX_ERROR }, { cause });
     }
     const { message, cursorPosition } = cause.sqlDetails;

@@ -17,7 +17,7 @@ const FAIL_LEVELS = ["error", "warning", "info", "never"] as const;
 type FailLevel = (typeof FAIL_LEVELS)[number];
 const SEVERITIES: readonly LintSeverity[] = ["info", "warning", "error"];
 /** Where tools keep migrations, looked at when no path is given. */
-const USUAL_FOLDERS = ["migrations", "db/migrations", "drizzle", "prisma/migrations", "supabase/migrations"];
+export const USUAL_FOLDERS = ["migrations", "db/migrations", "drizzle", "prisma/migrations", "supabase/migrations"];
 
 interface Flags {
   readonly serverVersion?: number;

@@ -3,9 +3,10 @@ import { Command } from "commander";
 import type { Run } from "../../command.ts";
 import type { MakeCommand } from "../index.ts";
 import { backfillCommand } from "./backfill.ts";
+import { verifyCommand } from "./verify.ts";
 
 /** In the order in which they are used. */
-const COMMANDS: readonly MakeCommand[] = [backfillCommand];
+const COMMANDS: readonly MakeCommand[] = [verifyCommand, backfillCommand];
 
 export function migrateCommand(run: Run): Command {
   const command = new Command("migrate").description("make, prove and run migrations: SQL files with up and down");

@@ -13,6 +13,9 @@ interface DriverResult extends QueryResult {
   parseRow(fields: unknown[]): QueryResultRow;
   addRow(row: QueryResultRow): void;
   addCommandComplete(message: unknown): void;
+  /** Made by addFields(), from the fields and the types alone: reused for a prepared statement. */
+  _parsers: unknown;
+  _prebuiltEmptyResultObject: unknown;
 }
 interface WireStream {
   cork?(): void;
@@ -48,10 +51,10 @@ export class WireStatement {
   readonly values: unknown[];
   readonly result: DriverResult;
   decodeFailure: { readonly error: unknown } | undefined;
-  /** Fields from an earlier Describe of the same prepared statement; `undefined`: it has to be described. */
-  knownFields: FieldDef[] | undefined;
+  /** Its result is asked by nobody: it is not described, and its rows are dropped. */
+  readonly ignoresRows: boolean;
 
-  constructor(statement: Statement, name: string | undefined = statement.name) {
+  constructor(statement: Statement, name: string | undefined = statement.name, { ignoresRows = false } = {}) {
     if (COPY_STREAM.test(statement.text)) {
       throw new InvalidInputError("COPY from or to the client needs a stream, which a statement has not", {
         hint: "use the unit's copy methods, or pg-copy-streams on a connection's client",
@@ -59,6 +62,7 @@ export class WireStatement {
     }
     this.statement = statement;
     this.name = name;
+    this.ignoresRows = ignoresRows;
     this.values = (statement.values ?? []).map((value, position) => {
       try {
         return prepareValue(value);
@@ -74,19 +78,42 @@ export class WireStatement {
   }
 }
 
+/** The columns of a prepared statement's result, with the parsers that were chosen for them last. */
+interface KnownFields {
+  readonly fields: FieldDef[];
+  types: Statement["types"];
+  parsers: unknown;
+  emptyRow: unknown;
+}
+
 /**
  * Fields of prepared statements by connection, so that Describe is sent once per statement (with it gone a unit costs about
  * 5 % less CPU). A statement whose result changed is refused by the server with 0A000 before it could be misread.
  */
-const knownFields = new WeakMap<Wire, Map<string, FieldDef[]>>();
+const knownFields = new WeakMap<Wire, Map<string, KnownFields>>();
 
-function fieldsOf(wire: Wire): Map<string, FieldDef[]> {
+function fieldsOf(wire: Wire): Map<string, KnownFields> {
   let fields = knownFields.get(wire);
   if (fields === undefined) {
     fields = new Map();
     knownFields.set(wire, fields);
   }
   return fields;
+}
+
+/** As `addFields()` does it, but the parsers are looked up only when the types are others than last time. */
+function addKnownFields({ result, statement: { types } }: WireStatement, known: KnownFields): void {
+  if (known.fields.length === 0) return;
+  if (known.parsers === undefined || known.types !== types) {
+    result.addFields(known.fields);
+    known.types = types;
+    known.parsers = result._parsers;
+    known.emptyRow = result._prebuiltEmptyResultObject;
+    return;
+  }
+  result.fields = known.fields;
+  result._parsers = known.parsers;
+  result._prebuiltEmptyResultObject = known.emptyRow;
 }
 
 /** For a session whose prepared statements were deallocated behind the driver's back. */
@@ -153,9 +180,11 @@ export class Batch {
           if (item.name !== undefined) seen.add(item.name);
         }
         wire.bind({ statement: item.name, values: item.values });
-        item.knownFields = isKnown && item.name !== undefined ? fieldsOf(wire).get(item.name) : undefined;
-        if (item.knownFields === undefined) wire.describe({ type: "P", name: "" });
-        else if (item.knownFields.length > 0) item.result.addFields(item.knownFields);
+        if (!item.ignoresRows) {
+          const fields = isKnown && item.name !== undefined ? fieldsOf(wire).get(item.name) : undefined;
+          if (fields === undefined) wire.describe({ type: "P", name: "" });
+          else addKnownFields(item, fields);
+        }
         wire.execute({ portal: "", rows: 0 });
       }
       wire.sync();
@@ -177,12 +206,18 @@ export class Batch {
   handleRowDescription(message: { fields: FieldDef[] }): void {
     const item = this.#items[this.#index];
     item?.result.addFields(message.fields);
-    if (item?.name !== undefined && this.#wire !== undefined) fieldsOf(this.#wire).set(item.name, message.fields);
+    if (item?.name !== undefined && this.#wire !== undefined)
+      fieldsOf(this.#wire).set(item.name, {
+        fields: message.fields,
+        types: undefined,
+        parsers: undefined,
+        emptyRow: undefined,
+      });
   }
 
   handleDataRow(message: { fields: unknown[] }): void {
     const item = this.#items[this.#index];
-    if (item === undefined || item.decodeFailure !== undefined) return;
+    if (item === undefined || item.ignoresRows || item.decodeFailure !== undefined) return;
     try {
       item.result.addRow(item.result.parseRow(message.fields));
     } catch (error) {

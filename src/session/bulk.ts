@@ -157,7 +157,7 @@ function* batches(json: JsonRows, group: RowGroup, size: number): Generator<Batc
 async function insertBatch<R>(job: Job, group: RowGroup, batch: Batch): Promise<{ count: number; rows: readonly R[] }> {
   try {
     const result = await job.unit.nested(() => job.unit.query(insertStatement(job, group, batch.rows)));
-    const rows = job.decoder === undefined ? [] : ((await job.decoder.decodeRows(result)) as readonly R[]);
+    const rows = job.decoder === undefined ? [] : (job.decoder.decodeRows(result) as readonly R[]);
     return { count: result.rowCount ?? 0, rows };
   } catch (error) {
     throw await namedRow(job, group, batch, error);

@@ -78,6 +78,26 @@ const SETTINGS: readonly string[] = [
   "pg_catalog.set_config('idle_in_transaction_session_timeout', $6, true)",
 ];
 
+/** The texts by their form: a handful per program, and building one for each unit costs as much as sending it. */
+const texts = new Map<string, string>();
+
+function contextText(hasUnitLimit: boolean, isReadOnly: boolean, signing: string, hasRole: boolean): string {
+  const key = `${hasUnitLimit} ${isReadOnly} ${hasRole} ${signing}`;
+  let text = texts.get(key);
+  if (text === undefined) {
+    const calls = [...SETTINGS];
+    let last = SETTINGS.length;
+    if (hasUnitLimit) calls.push(`pg_catalog.set_config('transaction_timeout', $${++last}, true)`);
+    if (isReadOnly) calls.push("pg_catalog.set_config('transaction_read_only', 'on', true)");
+    if (signing !== "") calls.push(`${signing}($${++last}, $${++last}, $${++last}, $${++last})`);
+    // Last: the role may lack the right to change what stands before it.
+    if (hasRole) calls.push(`pg_catalog.set_config('role', $${++last}, true)`);
+    text = `SELECT ${calls.join(", ")}`;
+    texts.set(key, text);
+  }
+  return text;
+}
+
 /**
  * One SELECT that sets everything for the transaction. A context field that is not given is set to the empty string, so
  * that nothing of an earlier unit of the same connection can be seen.
@@ -92,7 +112,6 @@ export function contextStatement(
   isReadOnly: boolean,
   signer?: ContextSigner,
 ): Statement {
-  const calls = [...SETTINGS];
   const values: (string | Buffer)[] = [
     context.tenantId ?? "",
     context.actorId ?? "",
@@ -101,22 +120,13 @@ export function contextStatement(
     String(limits.lockTimeoutMs),
     String(limits.idleInTransactionTimeoutMs),
   ];
-  if (serverVersion >= 170_000) {
-    values.push(String(limits.unitTimeoutMs));
-    calls.push(`pg_catalog.set_config('transaction_timeout', $${values.length}, true)`);
-  }
-  if (isReadOnly) calls.push("pg_catalog.set_config('transaction_read_only', 'on', true)");
-  if (signer !== undefined && context.tenantId !== undefined) {
-    const at = values.length;
-    values.push(...signer.sign(context.tenantId));
-    calls.push(`${signer.function}($${at + 1}, $${at + 2}, $${at + 3}, $${at + 4})`);
-  }
-  if (role !== undefined) {
-    // Last: the role may lack the right to change what stands before it.
-    values.push(role);
-    calls.push(`pg_catalog.set_config('role', $${values.length}, true)`);
-  }
-  return { text: `SELECT ${calls.join(", ")}`, values, rowMode: "array" };
+  const hasUnitLimit = serverVersion >= 170_000;
+  if (hasUnitLimit) values.push(String(limits.unitTimeoutMs));
+  const signs = signer !== undefined && context.tenantId !== undefined;
+  if (signs) values.push(...signer.sign(context.tenantId));
+  if (role !== undefined) values.push(role);
+  const text = contextText(hasUnitLimit, isReadOnly, signs ? signer.function : "", role !== undefined);
+  return { text, values, rowMode: "array" };
 }
 
 /**

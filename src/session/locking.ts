@@ -118,7 +118,7 @@ function lockPlan<T extends PgTable>(
     statements,
     read: async (results) => {
       const result = results[timeoutMs === undefined ? 0 : 1];
-      return result === undefined ? [] : ((await prepared.decodeRows(result)) as RowOf<T>[]);
+      return result === undefined ? [] : (prepared.decodeRows(result) as RowOf<T>[]);
     },
     explain: async (error) => {
       if (error instanceof LockNotAvailableError && error.holders.length === 0 && condition !== undefined)

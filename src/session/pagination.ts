@@ -117,7 +117,7 @@ export function keysetPage<R>(
     return {
       statements,
       read: async ([result, counted]) => {
-        const found = (await prepared.decodeRows(result as QueryResult)) as R[];
+        const found = prepared.decodeRows(result as QueryResult) as R[];
         const raw = (result?.rows ?? []) as unknown as unknown[][]; // rowMode "array"
         const positions = raw.map((cells) => keyTexts(cells.slice(-ordered.length)));
         const hasMore = found.length > limit;
@@ -186,7 +186,7 @@ export function offsetPage<R>(
     return {
       statements: [{ ...prepared.statement, ...rendered(text) }, ...totalStatement(query, total)],
       read: async ([result, counted]) => {
-        const found = (await prepared.decodeRows(result as QueryResult)) as R[];
+        const found = prepared.decodeRows(result as QueryResult) as R[];
         const count = totalOf(total, counted);
         return {
           rows: found.slice(0, pageSize),

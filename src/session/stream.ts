@@ -55,7 +55,7 @@ export async function* streamRows(
     isOpen = true;
     for (;;) {
       if (result === undefined) return;
-      for (const row of await query.decodeRows(result)) {
+      for (const row of query.decodeRows(result)) {
         throwIfAborted(signal);
         yield row;
       }

@@ -3,6 +3,8 @@ import {
   CommitOutcomeUnknownError,
   InvalidInputError,
   SilentRollbackError,
+  SQLSTATE,
+  TransactionTimeoutError,
   UnitClosedError,
   UnitFailedError,
   UnitTooLongError,
@@ -49,6 +51,15 @@ export function unitTooLongError(openedAt: string, limitMs: number): UnitTooLong
   return new UnitTooLongError(
     `the unit of work opened at ${openedAt} was open for more than ${limitMs} ms and was rolled back`,
     { hint: "do slow work before or after the unit, or raise limits.unitTimeoutMs" },
+  );
+}
+
+/** What a server says of it, for the embedded database, whose clock we are. */
+export function idleTooLongError(openedAt: string, limitMs: number): TransactionTimeoutError {
+  return new TransactionTimeoutError(
+    `the unit of work opened at ${openedAt} sent nothing for more than ${limitMs} ms and was rolled back`,
+    { sqlState: SQLSTATE.idleInTransactionTimeout },
+    { hint: "do slow work (model calls, HTTP) before or after the unit of work, never inside" },
   );
 }
 

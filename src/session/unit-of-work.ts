@@ -508,7 +508,7 @@ export class UnitOfWork implements OpenUnit {
     return connection;
   }
 
-  #opening(serverVersion: number): Statement[] {
+  #opening(serverVersion: number): WireStatement[] {
     return openingStatements(this.settings, {
       serverVersion,
       isDeclared: this.#declared !== undefined,

@@ -1,30 +1,40 @@
 // Drizzle's prepared query on a unit of work. Besides running it, our own features ask it for its statement and let it map
 // rows that came another way (a cursor, a page with extra columns).
-import { is, SQL } from "drizzle-orm";
+import { fillPlaceholders, is, Param, Placeholder, SQL } from "drizzle-orm";
 import { NodePgPreparedQuery, type NodePgClient } from "drizzle-orm/node-postgres";
 import { NoopCache } from "drizzle-orm/cache/core";
 import { NoopLogger } from "drizzle-orm/logger";
 import type { PreparedQueryConfig, SelectedFieldsOrdered } from "drizzle-orm/pg-core";
 import type { Query } from "drizzle-orm/sql";
 import { InvalidInputError, type QueryResult, type Statement } from "../postgres/index.ts";
+import { rowDecoder } from "./row-decoder.ts";
 
-/** What carries a statement to the server: a unit of work, or something that has its result already. */
+/** What carries a statement to the server. */
 export interface StatementSender {
   query(config: Statement, values: readonly unknown[]): Promise<QueryResult>;
 }
 
-interface SwitchableSender extends StatementSender {
-  current: StatementSender;
-}
+/** Values of `sql.placeholder(name)` by their names. */
+export type PlaceholderValues = Readonly<Record<string, unknown>>;
 
 const logger = new NoopLogger();
 const cache = new NoopCache();
+const noClient = {} as NodePgClient; // Drizzle calls it in execute() alone, which is ours
 
-/** Drizzle wraps each error in one whose message holds all parameters; ours are passed on as they are. */
+/** Drizzle makes an equal one for each query; a shared one lets the batch keep the parsers of a prepared statement. */
+let types: Statement["types"];
+
+/**
+ * Drizzle wraps each error in one whose message holds all parameters; ours are passed on as they are. Running a query takes
+ * one promise here, where Drizzle's own way through its tracer and its cache takes six.
+ */
 export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> extends NodePgPreparedQuery<T> {
   readonly selectedFields: SelectedFieldsOrdered | undefined;
-  readonly #sender: SwitchableSender;
+  readonly #sender: StatementSender;
+  readonly #text: string;
+  readonly #mapper: ((rows: unknown[][]) => T["execute"]) | undefined;
   readonly #isMapped: boolean;
+  #decodeRow: ((row: readonly unknown[]) => unknown) | undefined;
 
   constructor(
     sender: StatementSender,
@@ -34,12 +44,8 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     isResponseInArrayMode: boolean,
     customResultMapper: ((rows: unknown[][]) => T["execute"]) | undefined,
   ) {
-    const switchable: SwitchableSender = {
-      current: sender,
-      query: (config, values) => switchable.current.query(config, values),
-    };
     super(
-      switchable as unknown as NodePgClient, // Drizzle calls nothing but query(config, values) on it
+      noClient,
       query.sql,
       query.params,
       logger,
@@ -52,35 +58,57 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
       customResultMapper,
     );
     this.selectedFields = fields;
-    this.#sender = switchable;
+    this.#sender = sender;
+    this.#text = query.sql;
+    this.#mapper = customResultMapper;
     this.#isMapped = fields !== undefined || customResultMapper !== undefined;
+    types ??= (this as unknown as { rawQueryConfig: Pick<Statement, "types"> }).rawQueryConfig.types;
   }
 
-  queryWithCache<R>(_text: string, _params: unknown[], query: () => Promise<R>): Promise<R> {
-    return query();
+  override async execute(placeholders: PlaceholderValues = {}): Promise<T["execute"]> {
+    return this.decode(await this.#sender.query(this.#statement, this.valuesWith(placeholders)));
   }
 
-  /** The statement it would send. */
+  get #statement(): Statement {
+    return this.#isMapped ? { text: this.#text, types, rowMode: "array" } : { text: this.#text, types };
+  }
+
+  /** The statement it would send, its values apart. */
   get statement(): Statement {
-    const { sql: text, params: values } = this.getQuery();
-    const { types } = (this as unknown as { rawQueryConfig: Pick<Statement, "types"> }).rawQueryConfig;
-    return { text, values, types, ...(this.#isMapped ? { rowMode: "array" } : {}) };
+    return { ...this.#statement, values: this.getQuery().params };
+  }
+
+  /** @throws InvalidInputError when a placeholder has no value */
+  valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
+    const { params } = this.getQuery();
+    for (const param of params) {
+      const placeholder = is(param, Param) ? param.value : param;
+      if (is(placeholder, Placeholder) && !Object.hasOwn(placeholders, placeholder.name))
+        throw new InvalidInputError(`no value for the placeholder ${placeholder.name}`, {
+          hint: `values are given for ${Object.keys(placeholders).join(", ") || "none"}`,
+        });
+    }
+    return fillPlaceholders(params, placeholders);
   }
 
   /** Maps a result of this statement, or of one that has the same leading columns. */
-  decode(result: QueryResult): Promise<T["execute"]> {
-    const { current } = this.#sender;
-    this.#sender.current = { query: () => Promise.resolve(result) };
-    try {
-      return this.execute(); // asks its sender before it first waits
-    } finally {
-      this.#sender.current = current;
-    }
+  decode(result: QueryResult): T["execute"] {
+    const rows = result.rows as unknown as unknown[][];
+    if (this.#mapper !== undefined) return this.#mapper(rows);
+    if (this.selectedFields === undefined) return result;
+    this.#decodeRow ??= rowDecoder(this.selectedFields, this.#joinsNotNull);
+    const decodeRow = this.#decodeRow;
+    return rows.map((row) => decodeRow(row));
+  }
+
+  /** Set by Drizzle's select after it made this. */
+  get #joinsNotNull(): Readonly<Record<string, boolean>> | undefined {
+    return (this as { joinsNotNullableMap?: Record<string, boolean> }).joinsNotNullableMap;
   }
 
   /** The rows of a decoded result: Drizzle gives raw SQL's as the driver does. */
-  async decodeRows(result: QueryResult): Promise<readonly unknown[]> {
-    const decoded: unknown = await this.decode(result);
+  decodeRows(result: QueryResult): readonly unknown[] {
+    const decoded: unknown = this.decode(result);
     return this.#isMapped ? (decoded as readonly unknown[]) : (decoded as QueryResult).rows;
   }
 }

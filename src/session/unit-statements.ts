@@ -1,6 +1,6 @@
 // The statements a unit of work adds to its caller's: how it opens, and what its caller may not say.
-import type { Statement } from "../postgres/index.ts";
-import { contextCommands, contextStatement } from "./context.ts";
+import { WireStatement, type Statement } from "../postgres/index.ts";
+import { contextCommands, contextStatement, type SessionLimits } from "./context.ts";
 import type { IsolationLevel, UnitSettings } from "./unit-settings.ts";
 
 const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
@@ -25,22 +25,37 @@ export interface OpeningForm {
 }
 
 /** BEGIN with its modes, and the one statement that sets context, role and limits for the transaction. */
-export function openingStatements(settings: UnitSettings, form: OpeningForm): Statement[] {
-  const { context, role, limits, isolation, isReadOnly, isDeferrable, signer } = settings;
+export function openingStatements(settings: UnitSettings, form: OpeningForm): WireStatement[] {
+  return opening(settings, form).map(
+    (statement) => new WireStatement(statement, statement.name, { ignoresRows: true }),
+  );
+}
+
+function opening(settings: UnitSettings, form: OpeningForm): Statement[] {
+  const { context, role, isolation, isReadOnly, isDeferrable, signer } = settings;
+  const limits = limitsForServer(settings);
   const modes = [
     isolation === undefined ? "" : BEGIN_OF[isolation],
     isReadOnly ? "READ ONLY" : "",
     isDeferrable ? "DEFERRABLE" : "",
   ].filter((mode) => mode !== "");
   const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
-  const opening: Statement = { text: begin, name: form.nameOf(begin) };
-  if (form.setsByCommand) return [opening, ...contextCommands(context, role, limits, form.serverVersion)];
+  const first: Statement = { text: begin, name: form.nameOf(begin) };
+  if (form.setsByCommand) return [first, ...contextCommands(context, role, limits, form.serverVersion)];
   const isReadOnlySet = isReadOnly && form.isDeclared;
   const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
   const named: Statement = { ...set, name: form.nameOf(set.text) };
-  if (!form.isDeclared || form.saysCommit) return [opening, named];
+  if (!form.isDeclared || form.saysCommit) return [first, named];
   // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
   if (isolation === undefined && !isDeferrable) return [named];
   const modesText = `SET TRANSACTION ${modes.join(" ")}`;
   return [{ text: modesText, name: form.nameOf(modesText) }, named];
+}
+
+/**
+ * PGlite 0.5 has no way to end a session: when idle_in_transaction_session_timeout or transaction_timeout has passed between
+ * two commands, the next one never returns and the whole process stands still. There our own clock keeps both (unit-watch.ts).
+ */
+function limitsForServer({ database, limits }: UnitSettings): SessionLimits {
+  return database.kind === "pglite" ? { ...limits, idleInTransactionTimeoutMs: 0, unitTimeoutMs: 0 } : limits;
 }

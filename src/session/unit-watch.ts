@@ -1,13 +1,16 @@
 // The clock of one unit of work: its limit, its caller's abort signal, and the warnings about long units and long gaps.
 import { CancelledError, type StewardError, type UnitTooLongError } from "../postgres/index.ts";
-import { unitTooLongError } from "./unit-errors.ts";
+import { addDeadline, removeDeadline, type Deadline } from "./deadlines.ts";
+import { idleTooLongError, unitTooLongError } from "./unit-errors.ts";
 import type { UnitSettings, UnitWarning } from "./unit-settings.ts";
 
 export class UnitWatch {
   readonly #settings: UnitSettings;
   readonly #interrupt: (error: StewardError) => void;
-  readonly #timers: NodeJS.Timeout[] = [];
-  #gapTimer: NodeJS.Timeout | undefined;
+  #limit: Deadline | undefined;
+  #warning: Deadline | undefined;
+  #gap: Deadline | undefined;
+  #idle: Deadline | undefined;
   #startedAt: number | undefined;
 
   constructor(settings: UnitSettings, interrupt: (error: StewardError) => void) {
@@ -22,11 +25,11 @@ export class UnitWatch {
     this.#startedAt = performance.now();
     if (unitTimeoutMs > 0) {
       const onLimit = (): void => this.#interrupt(unitTooLongError(String(openedAt), unitTimeoutMs));
-      this.#timers.push(setTimeout(onLimit, unitTimeoutMs));
+      this.#limit = addDeadline(unitTimeoutMs, onLimit);
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
     if (unitWarningMs > 0 && isInteractive) {
-      this.#timers.push(setTimeout(() => this.#warn("unit open for long", unitWarningMs), unitWarningMs));
+      this.#warning = addDeadline(unitWarningMs, () => this.#warn("unit open for long", unitWarningMs));
     }
   }
 
@@ -42,19 +45,27 @@ export class UnitWatch {
 
   /** The unit waits for its caller. */
   gapBegins(): void {
-    const { gapWarningMs } = this.#settings.limits;
-    if (gapWarningMs <= 0) return;
-    clearTimeout(this.#gapTimer);
-    this.#gapTimer = setTimeout(() => this.#warn("gap between statements", gapWarningMs), gapWarningMs);
+    const { limits, database, openedAt } = this.#settings;
+    const { gapWarningMs, idleInTransactionTimeoutMs } = limits;
+    this.gapEnds();
+    if (gapWarningMs > 0)
+      this.#gap = addDeadline(gapWarningMs, () => this.#warn("gap between statements", gapWarningMs));
+    // A server keeps this limit itself.
+    if (database.kind === "pglite" && idleInTransactionTimeoutMs > 0) {
+      const onLimit = (): void => this.#interrupt(idleTooLongError(String(openedAt), idleInTransactionTimeoutMs));
+      this.#idle = addDeadline(idleInTransactionTimeoutMs, onLimit);
+    }
   }
 
   gapEnds(): void {
-    clearTimeout(this.#gapTimer);
+    removeDeadline(this.#gap);
+    removeDeadline(this.#idle);
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    clearTimeout(this.#gapTimer);
+    removeDeadline(this.#limit);
+    removeDeadline(this.#warning);
+    this.gapEnds();
     this.#settings.signal?.removeEventListener("abort", this.#onAbort);
   }
 

@@ -130,7 +130,7 @@ async function readReturned<T extends PgTable>(
   result: QueryResult | undefined,
 ): Promise<Returned<T>[]> {
   if (result === undefined) return [];
-  const rows = (await decoder.decodeRows(result)) as readonly RowOf<T>[];
+  const rows = decoder.decodeRows(result) as readonly RowOf<T>[];
   const raw = result.rows as unknown as unknown[][]; // rowMode "array"
   return rows.map((row, index) => ({ row, mark: raw[index]?.at(-2), key: String(raw[index]?.at(-1)) }));
 }

@@ -1,5 +1,6 @@
 // How each kind of object is created: one function a kind, from facts to SQL. Altering and dropping are the planner's.
 import { identifier } from "../postgres/index.ts";
+import { CREATE_OTHERS, foreignOptions } from "./create-others.ts";
 import { literal } from "./literal.ts";
 import type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry, SequenceFacts } from "./object-facts.ts";
 import {
@@ -62,16 +63,6 @@ export function optionList(options: readonly string[]): string {
         .join(".");
       return `${name} = ${literal(option.slice(at + 1))}`;
     })
-    .join(", ");
-}
-
-/** Options of foreign tables and their columns are written without an equals sign. */
-export function foreignOptions(options: readonly string[]): string {
-  return options
-    .map(
-      (option) =>
-        `${identifier(option.slice(0, option.indexOf("=")))} ${literal(option.slice(option.indexOf("=") + 1))}`,
-    )
     .join(", ");
 }
 
@@ -243,6 +234,7 @@ function createView(view: CatalogObject<"view">): readonly string[] {
 }
 
 const CREATE: Create = {
+  ...CREATE_OTHERS,
   schema: (object) =>
     object.name === "public" ? ["CREATE SCHEMA IF NOT EXISTS public"] : [`CREATE SCHEMA ${nameOf(object)}`],
   extension: (object) => [`CREATE EXTENSION IF NOT EXISTS ${nameOf(object)} SCHEMA ${identifier(object.facts.schema)}`],

@@ -29,6 +29,47 @@ export type {
   UnknownObject,
   View,
 } from "./model.ts";
+export type {
+  AccessMethod,
+  BaseType,
+  Cast,
+  Collation,
+  Conversion,
+  DatabaseSetting,
+  ForeignDataWrapper,
+  ForeignServer,
+  FunctionMember,
+  Language,
+  Operator,
+  OperatorClass,
+  OperatorFamily,
+  OperatorMember,
+  OtherKind,
+  OtherLists,
+  OtherObjects,
+  Publication,
+  PublishedTable,
+  SecurityLabel,
+  Subscription,
+  TextSearchConfiguration,
+  TextSearchDictionary,
+  TextSearchParser,
+  TextSearchTemplate,
+  Transform,
+  UserMapping,
+} from "./model-others.ts";
+export {
+  baseTypeSettings,
+  functionMember,
+  foreignOptions,
+  holdsSecret,
+  operatorMember,
+  publicationOptions,
+  subscriptionOptions,
+  type OtherObjectKind,
+} from "./create-others.ts";
+export { MASKED } from "./masked.ts";
+export { spellingOf } from "./spelling.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
 export { compareCatalogs, compareObjects, type Change, type FactChange } from "./compare.ts";
@@ -45,7 +86,6 @@ export {
   constraintDefinition,
   createStatements,
   firing,
-  foreignOptions,
   identityClause,
   nameOf,
   onlyOf,

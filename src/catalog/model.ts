@@ -2,9 +2,10 @@
 // order of names, so that two catalogs can be compared and one can be stored.
 
 import type { Aggregate } from "./aggregate.ts";
+import type { OtherKind, OtherLists } from "./model-others.ts";
 
 /** One reading of a database. Lists are sorted by schema, then name; names are as in pg_catalog, never quoted. */
-export interface Catalog {
+export interface Catalog extends OtherLists {
   /** `server_version_num`, e.g. 180004. */
   readonly serverVersion: number;
   readonly databaseName: string;
@@ -23,7 +24,7 @@ export interface Catalog {
   /** Extended statistics (`CREATE STATISTICS`). */
   readonly statistics: readonly Statistics[];
   readonly eventTriggers: readonly EventTrigger[];
-  /** What exists beside all this, e.g. collations, casts, operators, publications, foreign servers: named, never dropped in silence. */
+  /** What exists beside all this, e.g. a kind of object that a newer server has: named, never dropped in silence. */
   readonly unknownObjects: readonly UnknownObject[];
   /** Which object needs which, as the server keeps it (`pg_depend`): what is created after, and dropped before, what. */
   readonly dependencies: readonly Dependency[];
@@ -52,7 +53,10 @@ export interface ObjectReference {
     | "rule"
     | "statistics"
     | "event trigger"
-    | "extension";
+    | "extension"
+    | "publication table"
+    | "publication schema"
+    | OtherKind;
   readonly schema: string | undefined;
   /** For what belongs to a table or a domain: the name of that. */
   readonly name: string;
@@ -376,8 +380,20 @@ export interface Extension {
  * emptied by REVOKE is one entry of the owner without privileges. Views, materialized views and foreign tables are `table`.
  */
 export interface Grant {
-  readonly objectKind: "schema" | "table" | "column" | "sequence" | "function" | "type" | "database" | "default";
-  /** `undefined` for a schema, a database, and a default that holds in every schema. */
+  readonly objectKind:
+    | "schema"
+    | "table"
+    | "column"
+    | "sequence"
+    | "function"
+    | "type"
+    | "language"
+    | "foreign data wrapper"
+    | "foreign server"
+    | "database"
+    | "parameter"
+    | "default";
+  /** `undefined` for what has no schema, and for a default that holds in every schema. */
   readonly schema: string | undefined;
   /**
    * For a function with its identity arguments; for a column `table.column`; for a default the kind of object it is for:
@@ -413,7 +429,7 @@ export interface EventTrigger {
 }
 
 export interface UnknownObject {
-  /** PostgreSQL's word, e.g. `collation`, `operator`, `publication`, `foreign server`. */
+  /** The server's own word for it, as `pg_identify_object` has it. */
   readonly kind: string;
   /** `undefined` for what belongs to the database. */
   readonly schema: string | undefined;

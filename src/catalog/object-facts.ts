@@ -1,6 +1,8 @@
 // The catalog as a flat set of objects: what a comparison and a plan work on. Types only.
 // Facts are what an object is; sizes, estimates, positions and oids are none.
 
+import type { OtherKind, OtherObjects, SecurityLabel } from "./model-others.ts";
+
 /** One entry of a list of privileges; the grantee `$owner` is whoever owns the object. */
 export interface PrivilegeEntry {
   readonly grantee: string;
@@ -9,7 +11,16 @@ export interface PrivilegeEntry {
 }
 
 /** What a list of privileges belongs to. */
-export type SecurableKind = "schema" | "table" | "column" | "sequence" | "function" | "type";
+export type SecurableKind =
+  | "schema"
+  | "table"
+  | "column"
+  | "sequence"
+  | "function"
+  | "type"
+  | "language"
+  | "foreign data wrapper"
+  | "foreign server";
 
 export interface SequenceFacts {
   readonly type: string;
@@ -21,9 +32,27 @@ export interface SequenceFacts {
   readonly cycles: boolean;
 }
 
+type NotFacts = "schema" | "name" | "owner" | "comment" | "extension";
+type FactsOfOthers = {
+  readonly [K in Exclude<OtherKind, "base type" | "publication" | "subscription">]: Omit<OtherObjects[K], NotFacts>;
+};
+
 /** The facts of each kind of object. Texts are SQL as the server prints it, with every name qualified. */
-export interface FactsOfKind {
+export interface FactsOfKind extends FactsOfOthers {
   readonly schema: object;
+  /** The name of a base type, for the functions that a full one is made of. */
+  readonly "shell type": object;
+  readonly "base type": Omit<OtherObjects["base type"], NotFacts | "isDefined">;
+  readonly publication: Omit<OtherObjects["publication"], NotFacts | "tables" | "schemas">;
+  /** `table` as SQL. */
+  readonly "publication table": {
+    readonly table: string;
+    readonly columns: readonly string[] | undefined;
+    readonly where: string | undefined;
+  };
+  readonly "publication schema": { readonly schema: string };
+  readonly subscription: Omit<OtherObjects["subscription"], NotFacts | "isEnabled">;
+  readonly "security label": SecurityLabel;
   readonly extension: { readonly version: string; readonly schema: string };
   readonly enum: { readonly labels: readonly string[] };
   readonly composite: {

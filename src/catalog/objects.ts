@@ -4,6 +4,7 @@ import { aggregateDefinition } from "./aggregate-definition.ts";
 import type { Catalog, Domain, Function, ObjectReference, Sequence } from "./model.ts";
 import type { CatalogObject, FactsOfKind, ObjectKind } from "./object-facts.ts";
 import { objectId, qualified } from "./object-id.ts";
+import { addOtherObjects } from "./other-objects.ts";
 import { privilegeObjects } from "./privileges.ts";
 import { RelationObjects, sequenceFacts, type ObjectSink } from "./relation-objects.ts";
 
@@ -67,8 +68,18 @@ export function catalogObjects(catalog: Catalog): CatalogObjects {
     );
     collector.comment("event trigger", named, undefined, `EVENT TRIGGER ${identifier(trigger.name)}`, trigger.comment);
   }
+  addOtherObjects(catalog, collector);
   return collector.finish();
 }
+
+/** What a table as a whole stands on, beside its columns and parents. */
+const TABLE_NEEDS: ReadonlySet<ObjectReference["kind"]> = new Set<ObjectReference["kind"]>([
+  "access method",
+  "foreign server",
+  "function",
+  "collation",
+  "operator class",
+]);
 
 interface Named {
   readonly schema: string | undefined;
@@ -90,6 +101,8 @@ class Collector implements ObjectSink {
     for (const type of catalog.compositeTypes) this.#typeKinds.set(qualified(type), "composite");
     for (const type of catalog.domains) this.#typeKinds.set(qualified(type), "domain");
     for (const type of catalog.ranges) this.#typeKinds.set(qualified(type), "range");
+    for (const type of catalog.baseTypes)
+      this.#typeKinds.set(qualified(type), type.isDefined ? "base type" : "shell type");
   }
 
   add<K extends ObjectKind>(
@@ -202,17 +215,30 @@ class Collector implements ObjectSink {
       const toId = this.#idOf(to);
       if (fromId === undefined || toId === undefined || fromId === toId) continue;
       // A table's tie to its parent is the partition's or INHERITS's; a sequence's to its column is the owner's.
-      if (from.kind === "table" || (from.kind === "sequence" && to.kind === "column")) continue;
+      if (from.kind === "table" && !TABLE_NEEDS.has(to.kind)) continue;
+      if (from.kind === "sequence" && to.kind === "column") continue;
       const list = needs.get(fromId);
       if (list === undefined) needs.set(fromId, new Set([toId]));
       else list.add(toId);
     }
+    this.#untieBaseTypes(needs);
     const objects = new Map<string, CatalogObject>();
     for (const object of this.#objects.values()) {
       const all = new Set([...object.needs, ...(needs.get(object.id) ?? [])]);
       objects.set(object.id, { ...object, needs: [...all].filter((id) => this.#objects.has(id)) });
     }
     return objects;
+  }
+
+  /** A base type needs its functions, and these need it: they are made when only its name is there. */
+  #untieBaseTypes(needs: Map<string, Set<string>>): void {
+    for (const type of this.#catalog.baseTypes) {
+      const base = objectId("base type", type.schema, type.name);
+      for (const id of needs.get(base) ?? []) {
+        const ofFunction = needs.get(id);
+        if (ofFunction?.delete(base) === true) ofFunction.add(objectId("shell type", type.schema, type.name));
+      }
+    }
   }
 
   #idOf({ kind, schema, name, part }: ObjectReference): string | undefined {

@@ -1,6 +1,8 @@
 // Writes a catalog as SQL that builds it in an empty database.
 import type { Catalog } from "./model.ts";
 import { createStatements, type CreateContext } from "./create.ts";
+import { holdsSecret } from "./create-others.ts";
+import { MASKED } from "./masked.ts";
 import type { CatalogObject, ObjectKind } from "./object-facts.ts";
 import { objectId } from "./object-id.ts";
 import { catalogObjects, type CatalogObjects } from "./objects.ts";
@@ -9,13 +11,31 @@ import { inOrder } from "./order.ts";
 const KINDS: readonly ObjectKind[] = [
   "schema",
   "extension",
+  "language",
+  "access method",
+  "collation",
+  "shell type",
   "enum",
   "range",
   "composite",
   "domain",
   "domain constraint",
   "sequence",
+  "base type",
   "function",
+  "conversion",
+  "cast",
+  "transform",
+  "operator",
+  "operator family",
+  "operator class",
+  "text search parser",
+  "text search template",
+  "text search dictionary",
+  "text search configuration",
+  "foreign data wrapper",
+  "foreign server",
+  "user mapping",
   "table",
   "column",
   "default",
@@ -32,8 +52,13 @@ const KINDS: readonly ObjectKind[] = [
   "trigger",
   "row security",
   "policy",
+  "publication",
+  "publication table",
+  "publication schema",
+  "subscription",
   "event trigger",
   "comment",
+  "security label",
   "privileges",
   "default privileges",
 ];
@@ -62,7 +87,13 @@ export function writtenIn(
   isCreated: (id: string) => boolean,
   separate: ReadonlySet<string>,
 ): string {
-  if (object.kind !== "column" && object.kind !== "default") return object.id;
+  // The checks of its parents come with CREATE TABLE … INHERITS.
+  const comes =
+    object.kind === "constraint" &&
+    object.facts.kind === "check" &&
+    object.inheritedFrom !== undefined &&
+    !objects.has(objectId("partition", object.schema, object.name));
+  if (object.kind !== "column" && object.kind !== "default" && !comes) return object.id;
   if (object.parent === undefined || separate.has(object.id) || !isCreated(object.parent)) return object.id;
   const parent = objects.get(object.parent);
   return parent === undefined ? object.id : writtenIn(parent, objects, isCreated, separate);
@@ -92,8 +123,8 @@ export function separateDefaults(objects: CatalogObjects): ReadonlySet<string> {
 
 /**
  * DDL in the order of dependencies that builds the catalog in an empty database: loaded there and read back, nothing compares as
- * changed. Owners are not written (everything belongs to whoever runs it), nor are rows, roles, and `unknownObjects`: each of
- * these is named in a comment at the top.
+ * changed. Owners are not written (everything belongs to whoever runs it), nor are rows and roles. `unknownObjects` and settings of the
+ * database are not written either, and values that may be secrets stand as `MASKED`: each of these is named in a comment at the top.
  */
 export function printCatalog(catalog: Catalog): string {
   const objects = catalogObjects(catalog);
@@ -114,10 +145,23 @@ export function printCatalog(catalog: Catalog): string {
   }
   for (const [earlier, later] of attachOrder(objects)) creations.get(later)?.after.add(earlier);
   const statements = inOrder([...creations.values()]).flatMap(({ object }) => createStatements(object, context));
-  const left = catalog.unknownObjects.map(
-    ({ kind, schema, name }) => `-- not written: ${kind} ${schema === undefined ? "" : `${schema}.`}${name}\n`,
+  const left = notWritten(catalog, objects);
+  return `${left.join("")}SET check_function_bodies = off;\n\n${statements.map((sql) => `${sql};\n`).join("\n")}`;
+}
+
+/** One comment a line. */
+function notWritten(catalog: Catalog, objects: CatalogObjects): readonly string[] {
+  const unknown = catalog.unknownObjects.map(
+    ({ kind, schema, name }) => `-- not written: ${kind} ${schema === undefined ? "" : `${schema}.`}${name}`,
   );
-  return `${left.join("").replaceAll("\r", " ")}SET check_function_bodies = off;\n\n${statements.map((sql) => `${sql};\n`).join("\n")}`;
+  const settings = catalog.settings.map(
+    ({ role, name }) =>
+      `-- not written: the setting ${name} of the database${role === undefined ? "" : ` for ${role}`}`,
+  );
+  const secrets = [...objects.values()].flatMap((object) =>
+    holdsSecret(object) ? [`-- to be filled in, a password is never read: ${MASKED} in ${object.id}`] : [],
+  );
+  return [...unknown, ...settings, ...secrets].map((line) => `${line.replaceAll(/\s+/g, " ")}\n`);
 }
 
 /**

@@ -14,8 +14,15 @@ const OWNER_PRIVILEGES: Readonly<Record<SecurableKind, readonly string[]>> = {
   sequence: ["SELECT", "UPDATE", "USAGE"],
   function: ["EXECUTE"],
   type: ["USAGE"],
+  language: ["USAGE"],
+  "foreign data wrapper": ["USAGE"],
+  "foreign server": ["USAGE"],
 };
-const PUBLIC_PRIVILEGES: Partial<Record<SecurableKind, readonly string[]>> = { function: ["EXECUTE"], type: ["USAGE"] };
+const PUBLIC_PRIVILEGES: Partial<Record<SecurableKind, readonly string[]>> = {
+  function: ["EXECUTE"],
+  type: ["USAGE"],
+  language: ["USAGE"],
+};
 /** MAINTAIN came with this version. */
 const MAINTAIN_VERSION = 170000;
 
@@ -126,6 +133,9 @@ const WORDS: Readonly<Record<string, string>> = {
   sequence: "SEQUENCE",
   function: "ROUTINE",
   type: "TYPE",
+  language: "LANGUAGE",
+  "foreign data wrapper": "FOREIGN DATA WRAPPER",
+  "foreign server": "FOREIGN SERVER",
 };
 
 /** By kind, schema and name, as a grant names its object. */
@@ -147,9 +157,17 @@ function targetsOf(objects: ReadonlyMap<string, CatalogObject>): ReadonlyMap<str
   return targets;
 }
 
+const TYPES: ReadonlySet<CatalogObject["kind"]> = new Set<CatalogObject["kind"]>([
+  "enum",
+  "domain",
+  "composite",
+  "range",
+  "base type",
+]);
+
 function groupOf(kind: CatalogObject["kind"]): string {
   if (kind === "view") return "table";
-  return kind === "enum" || kind === "domain" || kind === "composite" || kind === "range" ? "type" : kind;
+  return TYPES.has(kind) ? "type" : kind;
 }
 
 function ownerKey({ kind, schema, name, part }: CatalogObject): string {
@@ -165,8 +183,17 @@ function ownersOf(catalog: Catalog): ReadonlyMap<string, string> {
   for (const { schema, name, owner } of [...catalog.tables, ...catalog.views]) set("table", schema, name, owner);
   for (const { schema, name, owner } of catalog.sequences) set("sequence", schema, name, owner);
   for (const { schema, name, owner, arguments: part } of catalog.functions) set("function", schema, name, owner, part);
-  const types = [...catalog.enums, ...catalog.domains, ...catalog.compositeTypes, ...catalog.ranges];
+  const types = [
+    ...catalog.enums,
+    ...catalog.domains,
+    ...catalog.compositeTypes,
+    ...catalog.ranges,
+    ...catalog.baseTypes,
+  ];
   for (const { schema, name, owner } of types) set("type", schema, name, owner);
+  for (const { name, owner } of catalog.languages) set("language", "", name, owner);
+  for (const { name, owner } of catalog.foreignDataWrappers) set("foreign data wrapper", "", name, owner);
+  for (const { name, owner } of catalog.foreignServers) set("foreign server", "", name, owner);
   return owners;
 }
 

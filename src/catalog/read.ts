@@ -21,11 +21,13 @@ import { GoneMeanwhileError, type Part, type Scope } from "./queries/family.ts";
 import { functions } from "./queries/functions.ts";
 import { grants } from "./queries/grants.ts";
 import { indexes, indexKeys, type BareIndex, type KeysRead } from "./queries/indexes.ts";
-import { eventTriggers, statistics, unknownObjects } from "./queries/others.ts";
+import { otherObjects } from "./queries/other-objects.ts";
+import { eventTriggers, statistics } from "./queries/others.ts";
 import { relations } from "./queries/relations.ts";
 import { sequences } from "./queries/sequences.ts";
 import { policies, rules, triggers } from "./queries/triggers.ts";
 import { types } from "./queries/types.ts";
+import { databaseSettings, securityLabels, unknownObjects } from "./queries/unknown-objects.ts";
 
 export interface ReadCatalogOptions {
   /** Only these schemas. Default: all but the system's. Extensions, event triggers and rights on the database are always read. */
@@ -207,6 +209,9 @@ function partsOf(scope: Scope) {
     statistics: statistics(scope),
     eventTriggers: eventTriggers(scope),
     grants: grants(scope),
+    others: otherObjects(scope),
+    securityLabels: securityLabels(scope),
+    settings: databaseSettings(),
     unknownObjects: unknownObjects(scope),
     dependencies: dependencies(scope),
   } satisfies Record<string, Part<unknown>>;
@@ -276,6 +281,9 @@ function assemble(serverVersion: number, read: PartsRead, asked: readonly string
     grants: read.grants,
     statistics: read.statistics,
     eventTriggers: read.eventTriggers,
+    ...read.others,
+    securityLabels: read.securityLabels,
+    settings: read.settings,
     unknownObjects: read.unknownObjects,
     dependencies: read.dependencies,
   };

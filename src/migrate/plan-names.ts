@@ -30,4 +30,5 @@ const RELATIONS: ReadonlySet<CatalogObject["kind"]> = new Set<CatalogObject["kin
   "enum",
   "domain",
   "range",
+  "shell type",
 ]);

@@ -22,14 +22,9 @@ async function printedAndRead(
   return { original, copy: await readCatalog(database), sql };
 }
 
-test("one of every kind of object is printed and reads back equal, but for the kinds the model does not know", async () => {
-  const { original, copy, sql } = await printedAndRead(shop, testDatabase);
-  const changes = compareCatalogs(original, copy);
-  expect(changes.filter(({ kind }) => kind !== "unknown")).toEqual([]);
-  expect(changes.map((change) => (change.kind === "unknown" ? change.object.kind : change.kind))).toEqual(
-    original.unknownObjects.map(({ kind }) => kind),
-  );
-  for (const { name } of original.unknownObjects) expect(sql).toContain(name);
+test("a rich schema is printed and reads back equal", async () => {
+  const { original, copy } = await printedAndRead(shop, testDatabase);
+  expect(compareCatalogs(original, copy)).toEqual([]);
 });
 
 test("the sample schema pagila is printed and reads back equal", async () => {

@@ -224,13 +224,18 @@ describeDatabases((kind, open) => {
     ]);
   });
 
-  test("objects the model does not know are named", () => {
-    expect(catalog.unknownObjects).toEqual([
-      { kind: "cast", schema: undefined, name: "shop.state AS integer" },
-      { kind: "collation", schema: "shop", name: "plain" },
-      { kind: "operator", schema: "shop", name: "<<<(integer, integer)" },
-      { kind: "text search configuration", schema: "shop", name: "words" },
+  test("collations, operators, casts and text search configurations are read; nothing is unknown", () => {
+    expect(catalog.casts).toMatchObject([
+      { name: "shop.state AS integer", function: "shop.state_number(shop.state)", context: "explicit" },
     ]);
+    expect(catalog.collations).toMatchObject([{ schema: "shop", name: "plain", provider: "libc", lcCollate: "C" }]);
+    expect(catalog.operators).toMatchObject([
+      { schema: "shop", name: "<<<", left: "integer", right: "integer", function: "int4lt" },
+    ]);
+    expect(catalog.textSearchConfigurations).toMatchObject([
+      { schema: "shop", name: "words", parser: 'pg_catalog."default"' },
+    ]);
+    expect(catalog.unknownObjects).toEqual([]);
   });
 
   test("two readings are equal, and nothing is lost in JSON", async () => {
@@ -245,7 +250,7 @@ describeDatabases((kind, open) => {
     expect(part.schemas.map(({ name }) => name)).toEqual(['Größe "8"']);
     expect(part.tables.map(({ name }) => name)).toEqual(["Äpfel.rot"]);
     expect(part.functions).toEqual([]);
-    expect(part.unknownObjects.filter(({ schema }) => schema !== undefined)).toEqual([]);
+    expect([...part.collations, ...part.operators, ...part.textSearchConfigurations]).toEqual([]);
     expect((await readCatalog(database, { schemas: [] })).tables).toEqual([]);
   });
 });

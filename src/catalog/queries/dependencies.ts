@@ -1,10 +1,11 @@
 // Which objects the server says need which: pg_depend, with the catalog's own names instead of oids.
 import type { Dependency, ObjectReference } from "../model.ts";
 import { inSchemas, optional, rowsOf, schemaValues, type Part, type Scope } from "./family.ts";
+import { otherReferences } from "./other-objects.ts";
 
 // An array, a multirange and a row type stand for what they were made from; the rule of a view for the view; the default of a
 // column for a thing of its own; the index of a constraint for the constraint. A member of an extension stands for the extension.
-const DEPENDENCIES_SQL = `
+const dependenciesSql = (serverVersion: number): string => `
 WITH relation AS (
   SELECT c.oid, c.relkind AS kind, n.nspname AS schema, c.relname AS name
   FROM pg_catalog.pg_class AS c
@@ -79,6 +80,8 @@ WITH relation AS (
   UNION ALL
   SELECT 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid, 'event trigger', NULL, e.evtname, NULL
   FROM pg_catalog.pg_event_trigger AS e
+  UNION ALL
+  ${otherReferences(serverVersion).join("\n  UNION ALL\n  ")}
 )
 SELECT DISTINCT
   f.kind COLLATE "C" AS "fromKind", f.schema COLLATE "C" AS "fromSchema", f.name COLLATE "C" AS "fromName",
@@ -119,7 +122,7 @@ interface DependencyRow {
 
 export function dependencies(scope: Scope): Part<readonly Dependency[]> {
   return {
-    statement: { text: DEPENDENCIES_SQL, values: schemaValues(scope) },
+    statement: { text: dependenciesSql(scope.serverVersion), values: schemaValues(scope) },
     map: (result) =>
       rowsOf<DependencyRow>(result).map((row) => ({
         from: reference(row.fromColumn ? "column" : row.fromKind, row.fromSchema, row.fromName, row.fromPart),

@@ -11,7 +11,7 @@ import {
 } from "./family.ts";
 
 // The LEFT JOIN keeps a list that REVOKE emptied: it says more than no list, which means PostgreSQL's defaults.
-const GRANTS_SQL = `
+const grantsSql = (serverVersion: number): string => `
 WITH lists (kind, schema, object, owner, acl) AS (
   SELECT 'database', NULL::name, d.datname::text, d.datdba, d.datacl
   FROM pg_catalog.pg_database AS d
@@ -53,6 +53,28 @@ WITH lists (kind, schema, object, owner, acl) AS (
     AND ${inSchemas("n")}
     AND ${notFromExtension("pg_type", "t.oid")}
   UNION ALL
+  SELECT 'language', NULL, l.lanname::text, l.lanowner, l.lanacl
+  FROM pg_catalog.pg_language AS l
+  WHERE l.lanacl IS NOT NULL
+    AND ${notFromExtension("pg_language", "l.oid")}
+  UNION ALL
+  SELECT 'foreign data wrapper', NULL, w.fdwname::text, w.fdwowner, w.fdwacl
+  FROM pg_catalog.pg_foreign_data_wrapper AS w
+  WHERE w.fdwacl IS NOT NULL
+    AND ${notFromExtension("pg_foreign_data_wrapper", "w.oid")}
+  UNION ALL
+  SELECT 'foreign server', NULL, s.srvname::text, s.srvowner, s.srvacl
+  FROM pg_catalog.pg_foreign_server AS s
+  WHERE s.srvacl IS NOT NULL
+    AND ${notFromExtension("pg_foreign_server", "s.oid")}
+  ${
+    serverVersion < 150000
+      ? ""
+      : `UNION ALL
+  SELECT 'parameter', NULL, p.parname, 10::oid, p.paracl
+  FROM pg_catalog.pg_parameter_acl AS p`
+  }
+  UNION ALL
   SELECT 'default', n.nspname,
     CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
       WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects' ELSE d.defaclobjtype::text END,
@@ -78,10 +100,13 @@ ORDER BY l.kind COLLATE "C", 2 NULLS FIRST, 3, 4, 5`;
 
 type GrantRow = Omit<Grant, "schema"> & { readonly schema: string | null };
 
-/** Default privileges that hold in every schema, and the database's own list, are read whichever schemas are asked for. */
+/**
+ * Default privileges that hold in every schema, and lists of what has no schema, are read whichever schemas are asked for. Those on
+ * the database and on parameters of the server (PostgreSQL 15) are read to be known; they belong to no schema.
+ */
 export function grants(scope: Scope): Part<readonly Grant[]> {
   return {
-    statement: { text: GRANTS_SQL, values: schemaAndExtensionValues(scope) },
+    statement: { text: grantsSql(scope.serverVersion), values: schemaAndExtensionValues(scope) },
     map: (result) => rowsOf<GrantRow>(result).map((row) => ({ ...row, schema: optional(row.schema) })),
   };
 }

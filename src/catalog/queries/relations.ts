@@ -1,5 +1,6 @@
 // Tables, views and materialized views without their parts.
 import type { Table, View } from "../model.ts";
+import { maskedOptions } from "./database-sources.ts";
 import {
   EXTENSION_FILTER,
   PERSISTENCE,
@@ -32,7 +33,7 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
   ts.spcname AS tablespace, am.amname AS "accessMethod", c.relreplident AS "replicaIdentity",
   c.relispopulated AS "isPopulated",
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition,
-  fs.srvname AS server, ft.ftoptions AS "foreignOptions",
+  fs.srvname AS server, ${maskedOptions("ft.ftoptions")} AS "foreignOptions",
   CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END AS "ofType"
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -34,7 +34,7 @@ export function createStatements(object: CatalogObject, context: RuleContext, cr
   }
   if (holdsSecret(object)) {
     const hazard = { kind: "not covered", why: `passwords are never read: put the right value for ${MASKED}` } as const;
-    return done(plain.map((sql) => statement(sql, [hazard])));
+    return done(plain.map((sql) => statement(sql, sql.includes(MASKED) ? [hazard] : [])));
   }
   const statements = plain.map((sql) => statement(sql));
   // A body may name what only comes later.
@@ -84,7 +84,9 @@ function indexStatements(
   });
 }
 
-const KEY = /^(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\([^()]*\))( INCLUDE \([^()]*\))?((?: [A-Z ]+)?)$/;
+/** WITHOUT OVERLAPS makes an index that no other statement makes. */
+const KEY =
+  /^(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\((?![^()]* WITHOUT OVERLAPS\))[^()]*\))( INCLUDE \([^()]*\))?((?: [A-Z ]+)?)$/;
 
 function constraintStatements(
   object: CatalogObject<"constraint">,

@@ -12,6 +12,7 @@ import {
   type ObjectKind,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { DROP_OTHERS } from "./drop-others.ts";
 import { statement, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Drop = {
@@ -40,7 +41,6 @@ function tableOf(object: CatalogObject, { before }: RuleContext): CatalogObject 
   return before.get(object.parent ?? "");
 }
 
-const ROUTINES: Readonly<Record<string, string>> = { procedure: "PROCEDURE", aggregate: "AGGREGATE" };
 /** Whether the key of a partition is attached to an index that is no key. */
 function holdsKeyOfPartition(index: string, context: RuleContext): boolean {
   return [...context.before.values()].some(
@@ -50,6 +50,7 @@ function holdsKeyOfPartition(index: string, context: RuleContext): boolean {
   );
 }
 
+const ROUTINES: Readonly<Record<string, string>> = { procedure: "PROCEDURE", aggregate: "AGGREGATE" };
 
 /** `FUNCTION name(arguments)`, as DROP and COMMENT name it. */
 export function routine(object: CatalogObject<"function">): string {
@@ -59,6 +60,7 @@ export function routine(object: CatalogObject<"function">): string {
 }
 
 const DROP: Drop = {
+  ...DROP_OTHERS,
   schema: (object) => [`DROP SCHEMA ${nameOf(object)}`],
   extension: (object) => [
     statement(`DROP EXTENSION ${nameOf(object)}`, loses("columns of its types go with an extension")),
@@ -96,10 +98,10 @@ const DROP: Drop = {
   index: (object, context) => {
     const name = identifier(object.schema ?? "", object.part ?? "");
     const isPlain = object.facts.definition.includes(" ON ONLY ") === false && object.inheritedFrom === undefined;
-    return isPlain && context.isLive(object.parent)
-      ? [statement(`DROP INDEX CONCURRENTLY ${name}`, [], "outside")]
     // What needs such a key has gone before; the server refuses to drop the key first, and this index without it.
     if (holdsKeyOfPartition(object.id, context)) return [`DROP INDEX ${name} CASCADE`];
+    return isPlain && context.isLive(object.parent)
+      ? [statement(`DROP INDEX CONCURRENTLY ${name}`, [], "outside")]
       : [`DROP INDEX ${name}`];
   },
   "index partition": () => [],

@@ -1,0 +1,157 @@
+// One statement for all kinds of objects beside tables, views, functions and common types; and their names among the dependencies.
+import type { OtherKind, OtherLists, OtherObjects } from "../model-others.ts";
+import { databaseSources, USER_MAPPINGS_SQL } from "./database-sources.ts";
+import {
+  inSchemas,
+  notFromExtension,
+  notInternal,
+  optional,
+  rowsOf,
+  schemaAndExtensionValues,
+  type Part,
+  type Scope,
+} from "./family.ts";
+import { programmingSources, type Source } from "./other-sources.ts";
+
+/** Objects below this oid were made by initdb (FirstNormalObjectId). */
+export const FIRST_USER_OID = 16384;
+
+const LISTS: { readonly [K in OtherKind]: keyof OtherLists } = {
+  collation: "collations",
+  conversion: "conversions",
+  cast: "casts",
+  operator: "operators",
+  "operator family": "operatorFamilies",
+  "operator class": "operatorClasses",
+  "access method": "accessMethods",
+  language: "languages",
+  transform: "transforms",
+  "base type": "baseTypes",
+  "text search parser": "textSearchParsers",
+  "text search template": "textSearchTemplates",
+  "text search dictionary": "textSearchDictionaries",
+  "text search configuration": "textSearchConfigurations",
+  "foreign data wrapper": "foreignDataWrappers",
+  "foreign server": "foreignServers",
+  "user mapping": "userMappings",
+  publication: "publications",
+  subscription: "subscriptions",
+};
+
+function sourcesOf(serverVersion: number): readonly Source[] {
+  return [...programmingSources(serverVersion), ...databaseSources(serverVersion)];
+}
+
+function fromClause({ catalog, schema, condition }: Source): string {
+  return `FROM pg_catalog.${catalog} AS o
+${schema === undefined ? "" : `JOIN pg_catalog.pg_namespace AS n ON n.oid = o.${schema}`}
+WHERE o.oid >= ${FIRST_USER_OID}
+  ${schema === undefined ? "" : `AND ${inSchemas("n")}`}
+  ${condition === undefined ? "" : `AND ${condition}`}`;
+}
+
+function sourceSql(source: Source): string {
+  const { kind, catalog, schema, owner, name, part, facts } = source;
+  const written = Object.entries(facts).map(([fact, sql]) => `'${fact}', ${sql}`);
+  return `
+SELECT '${kind}' AS kind, ${schema === undefined ? "NULL::text" : "n.nspname::text"} AS schema, (${name})::text AS name,
+  ${part === undefined ? "NULL" : `(${part})`}::text AS part,
+  ${owner === undefined ? "NULL" : `pg_catalog.pg_get_userbyid(o.${owner})`}::text AS owner,
+  pg_catalog.obj_description(o.oid, '${catalog}') AS comment,
+  (SELECT e.extname FROM pg_catalog.pg_depend AS m JOIN pg_catalog.pg_extension AS e ON e.oid = m.refobjid
+    WHERE m.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND m.objid = o.oid AND m.deptype = 'e')::text AS extension,
+  pg_catalog.json_strip_nulls(pg_catalog.json_build_object(${written.join(",\n    ")})) AS facts
+${fromClause(source)}
+  AND ${notFromExtension(catalog, "o.oid")}
+  AND ${notInternal(catalog, "o.oid")}`;
+}
+
+interface OtherRow {
+  readonly kind: OtherKind;
+  readonly schema: string | null;
+  readonly name: string;
+  readonly owner: string | null;
+  readonly comment: string | null;
+  readonly extension: string | null;
+  readonly facts: object;
+}
+
+export type OthersRead = Omit<OtherLists, "securityLabels" | "settings">;
+
+/** Those of the chosen schemas, and those that belong to the database. */
+export function otherObjects(scope: Scope): Part<OthersRead> {
+  const branches = [...sourcesOf(scope.serverVersion).map(sourceSql), USER_MAPPINGS_SQL];
+  const text = `SELECT * FROM (${branches.join("\nUNION ALL")}) AS others
+ORDER BY kind, schema COLLATE "C" NULLS FIRST, name COLLATE "C", part COLLATE "C"`;
+  return {
+    statement: { text, values: schemaAndExtensionValues(scope) },
+    map: (result) => {
+      const lists = new Map<string, unknown[]>(Object.values(LISTS).map((list) => [list, []]));
+      for (const row of rowsOf<OtherRow>(result)) lists.get(LISTS[row.kind])?.push(toObject(row));
+      return Object.fromEntries(lists) as unknown as OthersRead;
+    },
+  };
+}
+
+function toObject({ schema, name, owner, comment, extension, facts }: OtherRow): OtherObjects[OtherKind] {
+  const item = {
+    ...(schema === null ? {} : { schema }),
+    name,
+    ...(owner === null ? {} : { owner }),
+    comment: optional(comment),
+    extension: optional(extension),
+    ...facts,
+  };
+  return item as unknown as OtherObjects[OtherKind];
+}
+
+/**
+ * The same objects as the dependencies name them: class, oid, kind, schema, name, part. Types are named elsewhere; members of
+ * operator classes and families, and of publications, stand for those.
+ */
+export function otherReferences(serverVersion: number): readonly string[] {
+  const branches = sourcesOf(serverVersion)
+    .filter(({ catalog }) => catalog !== "pg_type")
+    .map((source) => {
+      const { kind, catalog, schema, name, part } = source;
+      return `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '${kind}',
+    ${schema === undefined ? "NULL" : "n.nspname"}, (${name})::text, ${part === undefined ? "NULL" : `(${part})::text`}
+  ${fromClause(source)}`;
+    });
+  const withLists = serverVersion >= 150000;
+  return [
+    ...branches,
+    memberReference("pg_amop", "amopfamily"),
+    memberReference("pg_amproc", "amprocfamily"),
+    `SELECT 'pg_catalog.pg_publication_rel'::pg_catalog.regclass, o.oid, 'publication table', NULL, p.pubname,
+    tn.nspname || '.' || t.relname
+  FROM pg_catalog.pg_publication_rel AS o
+  JOIN pg_catalog.pg_publication AS p ON p.oid = o.prpubid
+  JOIN pg_catalog.pg_class AS t ON t.oid = o.prrelid
+  JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace`,
+    ...(withLists
+      ? [
+          `SELECT 'pg_catalog.pg_publication_namespace'::pg_catalog.regclass, o.oid, 'publication schema', NULL, p.pubname, pn.nspname
+  FROM pg_catalog.pg_publication_namespace AS o
+  JOIN pg_catalog.pg_publication AS p ON p.oid = o.pnpubid
+  JOIN pg_catalog.pg_namespace AS pn ON pn.oid = o.pnnspid`,
+        ]
+      : []),
+    `SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass, o.umid, 'user mapping', NULL, o.srvname,
+    CASE o.umuser WHEN 0 THEN 'public' ELSE o.usename END
+  FROM pg_catalog.pg_user_mappings AS o`,
+  ];
+}
+
+function memberReference(catalog: string, family: string): string {
+  return `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid,
+    CASE WHEN c.oid IS NULL THEN 'operator family' ELSE 'operator class' END, n.nspname, coalesce(c.opcname, f.opfname), am.amname
+  FROM pg_catalog.${catalog} AS o
+  JOIN pg_catalog.pg_opfamily AS f ON f.oid = o.${family}
+  JOIN pg_catalog.pg_am AS am ON am.oid = f.opfmethod
+  LEFT JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
+    AND d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass
+  LEFT JOIN pg_catalog.pg_opclass AS c ON c.oid = d.refobjid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.opcnamespace, f.opfnamespace)
+  WHERE o.oid >= ${FIRST_USER_OID}`;
+}

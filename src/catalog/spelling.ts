@@ -1,0 +1,58 @@
+// How COMMENT, ALTER and DROP name an object beside tables, views, functions and common types.
+import { identifier } from "../postgres/index.ts";
+import type { OtherKind } from "./model-others.ts";
+
+export interface NamedObject {
+  readonly schema: string | undefined;
+  readonly name: string;
+  readonly part: string | undefined;
+}
+
+const nameOf = ({ schema, name }: NamedObject): string =>
+  schema === undefined ? identifier(name) : identifier(schema, name);
+const named =
+  (words: string) =>
+  (object: NamedObject): string =>
+    `${words} ${nameOf(object)}`;
+const ofMethod =
+  (words: string) =>
+  (object: NamedObject): string =>
+    `${words} ${nameOf(object)} USING ${identifier(object.part ?? "")}`;
+
+const SPELLINGS: { readonly [K in OtherKind | "shell type"]: (object: NamedObject) => string } = {
+  collation: named("COLLATION"),
+  conversion: named("CONVERSION"),
+  cast: ({ name }) => `CAST (${name})`,
+  operator: (object) => `OPERATOR ${operatorName(object)} (${object.part})`,
+  "operator family": ofMethod("OPERATOR FAMILY"),
+  "operator class": ofMethod("OPERATOR CLASS"),
+  "access method": named("ACCESS METHOD"),
+  language: named("LANGUAGE"),
+  transform: ({ name, part }) => `TRANSFORM FOR ${name} LANGUAGE ${identifier(part ?? "")}`,
+  "base type": named("TYPE"),
+  "shell type": named("TYPE"),
+  "text search parser": named("TEXT SEARCH PARSER"),
+  "text search template": named("TEXT SEARCH TEMPLATE"),
+  "text search dictionary": named("TEXT SEARCH DICTIONARY"),
+  "text search configuration": named("TEXT SEARCH CONFIGURATION"),
+  "foreign data wrapper": named("FOREIGN DATA WRAPPER"),
+  "foreign server": named("SERVER"),
+  "user mapping": ({ name, part }) => `USER MAPPING FOR ${mappedUser(part)} SERVER ${identifier(name)}`,
+  publication: named("PUBLICATION"),
+  subscription: named("SUBSCRIPTION"),
+};
+
+/** e.g. `OPERATOR CLASS "shop"."words" USING "btree"`. */
+export function spellingOf(kind: OtherKind | "shell type", object: NamedObject): string {
+  return SPELLINGS[kind](object);
+}
+
+/** The name of an operator is never quoted. */
+export function operatorName({ schema, name }: NamedObject): string {
+  return schema === undefined ? name : `${identifier(schema)}.${name}`;
+}
+
+/** There can be no role `public`. */
+function mappedUser(user: string | undefined): string {
+  return user === undefined || user === "public" ? "PUBLIC" : identifier(user);
+}

@@ -5,6 +5,7 @@ export { parseSqlScript, type ScriptStatement, type SqlScript } from "./sql-scri
 export { parseMigration, readMigrations, type Migration, type MigrationPart } from "./migration-files.ts";
 export { pendingMigrations, type MigrationState, type MigrationStatus } from "./run/compare-history.ts";
 export type { AppliedMigration } from "./run/history.ts";
+export { findDataLoss, type DataLoss } from "./run/data-loss.ts";
 export { baselineMigrations, repairMigration, type Repair } from "./run/repair.ts";
 export {
   previewMigrations,
@@ -41,6 +42,8 @@ export { MIGRATION_TOOLS, type MigrationTool, type TransactionScope } from "./ad
 export { LINT_RULES } from "./lint-rules/index.ts";
 export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
 export { planMigration, type Plan, type PlanOptions } from "./plan.ts";
+export { reverseRenames } from "./plan-renames.ts";
+export { parseRename, readRenameHints, RENAME_KINDS, renameText, type Rename, type RenameKind } from "./renames.ts";
 export type { Step } from "./plan-steps.ts";
 export type { StepLock } from "./plan-locks.ts";
 export { LOCK_MODES, type LockMode } from "./locks.ts";
@@ -59,11 +62,12 @@ export {
 } from "./adopt/folder.ts";
 export {
   readSource,
-  withFittingShadow,
+  readSources,
   withLoadedSource,
   type ReadSourceOptions,
   type Source,
   type SourceRead,
+  type SourcesRead,
   type SqlSource,
 } from "./source/source.ts";
 export type { ModelCasing } from "./source/model-text.ts";
@@ -88,3 +92,8 @@ export type {
 } from "./verify/report.ts";
 export type { LostData } from "./verify/fingerprints.ts";
 export type { UnseededTable } from "./verify/seeds.ts";
+export { planExpandContract } from "./expand/plan-expand-contract.ts";
+export type { ExpandChange, ExpandGroup, ExpandPhase, ExpandPlan } from "./expand/change.ts";
+export { formatExpandPhase, writeExpandMigrations } from "./expand/format-phase.ts";
+export { readExpandChange } from "./expand/read-change.ts";
+export { withoutRecords } from "./source/records.ts";

@@ -3,10 +3,29 @@ import { Command } from "commander";
 import type { Run } from "../../command.ts";
 import type { MakeCommand } from "../index.ts";
 import { backfillCommand } from "./backfill.ts";
+import { driftCommand } from "./drift.ts";
+import { downCommand, redoCommand } from "./down.ts";
+import { expandCommand } from "./expand.ts";
+import { generateCommand } from "./generate.ts";
+import { baselineCommand, repairCommand } from "./history.ts";
+import { statusCommand } from "./status.ts";
+import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 
 /** In the order in which they are used. */
-const COMMANDS: readonly MakeCommand[] = [verifyCommand, backfillCommand];
+const COMMANDS: readonly MakeCommand[] = [
+  generateCommand,
+  expandCommand,
+  verifyCommand,
+  driftCommand,
+  upCommand,
+  downCommand,
+  redoCommand,
+  statusCommand,
+  baselineCommand,
+  repairCommand,
+  backfillCommand,
+];
 
 export function migrateCommand(run: Run): Command {
   const command = new Command("migrate").description("make, prove and run migrations: SQL files with up and down");

@@ -28,6 +28,8 @@ export function applyAction(state: BatchState, action: Action): void {
     if (into !== undefined) state.create(into, false); // an index on a new materialized view is on a new relation too
   } else if (kind === "IndexStmt" && action.table !== undefined) addIndex(state.table(action.table), node);
   else if (kind === "RenameStmt") rename(state, action);
+  else if (kind === "AlterObjectSchemaStmt" && node["objectType"] === "OBJECT_TABLE" && action.table !== undefined)
+    state.rename(state.table(action.table), action.table.name, textOf(node, "newschema"));
   else if (kind === "DropStmt") drop(state, node);
   else if (kind === "ViewStmt") state.newViews.add(relationName(childOf(node, "view"))?.name ?? "");
   else if (kind === "CreateSchemaStmt") state.newSchemas.add(textOf(node, "schemaname") ?? "");
@@ -228,6 +230,7 @@ function rename(state: BatchState, { node }: Action): void {
   const name = relationName(childOf(node, "relation"));
   const to = textOf(node, "newname");
   const from = textOf(node, "subname");
+  if (node["renameType"] === "OBJECT_SCHEMA" && from !== undefined && to !== undefined) state.renameSchema(from, to);
   if (name === undefined || to === undefined) return;
   if (node["renameType"] === "OBJECT_TABLE") {
     state.rename(state.table(name), to);
@@ -236,6 +239,10 @@ function rename(state: BatchState, { node }: Action): void {
     const column = table.columns.get(from);
     table.columns.delete(from);
     table.columns.set(to, column ?? { type: undefined, isNullable: undefined });
+  } else if (node["renameType"] === "OBJECT_TABCONSTRAINT" && from !== undefined) {
+    const table = state.table(name);
+    move(table.constraints, from, to);
+    move(table.indexes, from, to);
   } else if (node["renameType"] === "OBJECT_INDEX") {
     const table = state.tableOfIndex(name.name);
     const index = table?.indexes.get(name.name);
@@ -243,6 +250,12 @@ function rename(state: BatchState, { node }: Action): void {
     table.indexes.delete(name.name);
     table.indexes.set(to, index);
   }
+}
+
+function move<T>(named: Map<string, T>, from: string, to: string): void {
+  const found = named.get(from);
+  named.delete(from);
+  if (found !== undefined) named.set(to, found);
 }
 
 function drop(state: BatchState, node: Node): void {

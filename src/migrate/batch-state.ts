@@ -36,7 +36,7 @@ export function expressionKey(columns: readonly string[]): string {
 }
 
 export interface TableState {
-  readonly schema: string;
+  schema: string;
   name: string;
   /** Made by the batch. */
   isNew: boolean;
@@ -120,10 +120,23 @@ export class BatchState {
     return table;
   }
 
-  rename(table: TableState, name: string): void {
+  rename(table: TableState, name: string, schema = table.schema): void {
+    const old = { schema: table.schema, name: table.name };
     this.tables.delete(keyOf(table));
     table.name = name;
+    table.schema = schema;
     this.tables.set(keyOf(table), table);
+    for (const { partitions, heirs } of this.tables.values()) {
+      for (const list of [partitions, heirs]) {
+        const at = list.findIndex((child) => child.name === old.name && (child.schema ?? old.schema) === old.schema);
+        if (at !== -1) list[at] = { schema, name };
+      }
+    }
+  }
+
+  renameSchema(from: string, to: string): void {
+    const inside = [...this.tables.values()].filter(({ schema }) => schema === from);
+    for (const table of inside) this.rename(table, table.name, to);
   }
 
   /** The table an index is on. */
@@ -144,7 +157,7 @@ export class BatchState {
 }
 
 function keyOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
-  return JSON.stringify([schema, name]);
+  return `${schema}\0${name}`; // no name has a zero byte
 }
 
 function emptyTable(

@@ -198,9 +198,17 @@ export class PlanLocks {
 
   /** Names that go, or are given to something that others use. */
   #follow({ kind, node, table }: Action): void {
+    const from = textOf(node, "subname");
+    if (node["renameType"] === "OBJECT_SCHEMA" && from !== undefined) {
+      const start = `${identifier(from)}.`;
+      const to = identifier(textOf(node, "newname") ?? from);
+      for (const relation of [...this.#existing].filter((other) => other.startsWith(start))) {
+        this.#existing.delete(relation);
+        this.#existing.add(`${to}.${relation.slice(start.length)}`);
+      }
+    }
     const isRelation = RELATIONS.has(node["removeType"] ?? node["renameType"] ?? node["objectType"]);
-    if (kind === "DropStmt" && isRelation)
-      for (const name of droppedNames(node)) this.#existing.delete(sqlName(name));
+    if (kind === "DropStmt" && isRelation) for (const name of droppedNames(node)) this.#existing.delete(sqlName(name));
     if (!isRelation || table === undefined) return;
     const old = sqlName(table);
     if (!this.#existing.delete(old)) return;

@@ -1,8 +1,8 @@
 // The corpus of schema pairs, and what is done with each: build, plan, apply, read back, plan back, apply, read back, up again.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compareCatalogs, printCatalog, readCatalog, type Catalog, type Change } from "../../src/catalog/index.ts";
-import { planMigration, type Plan } from "../../src/migrate/index.ts";
+import { planMigration, readRenameHints, reverseRenames, type Plan, type Rename } from "../../src/migrate/index.ts";
 import { identifier, type Connection, type Database } from "../../src/postgres/index.ts";
 
 const FOLDER = fileURLToPath(new URL("../corpus/", import.meta.url));
@@ -11,6 +11,8 @@ export interface CorpusCase {
   readonly name: string;
   readonly before: string;
   readonly after: string;
+  /** The case's `renames.txt`, if it has one. */
+  readonly renames: readonly Rename[];
 }
 
 export const CORPUS: readonly CorpusCase[] = readdirSync(FOLDER)
@@ -19,6 +21,9 @@ export const CORPUS: readonly CorpusCase[] = readdirSync(FOLDER)
     name,
     before: readFileSync(`${FOLDER}${name}/before.sql`, "utf8"),
     after: readFileSync(`${FOLDER}${name}/after.sql`, "utf8"),
+    renames: existsSync(`${FOLDER}${name}/renames.txt`)
+      ? readRenameHints(readFileSync(`${FOLDER}${name}/renames.txt`, "utf8"))
+      : [],
   }));
 
 // A database of its own for each case would cost more than all the statements in it.
@@ -62,7 +67,7 @@ export interface Journey {
 }
 
 /** Goes up, down and up in one database; throws with the statement that the server refuses. */
-export async function travel(database: Database, { before, after }: CorpusCase): Promise<Journey> {
+export async function travel(database: Database, { before, after, renames }: CorpusCase): Promise<Journey> {
   const wanted = await build(database, after);
   const printed = await build(database, printCatalog(wanted));
   const original = await build(database, before);
@@ -73,15 +78,15 @@ export async function travel(database: Database, { before, after }: CorpusCase):
     for (const [table, print] of await fingerprints(database, kept)) if (rows.get(table) !== print) lost.add(table);
   };
 
-  const up = planMigration(original, wanted);
+  const up = planMigration(original, wanted, { renames });
   await applyPlan(database, up);
   const reached = await readCatalog(database);
   await noteLost();
-  const down = planMigration(reached, original);
+  const down = planMigration(reached, original, { renames: reverseRenames(renames, original) });
   await applyPlan(database, down);
   const back = await readCatalog(database);
   await noteLost();
-  await applyPlan(database, planMigration(back, wanted));
+  await applyPlan(database, planMigration(back, wanted, { renames }));
   const again = await readCatalog(database);
   return {
     up,

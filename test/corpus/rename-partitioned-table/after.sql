@@ -1,0 +1,5 @@
+CREATE TABLE events (at date NOT NULL, kind text) PARTITION BY RANGE (at);
+CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE INDEX events_kind ON events (kind);
+ALTER TABLE events ADD PRIMARY KEY (at);
+INSERT INTO events VALUES ('2024-02-03', 'a');

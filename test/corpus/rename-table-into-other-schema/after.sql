@@ -1,0 +1,6 @@
+CREATE SCHEMA a;
+CREATE SCHEMA b;
+CREATE TABLE b.u (id integer CONSTRAINT t_pkey PRIMARY KEY, n integer);
+CREATE INDEX t_n ON b.u (n);
+CREATE VIEW a.v AS SELECT n FROM b.u;
+INSERT INTO b.u VALUES (1, 2);

@@ -1,0 +1,6 @@
+CREATE SCHEMA a;
+CREATE SCHEMA b;
+CREATE TABLE a.t (id integer PRIMARY KEY, n integer);
+CREATE INDEX t_n ON a.t (n);
+CREATE VIEW a.v AS SELECT n FROM a.t;
+INSERT INTO a.t VALUES (1, 2);

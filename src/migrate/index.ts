@@ -42,6 +42,7 @@ export { MIGRATION_TOOLS, type MigrationTool, type TransactionScope } from "./ad
 export { LINT_RULES } from "./lint-rules/index.ts";
 export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
 export { planMigration, type Plan, type PlanOptions } from "./plan.ts";
+export { renameCandidates, type RenameCandidate } from "./rename-candidates.ts";
 export { reverseRenames } from "./plan-renames.ts";
 export { parseRename, readRenameHints, RENAME_KINDS, renameText, type Rename, type RenameKind } from "./renames.ts";
 export type { Step } from "./plan-steps.ts";

@@ -1,0 +1,189 @@
+// The switch: in one short transaction the new column takes the names of everything that was the old one's. Only the catalog is
+// changed in it; what has to be scanned or built was, or is, done outside.
+import { identifier } from "../../postgres/index.ts";
+import { alone, inTransaction, type ExpandGroup } from "./change.ts";
+import type { ColumnWork } from "./column-names.ts";
+import {
+  addConditions,
+  addIncoming,
+  buildIndexes,
+  dropIncoming,
+  isNamedNotNull,
+  notNullName,
+  relationOf,
+  validateConditions,
+} from "./column-steps.ts";
+import { suffixed } from "./names.ts";
+import { deferrability, NEW_SUFFIX, OLD_SUFFIX } from "./parts.ts";
+import { createSyncFunction, createSyncTrigger, dropSyncTrigger } from "./sync.ts";
+import { moveValueSource } from "./value-source.ts";
+import { renameColumn } from "./rewrite.ts";
+
+export async function switchUp(work: ColumnWork): Promise<readonly ExpandGroup[]> {
+  const { parts, before, after } = work;
+  const { conditions, notNull, keys, indexes, column } = parts;
+  const table = relationOf(work);
+  return inTransaction(
+    lockTables(work),
+    ...dropIncoming(work, ""),
+    dropSyncTrigger(work.syncBefore),
+    ...dropNaming(work),
+    ...renames(work, [
+      [before.old, after.old],
+      [before.new, after.new],
+    ]),
+    ...moveValueSource(parts, { from: after.old, to: after.new, type: work.newType, expression: work.newDefault }),
+    ...keys.map(({ name, kind }) =>
+      work.keepsOld && kind === "unique"
+        ? renameConstraint(table, name, suffixed(name, OLD_SUFFIX))
+        : dropConstraint(table, name),
+    ),
+    ...conditions.map(({ name }) => dropConstraint(table, name)),
+    ...(notNull === undefined ? [] : [`ALTER TABLE ${table} ALTER COLUMN ${identifier(after.old)} DROP NOT NULL`]),
+    ...indexes.map(({ name }) =>
+      work.keepsOld
+        ? renameIndex(work, name, suffixed(name, OLD_SUFFIX))
+        : `DROP INDEX ${identifier(parts.table.schema, name)}`,
+    ),
+    ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, NEW_SUFFIX))),
+    ...indexes.map(({ name }) => renameIndex(work, suffixed(name, NEW_SUFFIX), name)),
+    ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, NEW_SUFFIX), name)),
+    ...(notNull !== undefined && isNamedNotNull(work)
+      ? [renameConstraint(table, suffixed(notNullName(work), NEW_SUFFIX), notNullName(work))]
+      : []),
+    ...incomingRenames(work, NEW_SUFFIX, ""),
+    createSyncFunction(work.syncAfter),
+    createSyncTrigger(work.syncAfter),
+    ...(await createNaming(work, column.name, after.new)),
+  );
+}
+
+export async function switchDown(work: ColumnWork): Promise<readonly ExpandGroup[]> {
+  const { parts, before, after } = work;
+  const { conditions, notNull, keys, indexes, column } = parts;
+  const table = relationOf(work);
+  const named = notNull !== undefined && isNamedNotNull(work);
+  return [
+    ...alone(refuseUnfit(work)),
+    ...(work.keepsOld
+      ? []
+      : await buildIndexes(work, after.old, OLD_SUFFIX, { plain: true, unique: true, primary: true })),
+    ...inTransaction(...(await addConditions(work, after.old, OLD_SUFFIX))),
+    ...validateConditions(work, after.old, OLD_SUFFIX),
+    ...addIncoming(work, after.old, OLD_SUFFIX),
+    ...inTransaction(
+      lockTables(work),
+      ...dropIncoming(work, ""),
+      dropSyncTrigger(work.syncAfter),
+      ...dropNaming(work),
+      ...renames(work, [
+        [after.new, before.new],
+        [after.old, before.old],
+      ]),
+      ...moveValueSource(parts, { from: before.new, to: before.old, type: column.type, expression: column.default }),
+      ...keys.map(({ name }) => dropConstraint(table, name)),
+      ...conditions.map(({ name }) => renameConstraint(table, name, suffixed(name, NEW_SUFFIX))),
+      ...(named ? [renameConstraint(table, notNullName(work), suffixed(notNullName(work), NEW_SUFFIX))] : []),
+      ...indexes.map(({ name }) => renameIndex(work, name, suffixed(name, NEW_SUFFIX))),
+      ...keys.map((key) =>
+        work.keepsOld && key.kind === "unique"
+          ? renameConstraint(table, suffixed(key.name, OLD_SUFFIX), key.name)
+          : useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX)),
+      ),
+      ...indexes.map(({ name }) => renameIndex(work, suffixed(name, OLD_SUFFIX), name)),
+      ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, OLD_SUFFIX), name)),
+      ...(named ? [renameConstraint(table, suffixed(notNullName(work), OLD_SUFFIX), notNullName(work))] : []),
+      ...incomingRenames(work, OLD_SUFFIX, ""),
+      createSyncFunction(work.syncBefore),
+      createSyncTrigger(work.syncBefore),
+      ...(await createNaming(work, column.name, before.old)),
+    ),
+    ...(await buildIndexes(work, before.new, NEW_SUFFIX, { plain: false, unique: true, primary: true })),
+    ...(work.keepsOld
+      ? await buildIndexes(work, before.old, OLD_SUFFIX, { plain: false, unique: false, primary: true })
+      : []),
+    ...addIncoming(work, before.new, NEW_SUFFIX),
+  ];
+}
+
+/** All at once and in one order, so that two of these cannot wait for each other. */
+function lockTables(work: ColumnWork): string {
+  const others = work.parts.incoming.map(({ schema, table }) => identifier(schema, table));
+  return `LOCK TABLE ${[...new Set([relationOf(work), ...others])].join(", ")} IN ACCESS EXCLUSIVE MODE`;
+}
+
+function renames(work: ColumnWork, pairs: readonly (readonly [string, string])[]): readonly string[] {
+  return pairs
+    .filter(([from, to]) => from !== to)
+    .map(([from, to]) => `ALTER TABLE ${relationOf(work)} RENAME COLUMN ${identifier(from)} TO ${identifier(to)}`);
+}
+
+function dropConstraint(table: string, name: string): string {
+  return `ALTER TABLE ${table} DROP CONSTRAINT ${identifier(name)}`;
+}
+
+function renameConstraint(table: string, from: string, to: string): string {
+  return `ALTER TABLE ${table} RENAME CONSTRAINT ${identifier(from)} TO ${identifier(to)}`;
+}
+
+function renameIndex(work: ColumnWork, from: string, to: string): string {
+  return `ALTER INDEX ${identifier(work.parts.table.schema, from)} RENAME TO ${identifier(to)}`;
+}
+
+/** A finished unique index becomes a key. */
+export function useIndex(table: string, key: ColumnWork["parts"]["keys"][number], name: string, index: string): string {
+  const kind = key.kind === "primary key" ? "PRIMARY KEY" : "UNIQUE";
+  return `ALTER TABLE ${table} ADD CONSTRAINT ${identifier(name)} ${kind} USING INDEX ${identifier(index)}${deferrability(key)}`;
+}
+
+function incomingRenames(work: ColumnWork, from: string, to: string): readonly string[] {
+  return work.parts.incoming.map(({ schema, table, key }) =>
+    renameConstraint(identifier(schema, table), suffixed(key.name, from), suffixed(key.name, to)),
+  );
+}
+
+/** Triggers that say UPDATE OF the column, or look at it in WHEN, hold on to the column itself, not to its name. */
+function dropNaming(work: ColumnWork): readonly string[] {
+  return work.parts.triggers.map(({ name }) => `DROP TRIGGER ${identifier(name)} ON ${relationOf(work)}`);
+}
+
+/** Triggers and policies over the column that stands in its place now. */
+async function createNaming(work: ColumnWork, from: string, to: string): Promise<readonly string[]> {
+  const { triggers, policies, table } = work.parts;
+  const relation = relationOf(work);
+  const statements = triggers.flatMap(({ name, definition, enabled, comment }) => [
+    definition,
+    ...(enabled === "origin" ? [] : [`ALTER TABLE ${relation} ${FIRING[enabled]} TRIGGER ${identifier(name)}`]),
+    ...(comment === undefined
+      ? []
+      : [`COMMENT ON TRIGGER ${identifier(name)} ON ${relation} IS '${comment.replaceAll("'", "''")}'`]),
+  ]);
+  for (const { name, using, withCheck } of policies) {
+    const clauses = [
+      using === undefined ? "" : ` USING (${await renameColumn(using, table.name, from, to)})`,
+      withCheck === undefined ? "" : ` WITH CHECK (${await renameColumn(withCheck, table.name, from, to)})`,
+    ];
+    statements.push(`ALTER POLICY ${identifier(name)} ON ${relation}${clauses.join("")}`);
+  }
+  return statements;
+}
+
+const FIRING = {
+  disabled: "DISABLE",
+  replica: "ENABLE REPLICA",
+  always: "ENABLE ALWAYS",
+} as const satisfies Record<string, string>;
+
+/** Values that came since the switch and that the old type cannot hold stand as NULL in the old column. */
+function refuseUnfit({ parts, after }: ColumnWork): string {
+  const relation = identifier(parts.table.schema, parts.table.name);
+  const condition = `${identifier(after.old)} IS NULL AND ${identifier(after.new)} IS NOT NULL`;
+  return `DO $pgsteward$
+BEGIN
+  IF EXISTS (SELECT FROM ${relation} WHERE ${condition}) THEN
+    RAISE EXCEPTION 'there are rows whose value the old column cannot hold'
+      USING HINT = 'SELECT * FROM ${relation.replaceAll("'", "''")} WHERE ${condition.replaceAll("'", "''")}';
+  END IF;
+END
+$pgsteward$`;
+}

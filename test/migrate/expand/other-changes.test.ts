@@ -1,0 +1,199 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { readCatalog } from "../../../src/catalog/index.ts";
+import {
+  formatExpandPhase,
+  parseMigration,
+  planExpandContract,
+  runBackfill,
+  type ExpandChange,
+} from "../../../src/migrate/index.ts";
+import type { Database } from "../../../src/postgres/index.ts";
+import { failureOf } from "../../support/failure-of.ts";
+import { testDatabase } from "../../support/test-database.ts";
+import { differences, planOn, runPhase, shopCatalog } from "./support.ts";
+
+const SETUP = `
+DROP SCHEMA IF EXISTS shop CASCADE;
+CREATE SCHEMA shop;
+CREATE TABLE shop.orders (id integer PRIMARY KEY, state text, total integer NOT NULL DEFAULT 0, UNIQUE (state, id));
+INSERT INTO shop.orders SELECT i, CASE WHEN i % 2 = 0 THEN 'open' END, i FROM generate_series(1, 2100) AS i;
+GRANT SELECT, INSERT, TRUNCATE ON shop.orders TO PUBLIC;`;
+
+let database: Database;
+beforeAll(async () => {
+  database = await testDatabase();
+});
+afterAll(async () => {
+  await database.close();
+});
+beforeEach(() => database.exec(SETUP));
+
+const total: ExpandChange = { kind: "column type", schema: "shop", table: "orders", column: "total", type: "bigint" };
+
+test("after the switch the new type takes values that the old one cannot hold, and the way back names them", async () => {
+  const { phases } = await planOn(database, total);
+  const [expand, backfill, validate, change] = phases;
+  if (expand === undefined || backfill === undefined || validate === undefined || change === undefined)
+    throw new Error("a phase is missing");
+  for (const phase of [expand, backfill, validate, change]) await runPhase(database, phase, "up");
+  await database.exec(
+    "INSERT INTO shop.orders (id, total) VALUES (5000, 5000000000); UPDATE shop.orders SET total = 6000000000 WHERE id = 1",
+  );
+  const { rows } = await database.query(
+    "SELECT id, total, total_old FROM shop.orders WHERE id IN (1, 2, 5000) ORDER BY id",
+  );
+  expect(rows).toEqual([
+    { id: 1, total: "6000000000", total_old: null },
+    { id: 2, total: "2", total_old: 2 },
+    { id: 5000, total: "5000000000", total_old: null },
+  ]);
+  expect(await failureOf(runPhase(database, change, "down"))).toMatchObject({
+    message: expect.stringContaining("rows whose value the old column cannot hold") as string,
+  });
+  await database.exec("UPDATE shop.orders SET total = 1 WHERE total > 2000000000");
+  await runPhase(database, change, "down");
+  const { rows: back } = await database.query("SELECT id, total FROM shop.orders WHERE id IN (1, 5000) ORDER BY id");
+  expect(back).toEqual([
+    { id: 1, total: 1 },
+    { id: 5000, total: 1 },
+  ]);
+});
+
+test("a value that the new type cannot hold ends the backfill, and a program that writes one is told", async () => {
+  const { phases } = await planOn(database, { ...total, type: "smallint" });
+  await database.exec("UPDATE shop.orders SET total = 40000 WHERE id = 7");
+  await runPhase(database, phases[0] ?? never(), "up");
+  expect(await failureOf(runPhase(database, phases[1] ?? never(), "up"))).toMatchObject({ code: "INVALID_VALUE" });
+  expect(await failureOf(database.query("UPDATE shop.orders SET total = 50000 WHERE id = 8"))).toMatchObject({
+    code: "INVALID_VALUE",
+  });
+});
+
+test("the backfill of a plan can be run in batches beforehand, and the file then has nothing to do", async () => {
+  const { phases } = await planOn(database, total);
+  await runPhase(database, phases[0] ?? never(), "up");
+  const definition = phases[1]?.backfill ?? never();
+  expect(definition).toMatchObject({ schema: "shop", table: "orders", key: ["id"] });
+  expect(await runBackfill(database, definition)).toMatchObject({ rowsChanged: 2_100, rowsLeft: 0 });
+  const ids = "SELECT sum(xmin::text::bigint)::text AS versions FROM shop.orders";
+  const { rows: before } = await database.query(ids);
+  await runPhase(database, phases[1] ?? never(), "up");
+  expect((await database.query(ids)).rows).toEqual(before);
+  await database.exec("DROP SCHEMA pgsteward CASCADE");
+});
+
+test("before PostgreSQL 18 a check stands in for NOT NULL until it is validated", async () => {
+  const catalog = { ...(await readCatalog(database, { schemas: ["shop"] })), serverVersion: 170_000 };
+  const { phases } = await planExpandContract(catalog, total);
+  expect(formatExpandPhase(phases[0] ?? never())).toContain('CHECK ("total_new" IS NOT NULL) NOT VALID');
+  expect(formatExpandPhase(phases[2] ?? never())).toContain('ALTER COLUMN "total_new" SET NOT NULL');
+  for (const phase of phases) await runPhase(database, phase, "up");
+  const column = (await shopCatalog(database)).tables[0]?.columns.find(({ name }) => name === "total");
+  expect(column).toMatchObject({ type: "bigint", isNullable: false, default: expect.stringContaining("0") as string });
+});
+
+test("a table gets a new name while the old one is read and written through a view", async () => {
+  const start = await shopCatalog(database);
+  const { phases } = await planOn(database, { kind: "table rename", schema: "shop", table: "orders", to: "sales" });
+  const [rename, contract] = phases;
+  await runPhase(database, rename ?? never(), "up");
+  await database.exec(`
+    INSERT INTO shop.orders (id, state) VALUES (9000, 'new') ON CONFLICT (id) DO NOTHING;
+    INSERT INTO shop.orders (id, state) VALUES (9000, 'again') ON CONFLICT (id) DO UPDATE SET state = excluded.state;
+    UPDATE shop.orders SET total = 1 WHERE id = 9000;
+    DELETE FROM shop.sales WHERE id = 1;`);
+  const { rows } = await database.query("SELECT id, state, total FROM shop.sales WHERE id IN (1, 9000)");
+  expect(rows).toEqual([{ id: 9000, state: "again", total: 1 }]);
+  const renamed = await shopCatalog(database);
+  expect(renamed.views).toMatchObject([{ name: "orders", options: ["security_invoker=true"] }]);
+  await runPhase(database, contract ?? never(), "up");
+  await runPhase(database, contract ?? never(), "down");
+  expect(differences(renamed, await shopCatalog(database))).toEqual([]);
+  await runPhase(database, rename ?? never(), "down");
+  expect(differences(start, await shopCatalog(database))).toEqual([]);
+});
+
+test("NOT NULL with a default comes in three migrations, each with its way back", async () => {
+  const start = await shopCatalog(database);
+  const change: ExpandChange = {
+    kind: "column not null",
+    schema: "shop",
+    table: "orders",
+    column: "state",
+    default: "'open'::text",
+  };
+  const { phases } = await planOn(database, change);
+  expect(phases.map(({ phase }) => phase)).toEqual(["expand", "backfill", "validate"]);
+  for (const phase of phases) {
+    const before = await shopCatalog(database);
+    await runPhase(database, phase, "up");
+    await runPhase(database, phase, "down");
+    expect(differences(before, await shopCatalog(database))).toEqual([]);
+    await runPhase(database, phase, "up");
+  }
+  const { rows } = await database.query("SELECT DISTINCT state FROM shop.orders");
+  expect(rows).toEqual([{ state: "open" }]);
+  expect(await failureOf(planOn(database, change))).toMatchObject({ code: "INVALID_INPUT" });
+  for (const phase of phases.toReversed()) await runPhase(database, phase, "down");
+  expect(differences(start, await shopCatalog(database))).toEqual([]);
+});
+
+test("what cannot be carried over without a lock is refused with its name", async () => {
+  await database.exec(`
+    CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA shop;
+    CREATE TABLE shop.bare (a integer, a_new integer, g integer GENERATED ALWAYS AS (a + 1) STORED, b integer, EXCLUDE USING gist (b WITH =));
+    CREATE TABLE shop.split (id integer PRIMARY KEY, a integer) PARTITION BY RANGE (id);
+    CREATE TABLE shop.keyed (id integer PRIMARY KEY, a integer, a_new integer, b integer, EXCLUDE USING gist (b WITH =));
+    CREATE STATISTICS shop.pairs ON id, a FROM shop.keyed;`);
+  const type = (table: string, column: string): ExpandChange => ({
+    kind: "column type",
+    schema: "shop",
+    table,
+    column,
+    type: "bigint",
+  });
+  const messages: string[] = [];
+  for (const change of [
+    type("nothing", "a"),
+    type("bare", "nothing"),
+    type("bare", "g"),
+    type("bare", "a"),
+    type("split", "a"),
+    type("keyed", "b"),
+    type("keyed", "a"),
+    { kind: "table rename", schema: "shop", table: "bare", to: "keyed" } as const,
+    { ...total, using: "(total * 2)" },
+  ]) {
+    const error = await failureOf(planOn(database, change));
+    expect(error).toMatchObject({ code: "INVALID_INPUT" });
+    messages.push((error as Error).message);
+  }
+  expect(messages).toEqual([
+    "there is no table shop.nothing",
+    "shop.bare has no column nothing",
+    "shop.bare.g is generated: it holds nothing of its own",
+    "column shop.bare.g depends on shop.bare.a",
+    expect.stringContaining("shop.split is part of a family of tables"),
+    expect.stringMatching(/the exclusion constraint \S+ covers shop\.keyed\.b/),
+    "statistics shop.pairs depends on shop.keyed.a",
+    "there is a relation shop.keyed already",
+    "the default 0 of total must be said for the new type",
+  ]);
+});
+
+test("a phase that needs several transactions says so in its file", async () => {
+  const { phases } = await planOn(database, total);
+  const files = phases.map((phase) => parseMigration(`0001_${phase.name}.sql`, formatExpandPhase(phase)));
+  expect(files.map(({ up, down }) => [up.isTransactional, down?.isTransactional])).toEqual([
+    [true, true],
+    [false, true],
+    [false, true],
+    [true, false],
+    [true, false],
+  ]);
+  expect(files[0]?.text).toMatch(/^-- Adds total_new beside total\./);
+});
+
+function never(): never {
+  throw new Error("the plan has fewer phases");
+}

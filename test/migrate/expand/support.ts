@@ -1,0 +1,37 @@
+// Runs the phases of a plan as the migration files that they are.
+import { compareCatalogs, readCatalog, type Catalog } from "../../../src/catalog/index.ts";
+import {
+  formatExpandPhase,
+  parseMigration,
+  parseSqlScript,
+  planExpandContract,
+  type ExpandChange,
+  type ExpandPhase,
+  type ExpandPlan,
+} from "../../../src/migrate/index.ts";
+import type { Database } from "../../../src/postgres/index.ts";
+
+export async function planOn(database: Database, change: ExpandChange): Promise<ExpandPlan> {
+  return planExpandContract(await readCatalog(database, { schemas: ["shop"] }), change);
+}
+
+/** One direction of a phase's file, statement after statement on one connection; a script without transaction marks is one. */
+export async function runPhase(database: Database, phase: ExpandPhase, direction: "up" | "down"): Promise<void> {
+  const file = `0001_${phase.name}.sql`;
+  const part = parseMigration(file, formatExpandPhase(phase))[direction];
+  if (part === undefined) throw new Error(`${file} has no ${direction}`);
+  const { statements } = await parseSqlScript(part.sql, file);
+  await using connection = await database.connect();
+  if (part.isTransactional) await connection.exec("BEGIN");
+  for (const { text } of statements) await connection.exec(text, { timeoutMs: 60_000 });
+  if (part.isTransactional) await connection.exec("COMMIT");
+}
+
+export function shopCatalog(database: Database): Promise<Catalog> {
+  return readCatalog(database, { schemas: ["shop"] });
+}
+
+/** Ids of what differs. */
+export function differences(before: Catalog, after: Catalog): readonly string[] {
+  return compareCatalogs(before, after).map((change) => JSON.stringify(change));
+}

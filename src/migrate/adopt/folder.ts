@@ -41,6 +41,8 @@ export interface MigrationFolder {
 export interface ReadMigrationFolderOptions {
   /** Whose folder it is, where the files do not tell or tell wrongly. */
   readonly tool?: MigrationTool | undefined;
+  /** Put in place of `${name}` (Flyway), `:name` (psql, graphile-migrate) and `{{.name}}` (tern); positions are then those after it. */
+  readonly variables?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -56,7 +58,7 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
       hint: `known are ${MIGRATION_TOOLS.join(", ")}`,
     });
   }
-  const files = new FolderFiles(path);
+  const files = new FolderFiles(path, options.variables);
   if (files.names.every((name) => !name.toLowerCase().endsWith(".sql"))) {
     throw new InvalidInputError(`the folder ${path} holds no .sql file`, {
       hint: "give the folder that holds the migrations; those written in a programming language cannot be read",
@@ -99,8 +101,10 @@ export class FolderFiles {
   readonly path: string;
   readonly names: readonly string[];
   readonly #texts = new Map<string, string>();
+  readonly #variables: readonly (readonly [string, string])[];
 
-  constructor(path: string) {
+  constructor(path: string, variables: Readonly<Record<string, string>> = {}) {
+    this.#variables = Object.entries(variables);
     const info = statSync(path, { throwIfNoEntry: false });
     if (info?.isDirectory() !== true) {
       const what = info === undefined ? "does not exist" : "is not a folder";
@@ -130,7 +134,10 @@ export class FolderFiles {
         hint: "the folder's plan names it: get the file back",
       });
     }
-    const text = decode(bytes, name);
+    const text = this.#variables.reduce(
+      (whole, [variable, value]) => withVariable(whole, variable, value),
+      decode(bytes, name),
+    );
     this.#texts.set(name, text);
     return text;
   }
@@ -184,4 +191,20 @@ function migrationsOf(files: FolderFiles, tool: MigrationTool, entry: LayoutEntr
 function forServer(tool: MigrationTool, sql: string): string {
   if (tool !== "graphile-migrate") return sql;
   return sql.replaceAll(/(?<![:\w]):([A-Z][A-Z_]+)\b/g, (_, name: string) => ` ${name.toLowerCase()}`);
+}
+
+function withVariable(text: string, name: string, value: string): string {
+  const escaped = name.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`);
+  const forms = new RegExp(
+    // psql reads the colons of a cast first: what follows an even number of them is a variable.
+    String.raw`\$\{${escaped}\}|\{\{\s*\.?${escaped}\s*\}\}|(?:(?<![:\w])|(?<=(?<!:)(?:::)+)):(?:${escaped}\b|"${escaped}"|'${escaped}')`,
+    "g",
+  );
+  return text.replaceAll(forms, (form) =>
+    form.startsWith(":'")
+      ? `'${value.replaceAll("'", "''")}'`
+      : form.startsWith(':"')
+        ? `"${value.replaceAll('"', '""')}"`
+        : value,
+  );
 }

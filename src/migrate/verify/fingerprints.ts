@@ -1,6 +1,6 @@
 // Fingerprints of the rows of every table, column by column, and what two of them say about data that did not come back.
 import type { Catalog } from "../../catalog/index.ts";
-import { identifier, type Connection } from "../../postgres/index.ts";
+import { identifier, type Queryable } from "../../postgres/index.ts";
 
 export interface TableRows {
   readonly table: string;
@@ -25,7 +25,7 @@ export interface LostData {
 const LIMIT_MS = 60_000;
 
 /** Reads all tables in one flush. Foreign and temporary ones and those of extensions are left out. */
-export async function fingerprint(connection: Connection, catalog: Catalog): Promise<DatabaseRows> {
+export async function fingerprint(connection: Queryable, catalog: Catalog): Promise<DatabaseRows> {
   const tables = catalog.tables.filter(
     ({ kind, persistence, extension }) => kind === "table" && persistence !== "temporary" && extension === undefined,
   );

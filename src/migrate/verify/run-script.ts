@@ -142,6 +142,8 @@ async function runStatement(
   script: MigrationScript,
   statement: ScriptStatement,
 ): Promise<ScriptFailure | undefined> {
+  // Our own prepared statements live in this session.
+  if (statement.kind === "DiscardStmt" || statement.kind === "DeallocateStmt") return undefined;
   const reason =
     reasonToSkip(statement, skippedExtensions) ??
     (!ownsServer && ROLE_STATEMENTS.has(statement.kind)

@@ -1,7 +1,7 @@
 // Tries one migration: up, down and up again, with the catalog and the rows compared after each. What leads back is rolled back where
 // that can be, so that one bad migration does not spoil the database for the next.
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
-import { DatabaseError, type Connection } from "../../postgres/index.ts";
+import { DatabaseError, type Connection, type Queryable } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
 import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
@@ -24,6 +24,8 @@ export interface PreparedMigration {
 
 export interface TrialPlace extends ScriptPlace {
   readonly seeds: Seeds;
+  /** For the readings, on the same connection. */
+  readonly reads: Queryable;
 }
 
 export interface TrialOptions {
@@ -248,11 +250,11 @@ class MigrationTrial {
   }
 
   async #readCatalog(): Promise<Catalog> {
-    return readCatalog(this.#connection, { signal: this.#place.signal });
+    return readCatalog(this.#place.reads, { signal: this.#place.signal });
   }
 
   async #fingerprint(catalog: Catalog): Promise<DatabaseRows> {
-    return fingerprint(this.#connection, catalog);
+    return fingerprint(this.#place.reads, catalog);
   }
 
   /** Deferred constraints are checked now, as COMMIT would; events that wait would also refuse the next ALTER TABLE. */

@@ -5,6 +5,7 @@ import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
 import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, type ParsedSqlFile } from "../load-sql.ts";
 import { withBench, type Bench, type BenchOptions } from "./bench.ts";
+import { preparedReads } from "./prepared-reads.ts";
 import type { Verdict, VerifiedMigration, VerifyFinding, VerifyReport } from "./report.ts";
 import { prepareScript } from "./run-script.ts";
 import { Seeds, type UnseededTable } from "./seeds.ts";
@@ -110,6 +111,7 @@ class Verification {
     const seeds = new Seeds(connection, rowsPerTable, rights.isSuperuser);
     const place: TrialPlace = {
       connection,
+      reads: preparedReads(connection),
       seeds,
       notices: this.#notices,
       skippedExtensions: this.#skippedExtensions,
@@ -118,7 +120,7 @@ class Verification {
     };
     try {
       if (!(await this.#prepareDatabase(place))) return false;
-      let catalog = await readCatalog(connection, { signal });
+      let catalog = await readCatalog(place.reads, { signal });
       const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
       while (this.#verified.length < this.#prepared.length) {
         if (signal?.aborted === true)

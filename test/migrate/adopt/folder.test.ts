@@ -269,3 +269,11 @@ test("the tool may be named", () => {
   const folder = folderOf({ "1_a.up.sql": A, "1_a.down.sql": DROP });
   expect(readMigrationFolder(folder, { tool: "sqlx" }).migrations.map(brief)).toEqual([["1", "a", A, DROP, "file"]]);
 });
+
+test("variables are put in, in each tool's form", () => {
+  const text = `CREATE TABLE \${schema}.a (b text DEFAULT :'schema', c text DEFAULT 'x:schema', d {{ .schema }}.t, e :"schema".t, f int8::schema, g int DEFAULT (1):::schema.t);`;
+  const [migration] = readMigrationFolder(folderOf({ "1_a.sql": text }), { variables: { schema: "app" } }).migrations;
+  expect(migration?.up.sql).toBe(
+    `CREATE TABLE app.a (b text DEFAULT 'app', c text DEFAULT 'x:schema', d app.t, e "app".t, f int8::schema, g int DEFAULT (1)::app.t);`,
+  );
+});

@@ -42,6 +42,7 @@ interface Options {
   readonly upOnly?: boolean;
   readonly rows?: number;
   readonly schema?: string;
+  readonly set?: readonly string[];
   readonly failOn: (typeof FAIL_LEVELS)[number];
 }
 
@@ -56,6 +57,7 @@ export function verifyCommand(run: Run): Command {
     .option("--last <n>", "examine the last n; those before are applied only", wholeNumber)
     .option("--up-only", "examine only that each applies")
     .option("--rows <n>", "rows made up for each empty table; 0 for none (default: 3)", wholeNumber)
+    .option("--set <name=value...>", "put in place of ${name}, :name and {{.name}}")
     .option("--schema <path>", "SQL file or folder of what exists before the first migration")
     .addOption(
       new Option("--fail-on <severity>", "exit 1 when there is a finding of this severity or a worse one")
@@ -81,7 +83,10 @@ Exit codes: 0 nothing found, 1 findings at or above --fail-on, 64 wrong use, 69 
 async function verify(context: CommandContext, given: string | undefined, options: Options): Promise<number> {
   const settings = await readCommandSettings(context);
   requireValid(settings);
-  const folder = readMigrationFolder(folderOf(context, given ?? settings.settings.migrations), { tool: options.tool });
+  const folder = readMigrationFolder(folderOf(context, given ?? settings.settings.migrations), {
+    tool: options.tool,
+    variables: Object.fromEntries((options.set ?? []).map(variableOf)),
+  });
   const report = await verifyFolder(context, settings, folder, options);
   const notices = [...folder.notices, ...report.notices];
   for (const notice of notices) context.output.note(printable(notice));
@@ -99,6 +104,12 @@ function folderOf(context: CommandContext, given: string | undefined): string {
     });
   }
   return resolve(context.cwd, found);
+}
+
+function variableOf(text: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidInputError(`${text} is not NAME=VALUE`, { hint: "write e.g. --set schema=app" });
+  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 async function verifyFolder(

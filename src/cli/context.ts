@@ -67,6 +67,11 @@ export async function readCommandSettings(
   return { ...read, faults: [...read.faults, ...faults], checkConfig: checked.success ? raw : {} };
 }
 
+/** The settings with the value of `--casing`. */
+export function withCasing(settings: CommandSettings, casing: CommandSettings["settings"]["casing"]): CommandSettings {
+  return casing === undefined ? settings : { ...settings, settings: { ...settings.settings, casing } };
+}
+
 /** @throws InvalidConfigurationError with one line for each fault */
 export function requireValid(settings: CommandSettings): void {
   if (settings.faults.length === 0) return;

@@ -18,6 +18,11 @@ export interface Settings {
   };
   /** The check engine's configuration as it stands in the file, not validated here. */
   readonly check: unknown;
+  /** Paths of the Drizzle models and of SQL beside them; empty when the file names none. */
+  readonly models: readonly string[];
+  /** Folder of the migrations; `undefined` when the file names none. */
+  readonly migrations: string | undefined;
+  readonly casing: "snake_case" | "camelCase" | undefined;
   readonly log: {
     readonly level: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
     readonly pretty: boolean | undefined;
@@ -85,6 +90,9 @@ export async function readSettings(
         statementTimeoutMs: number("database.statementTimeoutMs"),
       },
       check: file.content.check,
+      models: typeof file.content.models === "string" ? [file.content.models] : (file.content.models ?? []),
+      migrations: file.content.migrations,
+      casing: file.content.casing,
       log: {
         level: (values["log.level"] ?? DEFAULTS["log.level"]) as Settings["log"]["level"],
         pretty: values["log.pretty"] as boolean | undefined,

@@ -6,6 +6,7 @@ const port = z
   .int("a whole number from 0 to 65535")
   .min(0, "0 to 65535")
   .max(65_535, "0 to 65535");
+const path = z.string("a path").min(1, "a path");
 const logLevel = z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]);
 const positive = (unit: string) => z.number(`a whole number of ${unit}, 1 or more`).int().min(1, `1 ${unit} or more`);
 
@@ -20,6 +21,12 @@ export const configFileShape = z.strictObject({
     })
     .optional(),
   check: z.unknown().optional(),
+  /** Modules (or folders of them) that export the Drizzle models, and `.sql` files that say what models cannot. */
+  models: z.union([path, z.array(path).min(1, "a path or a list of paths")], "a path or a list of paths").optional(),
+  /** Folder of the migrations. */
+  migrations: path.optional(),
+  /** How properties of models become names of columns, as `drizzle({ casing })` says it. */
+  casing: z.enum(["snake_case", "camelCase"]).optional(),
   log: z.strictObject({ level: logLevel.optional(), pretty: z.boolean("true or false").optional() }).optional(),
   server: z
     .strictObject({ host: z.string().min(1, "a host name or address").optional(), port: port.optional() })

@@ -18,18 +18,25 @@ CREATE INDEX CONCURRENTLY users_email ON public.users USING btree (email);
   expect(code).toBe(1);
 });
 
-test("equal schemas differ in nothing, and kinds that cannot be planned are named in the JSON", async () => {
+test("equal schemas differ in nothing, and a plan is data with --json", async () => {
   const cwd = folderWith({
     "a.sql": "CREATE TABLE t (id integer);",
-    "b.sql": `CREATE TABLE t (id integer); CREATE COLLATION plain FROM "C";`,
+    "m/0001_t.sql": "-- migrate:up\nCREATE TABLE t (id integer);\n-- migrate:down\nDROP TABLE t;\n",
+    "schema.ts": `import { integer, pgTable } from "drizzle-orm/pg-core"; export const t = pgTable("t", { id: integer().notNull() });`,
   });
-  const [same, other] = await Promise.all([
-    runCli(["diff", "a.sql", "a.sql", "--exit-code"], { cwd }),
-    runCli(["diff", "a.sql", "b.sql", "--json"], { cwd }),
+  const [same, other, wrong] = await Promise.all([
+    runCli(["diff", "a.sql", "m", "--exit-code"], { cwd }),
+    runCli(["diff", "empty", "schema.ts", "--json"], { cwd }),
+    runCli(["diff", "a.sql", "nowhere"], { cwd }),
   ]);
   expect(same).toMatchObject({ code: 0, stdout: "-- the schemas are the same\n" });
   expect(JSON.parse(other.stdout)).toMatchObject({
-    steps: [],
-    notCovered: [{ kind: "unknown", what: "create", object: { kind: "collation", name: "plain" } }],
+    changes: [{ kind: "create" }, { kind: "create" }],
+    steps: [{ subject: "table public.t", transactionGroup: 1 }],
+    notCovered: [],
+  });
+  expect(wrong).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining("Drizzle models (.ts, .js) or empty") as string,
   });
 });

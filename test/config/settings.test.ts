@@ -41,6 +41,9 @@ test("a flag wins over the environment, that over .env, that over the configurat
   expect(read.settings).toEqual({
     database: { url: "pglite:", poolSize: 7, acquireTimeoutMs: undefined, statementTimeoutMs: undefined },
     check: undefined,
+    models: [],
+    migrations: undefined,
+    casing: undefined,
     log: { level: "warn", pretty: true },
     server: { host: "from-dotenv", port: 3 },
   });

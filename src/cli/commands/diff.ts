@@ -1,93 +1,73 @@
 // `pgsteward diff`: what differs between two schemas, and the statements that lead from the first to the second.
-import { Command } from "commander";
-import { readCatalog, type Catalog, type Change } from "../../catalog/index.ts";
-import { planMigration, type Plan } from "../../migrate/index.ts";
+import { Command, Option } from "commander";
+import { describeChange, inGroups, planMigration, readSources, type Plan } from "../../migrate/index.ts";
 import type { Run } from "../command.ts";
-import {
-  openExisting,
-  readCommandSettings,
-  requireValid,
-  type CommandContext,
-  type CommandSettings,
-} from "../context.ts";
-import { withLoadedSql } from "../loaded-sql.ts";
-import { pathOf } from "./check.ts";
+import { readCommandSettings, requireValid, withCasing, type CommandContext } from "../context.ts";
+import { offeredRenames, readRenames, withRenameOptions, type RenameOptions } from "../renames.ts";
+import { openSource, SOURCE_HELP } from "../sources.ts";
+
+interface Options extends RenameOptions {
+  readonly exitCode?: boolean;
+  readonly complete?: boolean;
+  readonly casing?: "snake_case" | "camelCase";
+}
 
 export function diffCommand(run: Run): Command {
   const command = new Command("diff")
     .description("compare two schemas and print the SQL that leads from the first to the second")
-    .argument("<from>", "a database URL, a .sql file or a folder of .sql files")
+    .argument("<from>", SOURCE_HELP)
     .argument("<to>", "the wanted schema, given the same way")
     .option("--exit-code", "exit 1 when the schemas differ")
+    .option("--complete", "models say everything: what they do not mention goes")
+    .addOption(
+      new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
+    )
     .addHelpText(
       "before",
       `Examples:
   pgsteward diff postgres://localhost/app schema.sql
   pgsteward diff old.sql new.sql > change.sql
+  pgsteward diff postgres://localhost/app src/db/schema.ts
+  pgsteward diff migrations/ src/db/schema.ts,src/db/functions.sql --exit-code
   pgsteward diff schema.sql pglite:./folder --json
+  pgsteward diff old.sql new.sql --rename "column shop.orders.state -> status"
 `,
     );
-  return command.action((from: string, to: string, options: { exitCode?: boolean }) =>
-    run(command, (context) => diff(context, from, to, options.exitCode ?? false)),
+  withRenameOptions(command);
+  return command.action((from: string, to: string, options: Options) =>
+    run(command, (context) => diff(context, from, to, options)),
   );
 }
 
-async function diff(context: CommandContext, from: string, to: string, failWhenDifferent: boolean): Promise<number> {
-  const settings = await readCommandSettings(context);
+async function diff(context: CommandContext, from: string, to: string, options: Options): Promise<number> {
+  const settings = withCasing(await readCommandSettings(context), options.casing);
   requireValid(settings);
-  const before = await readTarget(context, settings, from);
-  const after = await readTarget(context, settings, to);
-  const plan = planMigration(before.catalog, after.catalog);
-  const notices = [...before.notices, ...after.notices];
+  const renames = await readRenames(options);
+  await using first = await openSource(context, settings, from);
+  await using second = await openSource(context, settings, to);
+  const { source } = first;
+  const read = await readSources(source, second.source, {
+    server: source.kind === "database" ? source.database : undefined,
+    isComplete: options.complete,
+    signal: context.signal,
+  });
+  const plan = planMigration(read.from.catalog, read.to.catalog, { renames });
+  const offered = offeredRenames(read.from.catalog, read.to.catalog, renames);
+  const notices = [...read.from.notices, ...read.to.notices, ...offered.notices];
   for (const notice of notices) context.output.note(notice);
-  context.output.result(context.output.json ? { from, to, notices, ...plan } : undefined, () => renderPlan(plan));
-  return failWhenDifferent && plan.changes.length > 0 ? 1 : 0;
-}
-
-interface TargetRead {
-  readonly catalog: Catalog;
-  readonly notices: readonly string[];
-}
-
-async function readTarget(context: CommandContext, settings: CommandSettings, target: string): Promise<TargetRead> {
-  const path = pathOf(context, target);
-  if (path !== undefined) {
-    return withLoadedSql(path, context, async (database, { notices }) => ({
-      catalog: await readCatalog(database),
-      notices,
-    }));
-  }
-  await using database = await openExisting(context, settings, target);
-  return { catalog: await readCatalog(database, { signal: context.signal }), notices: [] };
+  context.output.result(
+    context.output.json ? { from, to, notices, ...plan, renameCandidates: offered.candidates } : undefined,
+    () => renderPlan(plan),
+  );
+  return (options.exitCode ?? false) && plan.changes.length > 0 ? 1 : 0;
 }
 
 /** The plan as a script: psql and other runners can read it. */
 function renderPlan({ changes, steps, notCovered }: Plan): string {
   if (changes.length === 0) return "-- the schemas are the same";
-  const lines = notCovered.map((change) => `-- not covered: ${describe(change)}`);
-  let open: number | undefined;
-  const close = (): void => {
-    if (open !== undefined) lines.push("COMMIT;", "");
-    open = undefined;
-  };
-  for (const { sql, transactionGroup, inTransaction, subject, hazards } of steps) {
-    if (open !== transactionGroup) close();
-    if (inTransaction && open === undefined) {
-      lines.push("BEGIN;");
-      open = transactionGroup;
-    }
-    for (const { kind, why } of hazards) lines.push(`-- ${kind} (${subject}): ${why}`.replaceAll(/\s+/g, " "));
-    lines.push(`${sql};`);
-    if (!inTransaction) lines.push("");
-  }
-  close();
-  return lines.join("\n").trimEnd();
-}
-
-function describe(change: Change): string {
-  if (change.kind === "unknown") {
-    const { kind, schema, name } = change.object;
-    return `${change.what} ${kind} ${schema === undefined ? "" : `${schema}.`}${name}`;
-  }
-  return `${change.kind} ${change.kind === "drop" ? change.before.id : change.after.id}`;
+  const missing = notCovered.map((change) => `-- not covered: ${describeChange(change)}`);
+  const script = inGroups(steps, ({ subject, hazards }) =>
+    hazards.map(({ kind, why }) => `-- ${kind} (${subject}): ${why}`.replaceAll(/\s+/g, " ")),
+  );
+  return [...missing, ...script].join("\n");
 }

@@ -5,7 +5,6 @@ import {
   identifier,
   InvalidInputError,
   type Connection,
-  type Database,
   type DatabaseError,
   type ShadowInfo,
 } from "../../postgres/index.ts";
@@ -17,28 +16,30 @@ import { loadModules } from "./load-modules.ts";
 import { modelExtensions, modelStatements } from "./model-ddl.ts";
 import { ModelText } from "./model-text.ts";
 import { collectModels, type Models } from "./models.ts";
-import { withFittingShadow, type ReadSourceOptions, type Source, type SourceRead } from "./source.ts";
+import type { PreparedSource, ReadSourceOptions, Source } from "./source.ts";
 
 type ModelSource = Extract<Source, { readonly kind: "models" }>;
 
-export async function readModels(source: ModelSource, options: ReadSourceOptions): Promise<SourceRead> {
+export async function prepareModels(source: ModelSource, options: ReadSourceOptions): Promise<PreparedSource> {
   const isSql = (path: string): boolean => extname(path).toLowerCase() === ".sql";
   const models = collectModels(await loadModules(source.paths.filter((path) => !isSql(path))));
   const files = await parseSqlFiles(source.paths.filter(isSql).flatMap(readSqlFiles));
-  const { present } = options;
+  const { present, signal } = options;
   const statements = allStatements(source, models, files, present);
   const presentExtensions = (present?.extensions ?? []).map(({ name }) => name).filter((name) => name !== "plpgsql");
-  const extensions = [...new Set([...modelExtensions(models), ...requiredExtensions(files), ...presentExtensions])];
-  return withFittingShadow(extensions, options, async (database, info) => {
-    await using connection = await database.connect();
-    await createRoles(connection, rolesOf(models, present), info);
-    const { leftOut } = await buildSchema(connection, statements, describeFailure, { signal: options.signal });
-    const catalog = await namedAsPresent(database, connection, present, options.signal);
-    const notices = leftOut
-      .filter(({ subject }) => !isPartOfModel(subject))
-      .map(({ subject, reason }) => `${subject} is not kept: ${reason}`);
-    return { catalog: withUnknown(catalog, present), notices };
-  });
+  return {
+    extensions: [...new Set([...modelExtensions(models), ...requiredExtensions(files), ...presentExtensions])],
+    build: async (database, info) => {
+      await using connection = await database.connect();
+      await createRoles(connection, rolesOf(models, present), info);
+      const { leftOut } = await buildSchema(connection, statements, describeFailure, { signal });
+      const catalog = await namedAsPresent(connection, present, signal);
+      const notices = leftOut
+        .filter(({ subject }) => !isPartOfModel(subject))
+        .map(({ subject, reason }) => `${subject} is not kept: ${reason}`);
+      return { catalog: withUnknown(catalog, present), notices };
+    },
+  };
 }
 
 function allStatements(
@@ -130,7 +131,6 @@ function rolesOf(models: Models, present: Catalog | undefined): readonly string[
  * present stay.
  */
 async function namedAsPresent(
-  database: Database,
   connection: Connection,
   present: Catalog | undefined,
   signal: AbortSignal | undefined,
@@ -149,7 +149,7 @@ async function namedAsPresent(
   });
   if (renames.length === 0) return built;
   for (const sql of renames) await connection.exec(sql, { signal });
-  return readCatalog(database, { signal });
+  return readCatalog(connection, { signal });
 }
 
 /** Kinds of objects that the catalog only names are none that models could speak of. */

@@ -10,9 +10,11 @@ import {
   type ShadowOptions,
 } from "../../postgres/index.ts";
 import { readMigrationFolder } from "../adopt/folder.ts";
+import { emptied, offersAll } from "./emptied.ts";
 import { loadSqlFiles, parseSqlFiles, requiredExtensions, type LoadedSql, type ParsedSqlFile } from "../load-sql.ts";
 import { readSqlFiles, type SqlFile } from "../sql-files.ts";
 import type { ModelCasing } from "./model-text.ts";
+import { withoutRecords } from "./records.ts";
 
 export type Source =
   /** A new database. */
@@ -31,6 +33,8 @@ export interface ReadSourceOptions {
   readonly server?: Database | undefined;
   /** For models: the schema there is. What models cannot say, or do not speak of, stays as it is there. */
   readonly present?: Catalog | undefined;
+  /** Of a database, also the schema `pgsteward` and the tables of history of migration tools. Default false. */
+  readonly includeRecords?: boolean | undefined;
   readonly engine?: ShadowOptions["engine"];
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,28 +45,89 @@ export interface SourceRead {
   readonly notices: readonly string[];
 }
 
+/** A source made ready: what it needs, and how it is built. */
+export interface PreparedSource {
+  readonly extensions: readonly string[];
+  /** Builds it in a database that is empty, and reads it. */
+  readonly build: (database: Database, info: ShadowInfo) => Promise<SourceRead>;
+}
+
 /**
  * Reads the schema of a source.
  *
  * @throws InvalidInputError for a path that holds none, InvalidSqlError with file, line and caret, NoShadowError
  */
 export async function readSource(source: Source, options: ReadSourceOptions = {}): Promise<SourceRead> {
-  switch (source.kind) {
-    case "database":
-      return { catalog: await readCatalog(source.database, { signal: options.signal }), notices: [] };
-    case "models": {
-      // Loaded on use: a linter in an editor has no need of Drizzle and of a TypeScript loader.
-      const { readModels } = await import("./read-models.ts");
-      return readModels(source, options);
-    }
-    case "empty":
-    case "sql":
-    case "migrations":
-      return withLoadedSource(source, options, async (database, { notices }) => ({
-        catalog: await readCatalog(database, { signal: options.signal }),
-        notices,
-      }));
+  if (source.kind === "database") return readDatabase(source.database, options);
+  const { extensions, build } = await prepare(source, options);
+  return withFittingShadow(extensions, options, build);
+}
+
+/** A schema and the one that is wanted instead. */
+export interface SourcesRead {
+  readonly from: SourceRead;
+  readonly to: SourceRead;
+}
+
+/**
+ * Reads two schemas, where it can in one throw-away database, one after the other: making one costs seconds.
+ *
+ * @param options - without `isComplete`, models leave what they do not speak of as it is on the other side
+ */
+export async function readSources(
+  from: Source,
+  to: Source,
+  options: Omit<ReadSourceOptions, "present"> & { readonly isComplete?: boolean | undefined } = {},
+): Promise<SourcesRead> {
+  if (from.kind === "models" && to.kind !== "models") {
+    // What the models are silent about is as it is on the other side.
+    const swapped = await readSources(to, from, options);
+    return { from: swapped.to, to: swapped.from };
   }
+  const withPresent = ({ catalog }: SourceRead): ReadSourceOptions =>
+    options.isComplete === true ? options : { ...options, present: catalog };
+  if (from.kind === "database" || to.kind === "database") {
+    const first = await readSource(from, options);
+    return { from: first, to: await readSource(to, withPresent(first)) };
+  }
+  const prepared = await prepare(from, options);
+  const shared = await withFittingShadow(prepared.extensions, options, async (database, info) => {
+    const empty = await readCatalog(database, { signal: options.signal });
+    const first = await prepared.build(database, info);
+    const second = await prepare(to, withPresent(first));
+    const isUsable = (await offersAll(database, second.extensions)) && (await emptied(database, empty, options.signal));
+    return { first, second, read: isUsable ? await second.build(database, info) : undefined };
+  });
+  const { first, second, read } = shared;
+  return { from: first, to: read ?? (await withFittingShadow(second.extensions, options, second.build)) };
+}
+
+async function readDatabase(database: Database, options: ReadSourceOptions): Promise<SourceRead> {
+  const catalog = await readCatalog(database, { signal: options.signal });
+  return { catalog: options.includeRecords === true ? catalog : withoutRecords(catalog), notices: [] };
+}
+
+async function prepare(
+  source: Exclude<Source, { kind: "database" }>,
+  options: ReadSourceOptions,
+): Promise<PreparedSource> {
+  if (source.kind === "models") {
+    // Loaded on use: a linter in an editor has no need of Drizzle and of a TypeScript loader.
+    const { prepareModels } = await import("./read-models.ts");
+    return prepareModels(source, options);
+  }
+  const { files, notices } = filesOf(source);
+  const parsed = await parseSqlFiles(files);
+  return {
+    extensions: requiredExtensions(parsed),
+    build: async (database) => {
+      const loaded = await load(database, parsed, options.signal);
+      return {
+        catalog: await readCatalog(database, { signal: options.signal }),
+        notices: [...notices, ...loaded.notices],
+      };
+    },
+  };
 }
 
 export type SqlSource = Extract<Source, { readonly kind: "empty" | "sql" | "migrations" }>;

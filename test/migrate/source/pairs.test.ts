@@ -1,0 +1,153 @@
+// Two schemas read one after the other, of every kind of source, and the migrations written from their difference.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { compareCatalogs, readCatalog } from "../../../src/catalog/index.ts";
+import {
+  draftMigration,
+  planMigration,
+  readMigrations,
+  readSource,
+  readSources,
+  withoutRecords,
+  writeMigration,
+  type Source,
+} from "../../../src/migrate/index.ts";
+import { testDatabase } from "../../support/test-database.ts";
+import { filesOf } from "./support.ts";
+
+const AT = new Date("2026-03-04T05:06:07.089Z");
+
+test("migrations written from models one after the other make the models", async () => {
+  const folder = filesOf({});
+  const migrations = join(folder, "migrations");
+  await using database = await testDatabase();
+  const shadow = { engine: "scratch", server: database } as const;
+  const versions = [
+    `export const users = pgTable("users", { id: integer().primaryKey(), email: text() });`,
+    `export const state = pgEnum("state", ["on", "off"]);
+     export const users = pgTable("users", { id: integer().primaryKey(), email: text().notNull().unique(), state: state().notNull().default("on") },
+       (t) => [index("users_state").on(t.state), check("users_email", sql\`length(\${t.email}) > 3\`)]);
+     export const posts = pgTable("posts", { id: integer().primaryKey(), author: integer().notNull().references(() => users.id) });`,
+    `export const users = pgTable("users", { id: bigint({ mode: "number" }).primaryKey() });`,
+  ];
+  let before: Source = { kind: "empty" };
+  for (const [position, text] of versions.entries()) {
+    const module = join(folder, `schema${position}.ts`);
+    writeFileSync(
+      module,
+      `import { sql } from "drizzle-orm"; import { bigint, check, index, integer, pgEnum, pgTable, text } from "drizzle-orm/pg-core"; ${text}`,
+    );
+    const models: Source = { kind: "models", paths: [module] };
+    const { from, to } = await readSources(before, models, shadow);
+    const draft = draftMigration(
+      migrations,
+      {
+        name: `step ${position}`,
+        why: "to see\nhow",
+        up: planMigration(from.catalog, to.catalog),
+        down: planMigration(to.catalog, from.catalog),
+      },
+      AT,
+    );
+    writeMigration(migrations, draft);
+    before = { kind: "migrations", path: migrations };
+    const again = await readSources(before, models, shadow);
+    expect(compareCatalogs(again.from.catalog, again.to.catalog)).toEqual([]);
+  }
+  expect(readdirSync(migrations)).toEqual(["0001_step_0.sql", "0002_step_1.sql", "0003_step_2.sql"]);
+  const [, second, third] = readMigrations(migrations);
+  expect(second?.text).toMatch(/^-- 0002_step_1: to see how\n/);
+  expect(second?.up.isTransactional).toBe(false);
+  expect(second?.irreversible).toBeUndefined();
+  expect(third?.irreversible).toContain("gone");
+});
+
+test("an equal schema from SQL, from migrations and from a database differs in nothing; records of tools are not part of it", async () => {
+  const sql = "CREATE TABLE t (id integer PRIMARY KEY); CREATE VIEW v AS SELECT id FROM t;";
+  const folder = filesOf({
+    "schema.sql": sql,
+    "m/0001_t.sql": "-- migrate:up\nCREATE TABLE t (id integer PRIMARY KEY);\n-- migrate:down\nDROP TABLE t;\n",
+    "m/0002_v.sql": "-- migrate:up\nCREATE VIEW v AS SELECT id FROM t;\n-- migrate:down\nDROP VIEW v;\n",
+  });
+  await using database = await testDatabase({
+    setup: `${sql} CREATE SCHEMA pgsteward CREATE TABLE schema_migrations (version text); CREATE TABLE _prisma_migrations (id serial);`,
+  });
+  const shadow = { engine: "scratch", server: database } as const;
+  const { from, to } = await readSources(
+    { kind: "sql", path: join(folder, "schema.sql") },
+    { kind: "migrations", path: join(folder, "m") },
+    shadow,
+  );
+  expect(compareCatalogs(from.catalog, to.catalog)).toEqual([]);
+  const live = await readSource({ kind: "database", database });
+  expect(compareCatalogs(live.catalog, to.catalog)).toEqual([]);
+  const whole = await readSource({ kind: "database", database }, { includeRecords: true });
+  expect(compareCatalogs(whole.catalog, to.catalog).length).toBeGreaterThan(3);
+  expect(compareCatalogs(withoutRecords(whole.catalog), withoutRecords(await readCatalog(database)))).toEqual([]);
+});
+
+test("a throw-away database that cannot be emptied is not used again", async () => {
+  const folder = filesOf({
+    "a.sql": `CREATE EXTENSION citext; CREATE TABLE t (id citext); SELECT lo_create(4711); CREATE PUBLICATION p FOR TABLE t;`,
+    "b.sql": "CREATE TABLE t (id integer);",
+  });
+  await using database = await testDatabase();
+  const { from, to } = await readSources(
+    { kind: "sql", path: join(folder, "a.sql") },
+    { kind: "sql", path: join(folder, "b.sql") },
+    { engine: "scratch", server: database },
+  );
+  expect(from.catalog.tables[0]?.columns[0]?.type).toBe("public.citext");
+  expect(to.catalog.tables[0]?.columns[0]?.type).toBe("integer");
+  expect(to.catalog.extensions.map(({ name }) => name)).not.toContain("citext");
+});
+
+describe("the next migration", () => {
+  const empty = { changes: [], steps: [], notCovered: [] };
+  const step = {
+    sql: "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1' -- one",
+    transactionGroup: 1,
+    inTransaction: true,
+    kind: "create",
+    subject: "function public.f()",
+    locks: [],
+    hazards: [],
+    reversal: "",
+    authorisation: false,
+  } as const;
+  const draft = { name: "addOwner to Agents!", up: { ...empty, steps: [step] }, down: empty };
+
+  test.for([
+    [[], "0001_add_owner_to_agents.sql"],
+    [["0001_a.sql", "0009_b.sql"], "0010_add_owner_to_agents.sql"],
+    [["7_a.sql"], "8_add_owner_to_agents.sql"],
+    [["20250101000000_a.sql"], "20260304050607_add_owner_to_agents.sql"],
+    [["20300101000000_a.sql"], "20300101000001_add_owner_to_agents.sql"],
+    [["1700000000_a.sql"], "1772600767_add_owner_to_agents.sql"],
+  ] as const)("goes on with the numbers of %j", ([names, file]) => {
+    const folder = filesOf(Object.fromEntries(names.map((name) => [name, "-- migrate:up\nSELECT 1;\n"])));
+    expect(draftMigration(folder, draft, AT)).toMatchObject({ file });
+  });
+
+  test("puts a semicolon where a comment at the end does not hide it, and never writes over a file", () => {
+    const folder = join(filesOf({}), "new");
+    const written = draftMigration(folder, draft, AT);
+    const path = writeMigration(folder, written);
+    expect(readFileSync(path, "utf8")).toContain("'SELECT 1' -- one\n;\n");
+    expect(() => writeMigration(folder, written)).toThrow("cannot be written");
+  });
+
+  test("is refused in the folder of another tool, without a name, and with a mark inside a body", () => {
+    const folder = filesOf({});
+    mkdirSync(join(folder, "20240101_init"));
+    writeFileSync(join(folder, "20240101_init/migration.sql"), "SELECT 1;");
+    expect(() => draftMigration(folder, draft, AT)).toThrow("are of another tool");
+    expect(() => draftMigration(filesOf({ "V1__a.sql": "SELECT 1;" }), draft, AT)).toThrow("are of another tool");
+    expect(() => draftMigration(filesOf({}), { ...draft, name: "?!" }, AT)).toThrow("cannot be the name");
+    const marked = { ...step, sql: "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$\n-- migrate:down\nSELECT 1$$" };
+    expect(() => draftMigration(filesOf({}), { ...draft, up: { ...empty, steps: [marked] } }, AT)).toThrow(
+      "like a mark",
+    );
+  });
+});

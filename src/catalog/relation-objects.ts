@@ -147,8 +147,8 @@ export class RelationObjects {
     const index = table.indexes.find((candidate) => candidate.constraint === constraint.name);
     let inheritedFrom: string | undefined;
     if (!constraint.isLocal) {
-      // The server clones foreign keys onto partitions, and checks onto children; they are the parent's.
-      if (kind === "foreign key" || (kind === "check" && table.partitionOf === undefined)) return;
+      // The server clones foreign keys onto partitions; they are the parent's.
+      if (kind === "foreign key") return;
       if (kind === "check") inheritedFrom = this.#inherited(table, "constraint", constraint.name);
     }
     // Also of a key that was made for the partition alone: attached, it goes with the parent's.

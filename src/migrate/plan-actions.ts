@@ -6,8 +6,10 @@ import {
   type CatalogObjects,
   type ObjectKind,
 } from "../catalog/index.ts";
+import { identifier } from "../postgres/index.ts";
 import { alterObject } from "./rules/alter.ts";
-import type { PlannedStatement, RuleContext } from "./rules/statement.ts";
+import { isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
+import type { Alteration, PlannedStatement, RuleContext } from "./rules/statement.ts";
 
 export interface Actions {
   /** Ids of the catalog before. An object in both sets is made again. */
@@ -15,6 +17,8 @@ export interface Actions {
   /** Ids of the catalog after. */
   readonly created: ReadonlySet<string>;
   readonly altered: ReadonlyMap<string, readonly PlannedStatement[]>;
+  /** Types among the altered that another takes the name of; their constraints come with it. */
+  readonly swapped: ReadonlySet<string>;
 }
 
 /** Kinds that hold no rows of their own: they can go and come back when what they need changes. */
@@ -59,12 +63,22 @@ const REFUSING_TYPE_CHANGE: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "function",
 ]);
 
-export function decideActions(before: CatalogObjects, after: CatalogObjects, context: RuleContext): Actions {
+/**
+ * @param again - ids of what is made again although it could be altered in place
+ */
+export function decideActions(
+  before: CatalogObjects,
+  after: CatalogObjects,
+  context: RuleContext,
+  again: ReadonlySet<string> = new Set(),
+): Actions {
   const dropped = new Set<string>();
   const created = new Set<string>();
   const altered = new Map<string, readonly PlannedStatement[]>();
   const dependants = dependantsOf(before);
   const queue: (() => void)[] = [];
+  const swapped = new Set<string>();
+  const isDetached: RuleContext["isDetached"] = ({ schema, name }) => dropped.has(objectId("partition", schema, name));
 
   const remake = (id: string): void => {
     if (dropped.has(id) || !after.has(id)) return;
@@ -82,9 +96,30 @@ export function decideActions(before: CatalogObjects, after: CatalogObjects, con
       const isLetGo = altered.has(dependant) && wanted !== undefined && !wanted.needs.includes(id) && !after.has(id);
       // A column goes from partitions with that of their table.
       if (isLetGo || (object.kind === "partition" && before.get(id)?.kind === "column")) continue;
+      if (swapped.has(id) && isMadeOfTypes(object) && wanted !== undefined && isMadeOfTypes(wanted)) {
+        if (!swapped.has(dependant) && !dropped.has(dependant)) settle(dependant, swap(object, wanted, context));
+        continue;
+      }
       // Parts are lost with their object, whatever their kind.
       if (object.parent === id || isRebuilt(object)) remake(dependant);
     }
+  };
+
+  const settle = (id: string, alteration: Alteration): void => {
+    if (alteration === "recreate") {
+      remake(id);
+      return;
+    }
+    if (dropped.has(id)) return;
+    altered.set(id, alteration.statements);
+    if (alteration.isSwap === true) swapped.add(id);
+    for (const rebuilt of alteration.rebuilds) {
+      const isColumn = before.get(rebuilt)?.kind === "column";
+      queue.push(() => release(rebuilt, (object) => !isColumn || standsInTheWay(object)));
+    }
+  };
+  const drain = (): void => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) next();
   };
 
   const changes = compareObjects(before, after);
@@ -92,28 +127,38 @@ export function decideActions(before: CatalogObjects, after: CatalogObjects, con
     if (change.kind === "drop") dropped.add(change.before.id);
     else if (change.kind === "create") created.add(change.after.id);
   }
+  for (const id of again) remake(id);
+  // Tables first: what comes down to a partition depends on whether it stays attached.
   for (const change of changes) {
     if (change.kind !== "alter") continue;
-    const alteration = alterObject(change.before, change.after, context);
-    if (alteration === "recreate") {
-      remake(change.after.id);
-      continue;
-    }
-    if (!dropped.has(change.after.id)) altered.set(change.after.id, alteration.statements);
-    for (const id of alteration.rebuilds) {
-      const isColumn = before.get(id)?.kind === "column";
-      queue.push(() => release(id, (object) => !isColumn || standsInTheWay(object)));
-    }
+    const { kind } = change.before;
+    if (kind === "table" || kind === "partition")
+      settle(change.after.id, alterObject(change.before, change.after, context));
+    else if (isKeyOfPartitions(change.before, change.after, before) && change.after.parent !== undefined)
+      remake(change.after.parent);
+  }
+  drain();
+  for (const change of changes) {
+    if (change.kind !== "alter" || change.before.kind === "table" || change.before.kind === "partition") continue;
+    settle(change.after.id, alterObject(change.before, change.after, { ...context, isDetached }));
+  }
+  for (const change of changes) {
+    const constraint = change.kind === "drop" ? change.before : change.after;
+    const id = constraint.kind === "domain constraint" ? (constraint.parent ?? "") : "";
+    const domain = before.get(id);
+    const wanted = after.get(id);
+    if (change.kind === "drop" || domain?.kind !== "domain" || wanted?.kind !== "domain" || swapped.has(id)) continue;
+    if (isInsideOthers(domain, before)) settle(id, swap(domain, wanted, context));
   }
   for (const change of changes) if (change.kind === "drop") queue.push(() => release(change.before.id, () => true));
   for (const id of created) for (const index of indexesInTheWay(after.get(id), before, after)) remake(index);
   for (;;) {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) next();
+    drain();
     const heldBy = [...dropped].flatMap((id) => indexThatHolds(before.get(id), before, dropped));
     if (heldBy.length === 0) break;
     for (const id of heldBy) remake(id);
   }
-  return { dropped, created, altered };
+  return { dropped, created, altered, swapped };
 }
 
 /** A partition's index cannot leave its parent's; while the partition stays, only the parent's index can be made again. */
@@ -147,6 +192,25 @@ function indexesInTheWay(
       (index) => taken.has(formOf(index)) && after.has(index.id) && after.get(index.id)?.inheritedFrom === undefined,
     )
     .map(({ id }) => id);
+}
+
+/** Whether a column's type changes that rows are divided by: only a table without partitions, which has no rows, can be made anew. */
+function isKeyOfPartitions(column: CatalogObject, wanted: CatalogObject, before: CatalogObjects): boolean {
+  if (column.kind !== "column" || wanted.kind !== "column" || column.part === undefined) return false;
+  const table = before.get(column.parent ?? "");
+  if (table?.kind !== "table" || table.facts.partitionKey === undefined) return false;
+  if (column.facts.type === wanted.facts.type && column.facts.collation === wanted.facts.collation) return false;
+  const names = table.facts.partitionKey.match(/"(?:[^"]|"")*"|[\w$]+/g) ?? [];
+  return names.some((name) => name === column.part || name === identifier(column.part ?? ""));
+}
+
+function isMadeOfTypes(object: CatalogObject): object is TypeObject {
+  return object.kind === "composite" || object.kind === "domain" || object.kind === "range";
+}
+
+/** Whether it can go and come back, where altering it in place stands in the way of its own dependencies. */
+export function canBeMadeAgain(object: CatalogObject | undefined): boolean {
+  return object !== undefined && isRebuilt(object);
 }
 
 function isRebuilt(object: CatalogObject): boolean {

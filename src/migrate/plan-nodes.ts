@@ -15,6 +15,7 @@ import {
   type PrivilegeEntry,
 } from "../catalog/index.ts";
 import type { Actions } from "./plan-actions.ts";
+import { connectMoments } from "./plan-moments.ts";
 import { namesTaken } from "./plan-names.ts";
 import { Reversals } from "./plan-reversal.ts";
 import { createStatements, validation } from "./rules/create.ts";
@@ -35,8 +36,10 @@ export interface PlanNode {
   readonly reversal: () => string;
 }
 
+const RENAME_RANK = -1_000_000;
 /** Labels of enums: committed before anything uses them, and before anything is dropped. */
 const LABEL_RANK = -1_000;
+const EARLY_RANK = -500;
 const ALTER_RANK = 100;
 const AUTHORISATION_RANK = 800;
 const OUTSIDE_RANK = 1_000;
@@ -63,7 +66,10 @@ export class PlanNodes {
     this.#reversals = new Reversals(context);
   }
 
-  nodes(): readonly PlanNode[] {
+  /** @param renames - done before everything else, in their order */
+  nodes(
+    renames: readonly { readonly subject: string; readonly statements: readonly PlannedStatement[] }[] = [],
+  ): readonly PlanNode[] {
     const { before, after } = this.#context;
     const { dropped, created, altered } = this.#actions;
     const create: CreateContext = {
@@ -88,6 +94,7 @@ export class PlanNodes {
     for (const [id, statements] of altered) this.#addAlter(id, statements);
     for (const object of after.values()) {
       if (!created.has(object.id)) continue;
+      if (object.kind === "domain constraint" && this.#actions.swapped.has(object.parent ?? "")) continue;
       const place = this.#createPlace(object);
       if (place !== object.id) {
         const from = after.get(place);
@@ -104,6 +111,17 @@ export class PlanNodes {
       if (later.length > 0) this.#add("validate", object, later, VALIDATE_RANK, () => "", [`create ${object.id}`]);
     }
     this.#connect();
+    for (const [position, { subject, statements }] of renames.entries())
+      this.#nodes.set(`rename ${position}`, {
+        key: `rename ${position}`,
+        rank: RENAME_RANK + position,
+        after: new Set([`rename ${position - 1}`]),
+        subject,
+        kind: "rename",
+        statements,
+        isAuthorisation: false,
+        reversal: () => "",
+      });
     return inOrder([...this.#nodes.values()]);
   }
 
@@ -113,13 +131,19 @@ export class PlanNodes {
     const object = this.#context.after.get(id);
     if (old === undefined || object === undefined) return;
     const reversal = (): string => this.#reversals.ofAlter(old, object);
+    for (const moment of ["early", "late"] as const) {
+      const apart = statements.filter((planned) => planned.moment === moment);
+      const rank = moment === "early" ? EARLY_RANK : ALTER_RANK + rankOf("sequence owner");
+      if (apart.length > 0) this.#add("alter", object, apart, rank, () => "", [], moment);
+    }
     if (object.kind === "enum" && statements.every(({ transaction }) => transaction === "own")) {
       this.#add("alter", object, statements, LABEL_RANK, reversal);
       return;
     }
-    const first = statements.findIndex(({ transaction }) => transaction === "own");
-    const now = first === -1 ? statements : statements.slice(0, first);
-    const later = first === -1 ? [] : statements.slice(first);
+    const rest = statements.filter(({ moment }) => moment === undefined);
+    const first = rest.findIndex(({ transaction }) => transaction === "own");
+    const now = first === -1 ? rest : rest.slice(0, first);
+    const later = first === -1 ? [] : rest.slice(first);
     this.#add("alter", object, now, ALTER_RANK + rankOf(object.kind), reversal);
     // Before keys are built: those of a primary key have to be NOT NULL.
     if (later.length > 0)
@@ -141,8 +165,9 @@ export class PlanNodes {
     rank: number,
     reversal: () => string,
     after: readonly string[] = [],
+    word: string = kind,
   ): void {
-    const key = `${kind} ${object.id}`;
+    const key = `${word} ${object.id}`;
     const isOutside = statements.some(({ transaction }) => transaction === "outside");
     const isAuthorisation = this.#isAuthorisation(object);
     this.#nodes.set(key, {
@@ -171,7 +196,12 @@ export class PlanNodes {
       const { schema, table, column } = owner.facts;
       return next(objectId("column", schema, table, column)) ?? object.id;
     }
-    const isAttached = !dropped.has(objectId("partition", object.schema, object.name));
+    if (object.kind === "function") {
+      // The functions that a base type is made of go with it.
+      const shell = object.needs.find((id) => id.startsWith("shell type ") && dropped.has(id));
+      if (shell !== undefined && before.has(`base ${shell.slice("shell ".length)}`)) return shell;
+    }
+    const isAttached = !dropped.has(objectId("partition", object.schema, object.name)) && !this.#leaves(object);
     const inherited = isAttached ? next(object.inheritedFrom) : undefined;
     // A foreign key goes first, so that two tables that point at each other can go in any order.
     const goesFirst =
@@ -192,14 +222,14 @@ export class PlanNodes {
 
   /** The object in whose CREATE an object comes. */
   #createPlace(object: CatalogObject): string {
-    const { before, after } = this.#context;
+    const { after } = this.#context;
     const { created } = this.#actions;
     const isTableNew = (table: CatalogObject): boolean => created.has(objectId("table", table.schema, table.name));
     const isPassedDown =
       object.inheritedFrom !== undefined &&
       created.has(object.inheritedFrom) &&
       !isTableNew(object) &&
-      before.has(objectId("table", object.schema, object.name)) &&
+      this.#wasUnder(object, object.inheritedFrom) &&
       !created.has(objectId("partition", object.schema, object.name)) &&
       (object.kind === "column" || (object.kind === "constraint" && object.facts.kind === "check"));
     if (isPassedDown) {
@@ -209,12 +239,40 @@ export class PlanNodes {
     return writtenIn(object, after, (id) => created.has(id), this.#separate);
   }
 
+  /** Whether the table of an object had the table of another as a parent already. */
+  #wasUnder({ schema, name }: CatalogObject, parentPart: string): boolean {
+    const { before, after } = this.#context;
+    const parent = after.get(parentPart);
+    const partition = before.get(objectId("partition", schema, name));
+    if (partition?.kind === "partition")
+      return partition.facts.parentSchema === parent?.schema && partition.facts.parentTable === parent.name;
+    const table = before.get(objectId("table", schema, name));
+    return (
+      table?.kind === "table" &&
+      table.facts.inherits.some((other) => other.schema === parent?.schema && other.name === parent.name)
+    );
+  }
+
+  /** Whether its table stays, and is no heir of the table any more that the object comes from. */
+  #leaves({ schema, name, inheritedFrom }: CatalogObject): boolean {
+    const { before, after } = this.#context;
+    const parent = before.get(inheritedFrom ?? "");
+    const table = after.get(objectId("table", schema, name));
+    if (parent === undefined || table?.kind !== "table" || this.#actions.dropped.has(table.id)) return false;
+    const isHeir = table.facts.inherits.some((other) => other.schema === parent.schema && other.name === parent.name);
+    return !isHeir && !after.has(objectId("partition", schema, name));
+  }
+
   #connect(): void {
     const { before, after } = this.#context;
     const { dropped, created, altered } = this.#actions;
     const dropKey = (id: string): string => `drop ${this.#placeOf(before, id, (object) => this.#dropPlace(object))}`;
-    const createKey = (id: string): string =>
-      `create ${this.#placeOf(after, id, (object) => this.#createPlace(object))}`;
+    const createKey = (id: string): string => {
+      const constraint = after.get(id);
+      if (constraint?.kind === "domain constraint" && this.#actions.swapped.has(constraint.parent ?? ""))
+        return `alter ${constraint.parent ?? ""}`;
+      return `create ${this.#placeOf(after, id, (object) => this.#createPlace(object))}`;
+    };
     const link = (key: string, earlier: string): unknown => this.#nodes.get(key)?.after.add(earlier);
     for (const id of dropped) {
       const object = before.get(id);
@@ -251,6 +309,7 @@ export class PlanNodes {
     for (const [earlier, later] of attachOrder(after)) {
       if (created.has(earlier) && created.has(later)) link(createKey(later), createKey(earlier));
     }
+    connectMoments(this.#context, this.#actions, { dropKey, createKey, link });
     this.#connectNames(dropKey, createKey, link);
   }
 

@@ -1,15 +1,20 @@
 // Turns the difference of two catalogs into ordered statements: what depends on what decides the order, and what PostgreSQL allows
 // inside a transaction decides the groups.
 import { catalogObjects, compareCatalogs, type Catalog, type Change } from "../catalog/index.ts";
-import { decideActions } from "./plan-actions.ts";
+import { canBeMadeAgain, decideActions } from "./plan-actions.ts";
+import { inCircles } from "./plan-circles.ts";
 import { PlanLocks } from "./plan-locks.ts";
-import { PlanNodes } from "./plan-nodes.ts";
+import { PlanNodes, type PlanNode } from "./plan-nodes.ts";
+import { planRenames } from "./plan-renames.ts";
 import { stepsOf, type Step } from "./plan-steps.ts";
+import type { Rename } from "./renames.ts";
 import type { RuleContext } from "./rules/statement.ts";
 
 export interface Plan {
   readonly changes: readonly Change[];
   readonly steps: readonly Step[];
+  /** Those that were asked for, and of indexes, constraints and the like that are the same but for their names. */
+  readonly renames: readonly Rename[];
   /** Differences that no step covers: kinds of objects the catalog only names. */
   readonly notCovered: readonly Change[];
 }
@@ -17,6 +22,8 @@ export interface Plan {
 export interface PlanOptions {
   /** `server_version_num` of the server the plan is for. Default: that of `before`. */
   readonly serverVersion?: number | undefined;
+  /** What has another name afterwards, and keeps its rows; `renameCandidates` offers some. Nothing is guessed. */
+  readonly renames?: readonly Rename[] | undefined;
 }
 
 /**
@@ -24,17 +31,34 @@ export interface PlanOptions {
  *
  * Pure: nothing is asked of a server. Tables that exist before are taken to be in use: their indexes are built CONCURRENTLY, their
  * checks and foreign keys are added NOT VALID and validated in a transaction of their own, their keys take a finished index.
+ *
+ * @throws InvalidInputError for a rename of what is not there
  */
 export function planMigration(before: Catalog, after: Catalog, options: PlanOptions = {}): Plan {
   const changes = compareCatalogs(before, after);
-  const old = catalogObjects(before);
   const wanted = catalogObjects(after);
+  const renamed = planRenames(catalogObjects(before), wanted, options.renames ?? []);
+  const old = renamed.before;
   const serverVersion = options.serverVersion ?? before.serverVersion;
   const isLive = (id: string | undefined): boolean => id !== undefined && old.has(id) && wanted.has(id);
   const context: RuleContext = { serverVersion, before: old, after: wanted, isLive };
-  const actions = decideActions(old, wanted, context);
-  const isStillLive = (id: string | undefined): boolean => isLive(id) && id !== undefined && !actions.dropped.has(id);
-  const nodes = new PlanNodes({ ...context, isLive: isStillLive }, actions).nodes();
+  const nodes = orderedNodes(context, renamed.steps);
   const steps = stepsOf(nodes, new PlanLocks(before, serverVersion));
-  return { changes, steps, notCovered: changes.filter(({ kind }) => kind === "unknown") };
+  return { changes, steps, renames: renamed.renames, notCovered: changes.filter(({ kind }) => kind === "unknown") };
+}
+
+/** What is altered in place and waits for what waits for it is made again instead. */
+function orderedNodes(context: RuleContext, renames: Parameters<PlanNodes["nodes"]>[0]): readonly PlanNode[] {
+  const again = new Set<string>();
+  for (;;) {
+    const actions = decideActions(context.before, context.after, context, again);
+    const isLive = (id: string | undefined): boolean =>
+      context.isLive(id) && id !== undefined && !actions.dropped.has(id);
+    const nodes = new PlanNodes({ ...context, isLive }, actions).nodes(renames);
+    const held = inCircles(nodes).filter(
+      ({ kind, subject }) => kind === "alter" && !again.has(subject) && canBeMadeAgain(context.before.get(subject)),
+    );
+    if (held.length === 0) return nodes;
+    for (const { subject } of held) again.add(subject);
+  }
 }

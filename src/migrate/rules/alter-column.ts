@@ -7,8 +7,10 @@ import {
   optionList,
   foreignOptions,
   literal,
+  objectId,
   partOf,
   type CatalogObject,
+  type CatalogObjects,
   type FactsOfKind,
   type SequenceFacts,
 } from "../../catalog/index.ts";
@@ -31,7 +33,7 @@ export function alterColumn(before: Column, after: Column, context: RuleContext)
   const column = partOf(after);
   const isForeign = table?.kind === "table" && table.facts.kind === "foreign";
   // What the parent's own change brings down to a child needs no statement.
-  const inherited = inheritedChange(after, context);
+  const inherited = inheritedChange(before, after, context);
   const typeChanged = old.type !== wanted.type || old.collation !== wanted.collation;
   if (needsNewColumn(old, wanted, typeChanged, context.serverVersion)) return "recreate";
 
@@ -68,8 +70,10 @@ export function alterColumn(before: Column, after: Column, context: RuleContext)
   return inPlace(statements, typeChanged ? [after.id] : []);
 }
 
-function inheritedChange(after: Column, context: RuleContext): ReadonlySet<string> {
-  const parent = after.inheritedFrom ?? "";
+function inheritedChange(before: Column, after: Column, context: RuleContext): ReadonlySet<string> {
+  const parent = parentColumn(after, context.after);
+  if (parent === undefined || parent !== parentColumn(before, context.before)) return new Set();
+  if (context.isDetached?.(after) === true) return new Set();
   const oldParent = context.before.get(parent);
   const newParent = context.after.get(parent);
   if (oldParent?.kind !== "column" || newParent?.kind !== "column") return new Set();
@@ -79,6 +83,14 @@ function inheritedChange(after: Column, context: RuleContext): ReadonlySet<strin
   if (oldParent.facts.isNullable && !newParent.facts.isNullable && !after.facts.isNullable) facts.push("isNullable");
   if (!oldParent.facts.isNullable && newParent.facts.isNullable && after.facts.isNullable) facts.push("isNullable");
   return new Set(facts);
+}
+
+/** The same column of a parent table, also of one that the child has for itself too. */
+function parentColumn(column: Column, objects: CatalogObjects): string | undefined {
+  if (column.inheritedFrom !== undefined) return column.inheritedFrom;
+  const table = objects.get(column.parent ?? "");
+  const parents = table?.kind === "table" ? table.facts.inherits : [];
+  return parents.map(({ schema, name }) => objectId("column", schema, name, column.part)).find((id) => objects.has(id));
 }
 
 function needsNewColumn(

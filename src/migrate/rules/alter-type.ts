@@ -1,16 +1,25 @@
 // How types are altered: in place where PostgreSQL can, otherwise by a new type that takes the old one's name and columns.
-import { collate, createStatements, literal, nameOf, type CatalogObject } from "../../catalog/index.ts";
+import {
+  collate,
+  createStatements,
+  literal,
+  nameOf,
+  type CatalogObject,
+  type CatalogObjects,
+} from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import {
+  at,
   inPlace,
   statement,
+  undoneBy,
   type Alteration,
   type Hazard,
   type PlannedStatement,
   type RuleContext,
 } from "./statement.ts";
 
-type TypeObject = CatalogObject<"enum" | "composite" | "domain" | "range">;
+export type TypeObject = CatalogObject<"enum" | "composite" | "domain" | "range">;
 
 export function alterEnum(
   before: CatalogObject<"enum">,
@@ -73,7 +82,9 @@ export function alterDomain(
 ): Alteration {
   const old = before.facts;
   const wanted = after.facts;
-  if (old.type !== wanted.type || old.collation !== wanted.collation) return swap(before, after, context);
+  const isTightened = old.isNullable && !wanted.isNullable && isInsideOthers(before, context.before);
+  if (old.type !== wanted.type || old.collation !== wanted.collation || isTightened)
+    return swap(before, after, context);
   const start = `ALTER DOMAIN ${nameOf(after)}`;
   const statements: PlannedStatement[] = [];
   if (old.default !== wanted.default) {
@@ -99,6 +110,17 @@ interface TypedColumn {
   readonly column: string;
   readonly type: string;
   readonly default: string | undefined;
+}
+
+/** Whether arrays or composite types hold the domain: the server then refuses what it would have to prove of their values. */
+export function isInsideOthers(domain: CatalogObject<"domain">, objects: CatalogObjects): boolean {
+  return [...objects.values()].some(
+    (object) =>
+      object.needs.includes(domain.id) &&
+      (object.kind === "composite" ||
+        (object.kind === "column" && object.facts.type.endsWith("[]")) ||
+        (object.kind === "domain" && isInsideOthers(object, objects))),
+  );
 }
 
 /** Columns of tables that are of this type, or an array of it. */
@@ -127,7 +149,12 @@ export function swap(before: TypeObject, after: TypeObject, context: RuleContext
   const old = `${before.name.slice(0, 50)}_pgsteward_old`;
   const create = { serverVersion: context.serverVersion, objects: context.after, separateDefaults: new Set<string>() };
   const word = before.kind === "domain" ? "DOMAIN" : "TYPE";
-  const made = createStatements(after, create).map((sql) => statement(sql));
+  const constraints = [...context.after.values()].filter(
+    (object) => object.kind === "domain constraint" && object.parent === after.id,
+  );
+  const made = [after, ...constraints].flatMap((object) =>
+    createStatements(object, create).map((sql) => statement(sql)),
+  );
   const hazards: readonly Hazard[] = [
     { kind: "rewrite", why: "the table is rewritten while it is locked" },
     { kind: "may fail", why: "a value may not exist in the new type" },
@@ -152,9 +179,9 @@ export function swap(before: TypeObject, after: TypeObject, context: RuleContext
           statement(`ALTER ${word} ${nameOf(before)} RENAME TO ${identifier(old)}`),
           ...made,
           ...columns.map((column) => retype(column, `::${textOf(column.type)}::${column.type}`, column.type)),
-          statement(`DROP ${word} ${identifier(before.schema ?? "", old)}`),
+          at("late", undoneBy("", statement(`DROP ${word} ${identifier(before.schema ?? "", old)}`))),
         ];
-  return inPlace(statements, [before.id, ...ids]);
+  return { statements, rebuilds: [before.id, ...ids], isSwap: true };
 }
 
 function columnId(schema: string, table: string, column: string, { before }: RuleContext): string {

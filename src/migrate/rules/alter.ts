@@ -15,10 +15,19 @@ import {
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { alterColumn, namesOf, withinBounds } from "./alter-column.ts";
+import { ALTER_OTHERS, optionChanges } from "./alter-others.ts";
 import { alterComposite, alterDomain, alterEnum, swap } from "./alter-type.ts";
-import { authorisation } from "./drop.ts";
 import { validation } from "./create.ts";
-import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
+import { authorisation } from "./drop.ts";
+import {
+  at,
+  inPlace,
+  statement,
+  undoneBy,
+  type Alteration,
+  type PlannedStatement,
+  type RuleContext,
+} from "./statement.ts";
 
 type Alter = {
   readonly [K in ObjectKind]: (before: CatalogObject<K>, after: CatalogObject<K>, context: RuleContext) => Alteration;
@@ -73,13 +82,15 @@ function alterTableObject(
   }
   if (old.ofType !== wanted.ofType)
     statements.push(statement(`${start} ${wanted.ofType === undefined ? "NOT OF" : `OF ${wanted.ofType}`}`));
+  const leave = (parent: { readonly schema: string; readonly name: string }): PlannedStatement =>
+    statement(`${start} NO INHERIT ${nameOf(parent)}`);
   for (const parent of old.inherits) {
     if (!wanted.inherits.some((other) => equal(other, parent)))
-      statements.push(statement(`${start} NO INHERIT ${nameOf(parent)}`));
+      statements.push(at("early", undoneBy(`${start} INHERIT ${nameOf(parent)}`, leave(parent))));
   }
   for (const parent of wanted.inherits) {
     if (!old.inherits.some((other) => equal(other, parent)))
-      statements.push(statement(`${start} INHERIT ${nameOf(parent)}`));
+      statements.push(at("late", undoneBy(leave(parent).sql, statement(`${start} INHERIT ${nameOf(parent)}`))));
   }
   const options = optionChanges(old.foreign?.options ?? [], wanted.foreign?.options ?? []);
   if (options !== "") statements.push(statement(`${start} OPTIONS (${options})`));
@@ -171,6 +182,7 @@ function alterPolicy(before: CatalogObject<"policy">, after: CatalogObject<"poli
 }
 
 const ALTER: Alter = {
+  ...ALTER_OTHERS,
   schema: () => inPlace([]),
   extension: (before, after) =>
     inPlace([

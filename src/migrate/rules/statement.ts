@@ -23,6 +23,8 @@ export interface PlannedStatement {
   readonly hazards: readonly Hazard[];
   /** Undoes it when what came after is undone: "" when there is nothing to undo. Left out: the planner finds it by the object. */
   readonly reversal?: string;
+  /** `early`: before what it holds goes; `late`: when what it waits for has come. Left out: with the rest of the alteration. */
+  readonly moment?: "early" | "late";
 }
 
 /** How an object gets from one state to the other: in place, or by being dropped and made again. */
@@ -32,6 +34,8 @@ export type Alteration =
       readonly statements: readonly PlannedStatement[];
       /** Ids of objects whose dependants have to be dropped before, and made again after. */
       readonly rebuilds: readonly string[];
+      /** A type that another takes the name of: types made of it need the same. */
+      readonly isSwap?: true;
     };
 
 export interface RuleContext {
@@ -40,6 +44,8 @@ export interface RuleContext {
   readonly after: CatalogObjects;
   /** Whether a table or materialized view was there before and stays: others are using it. */
   readonly isLive: (id: string | undefined) => boolean;
+  /** Whether a partition is detached for a while, so that nothing comes down to it. Left out: none is. */
+  readonly isDetached?: (table: { readonly schema: string | undefined; readonly name: string }) => boolean;
 }
 
 export function statement(
@@ -53,6 +59,11 @@ export function statement(
 /** The same statement with the one that undoes it. */
 export function undoneBy(reversal: string, planned: PlannedStatement): PlannedStatement {
   return { ...planned, reversal };
+}
+
+/** The same statement at another moment. */
+export function at(moment: "early" | "late", planned: PlannedStatement): PlannedStatement {
+  return { ...planned, moment };
 }
 
 export function inPlace(

@@ -1,0 +1,85 @@
+// The order of what leaves a parent table early, of what joins one late, and of types that go when nothing is made of them any more.
+import { objectId, type CatalogObject, type CatalogObjects } from "../catalog/index.ts";
+import type { Actions } from "./plan-actions.ts";
+import type { RuleContext } from "./rules/statement.ts";
+
+interface Links {
+  readonly dropKey: (id: string) => string;
+  readonly createKey: (id: string) => string;
+  /** Puts the node `earlier` before the node `key`, where both exist. */
+  readonly link: (key: string, earlier: string) => unknown;
+}
+
+export function connectMoments(context: RuleContext, actions: Actions, links: Links): void {
+  const { before, after } = context;
+  for (const id of actions.altered.keys()) {
+    const object = after.get(id);
+    links.link(`late ${id}`, `alter ${id}`);
+    if (object?.kind === "table") connectHeir(object, context, actions, links);
+    if (object?.kind === "composite" || object?.kind === "domain" || object?.kind === "range")
+      for (const need of before.get(id)?.needs ?? []) {
+        links.link(`late ${need}`, `alter ${id}`);
+        links.link(`late ${need}`, `late ${id}`);
+      }
+  }
+  for (const id of actions.dropped) {
+    const object = before.get(id);
+    const partition = objectId("partition", object?.schema, object?.name ?? "");
+    if (object?.inheritedFrom === undefined || !actions.dropped.has(partition)) continue;
+    // First it is detached: then each of the two can drop its own.
+    links.link(links.dropKey(id), links.dropKey(partition));
+    if (actions.dropped.has(object.inheritedFrom))
+      links.link(links.dropKey(object.inheritedFrom), links.dropKey(partition));
+  }
+  for (const id of actions.created) {
+    const partition = after.get(id);
+    if (partition?.kind !== "partition") continue;
+    // A table is attached to one that has its columns already, in the same form.
+    const { parentSchema, parentTable } = partition.facts;
+    for (const part of columnsAndChecks(after, parentSchema, parentTable)) {
+      if (part.kind !== "column") continue;
+      links.link(links.createKey(id), `alter ${part.id}`);
+      if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
+    }
+  }
+}
+
+function connectHeir(
+  table: CatalogObject<"table">,
+  { before, after }: RuleContext,
+  actions: Actions,
+  { dropKey, createKey, link }: Links,
+): void {
+  const { id, schema, name } = table;
+  const old = before.get(id);
+  if (old?.kind !== "table") return;
+  const early = `early ${id}`;
+  for (const part of columnsAndChecks(before, schema, name)) {
+    if (actions.dropped.has(part.id)) link(dropKey(part.id), early);
+    link(`alter ${part.id}`, early);
+  }
+  for (const parent of old.facts.inherits) {
+    const parentId = objectId("table", parent.schema, parent.name);
+    if (actions.dropped.has(parentId)) link(dropKey(parentId), early);
+    for (const part of columnsAndChecks(before, parent.schema, parent.name)) {
+      if (actions.dropped.has(part.id)) link(dropKey(part.id), early);
+      link(`alter ${part.id}`, early);
+    }
+  }
+  const parts = [{ schema, name }, ...table.facts.inherits].flatMap((of) =>
+    columnsAndChecks(after, of.schema, of.name),
+  );
+  for (const part of parts) {
+    for (const word of ["create", "alter", "validate"]) link(`late ${id}`, `${word} ${part.id}`);
+    if (actions.created.has(part.id)) link(`late ${id}`, createKey(part.id));
+  }
+}
+
+function columnsAndChecks(objects: CatalogObjects, schema: string | undefined, name: string): readonly CatalogObject[] {
+  return [...objects.values()].filter(
+    (object) =>
+      object.schema === schema &&
+      object.name === name &&
+      (object.kind === "column" || (object.kind === "constraint" && object.facts.kind === "check")),
+  );
+}

@@ -1,0 +1,6 @@
+CREATE TYPE colour AS ENUM ('blue', 'red');
+CREATE TYPE paint AS (colour colour, litres int);
+CREATE DOMAIN warm AS colour CHECK (VALUE <> 'blue');
+CREATE TABLE wall (id int, first colour DEFAULT 'red', more colour[] DEFAULT '{red}', mix paint, frame warm);
+CREATE FUNCTION mixed(colour, colour[]) RETURNS colour LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE INDEX wall_mixed ON wall (mixed(first, more));

@@ -1,0 +1,3 @@
+CREATE TABLE sale (id bigint NOT NULL, note text) PARTITION BY RANGE (id);
+CREATE TABLE sale_small PARTITION OF sale FOR VALUES FROM (1) TO (100);
+CREATE TABLE sale_rest PARTITION OF sale DEFAULT;

@@ -1,0 +1,4 @@
+CREATE TABLE sale (id int NOT NULL, note text) PARTITION BY RANGE (id);
+CREATE TABLE sale_small PARTITION OF sale FOR VALUES FROM (1) TO (100);
+CREATE TABLE sale_rest PARTITION OF sale DEFAULT;
+INSERT INTO sale VALUES (5, 'pen'), (500, 'desk');

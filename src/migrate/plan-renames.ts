@@ -19,6 +19,8 @@ import { statement, undoneBy, type Hazard, type PlannedStatement } from "./rules
 export interface RenamePlan {
   /** The objects before, with their new names. */
   readonly before: CatalogObjects;
+  /** By the id that an object has now: what it was. */
+  readonly originals: CatalogObjects;
   readonly renames: readonly Rename[];
   readonly steps: readonly { readonly subject: string; readonly statements: readonly PlannedStatement[] }[];
 }
@@ -38,7 +40,12 @@ export function planRenames(before: CatalogObjects, after: CatalogObjects, said:
     all.push(...found);
     renamed = renamedObjects(before, after, all);
   }
-  return { before: renamed.objects, renames: all.map(({ rename }) => rename), steps: stepsOf(all, before) };
+  return {
+    before: renamed.objects,
+    originals: renamed.originals,
+    renames: all.map(({ rename }) => rename),
+    steps: stepsOf(all, before),
+  };
 }
 
 function resolved(object: CatalogObject, newName: string): ResolvedRename {

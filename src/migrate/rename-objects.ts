@@ -142,6 +142,15 @@ function renamedFacts(
     return { labels: object.facts.labels.map((label) => names.label(schema, name, label)) };
   }
   const wanted: unknown = counterpart?.facts;
+  // What a view calls its columns stays.
+  if (object.kind === "view") {
+    const { columns, defaults, ...rest } = object.facts;
+    return {
+      ...(mapTexts(rest, wanted, (text, other) => follow(text, other, names, pairs)) as object),
+      columns: columns.map((column) => ({ ...column, type: names.sql(column.type) })),
+      defaults: defaults.map(({ column, expression }) => ({ column, expression: names.sql(expression) })),
+    };
+  }
   if (object.kind === "function") return functionFacts(object, names, pairs, wanted);
   return mapTexts(object.facts, wanted, (text, other) => follow(text, other, names, pairs));
 }

@@ -30,6 +30,11 @@ interface LintedStatement extends PlacedStatement {
   readonly actions: readonly Action[];
 }
 
+interface ActiveRule {
+  readonly rule: LintRule;
+  readonly severity: LintSeverity;
+}
+
 interface FileState {
   readonly name: string;
   readonly text: string;
@@ -69,7 +74,10 @@ export async function lintSql(files: readonly LintFile[], options: LintOptions =
       ignores: ignoresOf(recognised.text, script.statements),
     };
     states.push(state);
-    for (const item of placed) statements.push({ ...item, file: state, actions: actionsOf(item.statement) });
+    for (const item of placed) {
+      const { statement, transaction, openedBy } = item;
+      statements.push({ statement, transaction, openedBy, file: state, actions: actionsOf(statement) });
+    }
   }
   const before = new BatchState(options.catalog);
   for (const file of options.applied ?? []) {
@@ -137,6 +145,7 @@ class LintRun {
   readonly #version: number;
   readonly #exactVersion: number | undefined;
   readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
+  readonly #rulesByKind = new Map<string, readonly ActiveRule[]>();
 
   constructor(options: LintOptions, before: BatchState, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
     this.#version = version;
@@ -200,7 +209,7 @@ class LintRun {
         later: () => all.slice(position + linted.actions.length),
         isLive: this.#isLive,
       };
-      for (const [rule, severity] of this.#rules) {
+      for (const { rule, severity } of this.#rulesFor(action.kind)) {
         const found = rule.check(context);
         if (found === undefined) continue;
         for (const match of Array.isArray(found) ? (found as readonly RuleMatch[]) : [found as RuleMatch]) {
@@ -215,6 +224,17 @@ class LintRun {
       applyAction(this.#state, action);
     }
     if (before !== undefined) note(before, linted, taken, this.#state);
+  }
+
+  /** Most rules look at one kind of action: the others are not asked. */
+  #rulesFor(kind: string): readonly ActiveRule[] {
+    const known = this.#rulesByKind.get(kind);
+    if (known !== undefined) return known;
+    const made = [...this.#rules]
+      .filter(([{ on }]) => on === undefined || on.includes(kind))
+      .map(([rule, severity]) => ({ rule, severity }));
+    this.#rulesByKind.set(kind, made);
+    return made;
   }
 
   #transaction(number: number): TransactionState {
@@ -277,6 +297,7 @@ class LintRun {
   }
 
   #lintIgnores(file: FileState): void {
+    if (file.ignores.length === 0) return;
     const known = new Set(LINT_RULES.map(({ id }) => id));
     for (const ignore of file.ignores) {
       const statement: ScriptStatement = {

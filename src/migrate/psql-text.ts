@@ -22,6 +22,9 @@ export function separatePsql(file: string): {
   readonly segments: readonly SqlSegment[];
   readonly parts: readonly PsqlPart[];
 } {
+  // Most files hold neither: then all of it is SQL.
+  if (!/\\|\bp?stdin\b/i.test(file))
+    return { segments: file.trim() === "" ? [] : [{ text: file, offset: 0 }], parts: [] };
   const segments: SqlSegment[] = [];
   const parts: PsqlPart[] = [];
   let segmentStart = 0;

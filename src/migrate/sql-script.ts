@@ -47,13 +47,16 @@ export async function parseSqlScript(text: string, name: string): Promise<SqlScr
   const statements = segments.flatMap((segment) => {
     // The parser counts bytes; strings count UTF-16 units.
     const bytes = Buffer.from(segment.text, "utf8");
+    const isAscii = bytes.length === segment.text.length;
+    const slice = (from: number, to: number): string =>
+      isAscii ? segment.text.slice(from, to) : bytes.toString("utf8", from, to);
     let countedBytes = 0;
     let countedUnits = 0;
     return parseSegment(parser, segment.text, segment.offset, text, name).map(
       ({ location, length, node }): ScriptStatement => {
-        countedUnits += bytes.toString("utf8", countedBytes, location).length;
+        countedUnits += isAscii ? location - countedBytes : slice(countedBytes, location).length;
         countedBytes = location;
-        const raw = bytes.toString("utf8", location, length === 0 ? bytes.length : location + length);
+        const raw = slice(location, length === 0 ? bytes.length : location + length);
         const blank = leadingBlank(raw);
         const [kind = ""] = Object.keys(node);
         return {

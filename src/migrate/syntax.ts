@@ -19,18 +19,32 @@ export function childOf(node: Node | undefined, key: string): Node | undefined {
   return isNode(value) ? unwrap(value).node : undefined;
 }
 
+const NOTHING: readonly never[] = [];
+
+/** Kinds of nodes begin with a capital, fields do not. Every node of every statement is asked: no regular expression. */
+function isKind(key: string): boolean {
+  const first = key.charCodeAt(0);
+  return first >= 65 && first <= 90;
+}
+
 /** A list of wrapped nodes, unwrapped. */
 export function listOf(node: Node | undefined, key: string): readonly { readonly kind: string; readonly node: Node }[] {
   const value: unknown = node?.[key];
-  return Array.isArray(value) ? value.filter(isNode).map(unwrap) : [];
+  if (!Array.isArray(value)) return NOTHING;
+  const found: { readonly kind: string; readonly node: Node }[] = [];
+  for (const item of value) if (isNode(item)) found.push(unwrap(item));
+  return found;
 }
 
 /** `{ ColumnDef: {…} }` as its kind and node; a node that is not wrapped has the kind "". */
 export function unwrap(value: Node): { readonly kind: string; readonly node: Node } {
-  const keys = Object.keys(value);
-  const [kind = ""] = keys;
-  const inner = value[kind];
-  return keys.length === 1 && /^[A-Z]/.test(kind) && isNode(inner) ? { kind, node: inner } : { kind: "", node: value };
+  let kind: string | undefined;
+  for (const key in value) {
+    if (kind !== undefined) return { kind: "", node: value };
+    kind = key;
+  }
+  const inner = kind === undefined ? undefined : value[kind];
+  return kind !== undefined && isKind(kind) && isNode(inner) ? { kind, node: inner } : { kind: "", node: value };
 }
 
 export function textOf(node: Node | undefined, key: string): string | undefined {
@@ -72,8 +86,10 @@ export function droppedNames(node: Node): readonly Name[] {
 export function walk(value: unknown, visit: (kind: string, node: Node) => void): void {
   if (Array.isArray(value)) for (const item of value) walk(item, visit);
   else if (isNode(value)) {
-    for (const [key, item] of Object.entries(value)) {
-      if (isNode(item)) visit(/^[A-Z]/.test(key) ? key : "", item);
+    for (const key in value) {
+      const item = value[key];
+      if (typeof item !== "object" || item === null) continue;
+      if (isNode(item)) visit(isKind(key) ? key : "", item);
       walk(item, visit);
     }
   }

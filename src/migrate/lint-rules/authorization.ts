@@ -64,6 +64,7 @@ export const authorizationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "security-definer-search-path",
+    on: ["CreateFunctionStmt", "AlterFunctionStmt"],
     title: "SECURITY DEFINER without search_path",
     severity: "warning",
     isRecommended: true,
@@ -89,6 +90,7 @@ export const authorizationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "policy-setting-not-optional",
+    on: ["CreatePolicyStmt", "AlterPolicyStmt"],
     title: "A policy reads a setting that may not be set",
     severity: "warning",
     isRecommended: true,

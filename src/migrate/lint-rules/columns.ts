@@ -23,6 +23,7 @@ function rewriteRule(
 ): LintRule {
   return defineLintRule({
     ...rule,
+    on: ["AT_AddColumn"],
     severity: "error",
     isRecommended: true,
     why: REWRITE_WHY,
@@ -109,6 +110,7 @@ export const columnRules: readonly LintRule[] = [
   ),
   defineLintRule({
     id: "add-column-inline-check",
+    on: ["AT_AddColumn"],
     title: "A CHECK written with a new column is checked at once",
     severity: "error",
     isRecommended: true,
@@ -129,6 +131,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-column-inline-foreign-key",
+    on: ["AT_AddColumn"],
     title: "A foreign key written with a new column is not NOT VALID",
     severity: "error",
     isRecommended: true,
@@ -151,6 +154,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-column-inline-unique",
+    on: ["AT_AddColumn"],
     title: "UNIQUE or PRIMARY KEY written with a new column builds its index under the lock",
     severity: "error",
     isRecommended: true,
@@ -177,6 +181,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "required-column",
+    on: ["AT_AddColumn"],
     title: "A new NOT NULL column without a default",
     severity: "error",
     isRecommended: true,
@@ -199,6 +204,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "set-not-null",
+    on: ["AT_SetNotNull", "AT_AddConstraint"],
     title: "SET NOT NULL reads the whole table under its lock",
     severity: "error",
     isRecommended: true,
@@ -221,6 +227,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "change-column-type",
+    on: ["AT_AlterColumnType"],
     title: "Changing a column's type rewrites the table",
     severity: "error",
     isRecommended: true,
@@ -247,6 +254,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "type-change-rebuilds-index",
+    on: ["AT_AlterColumnType"],
     title: "A type change without a rewrite still rebuilds indexes",
     severity: "error",
     isRecommended: true,
@@ -267,6 +275,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "type-change-rechecks-constraint",
+    on: ["AT_AlterColumnType"],
     title: "A type change without a rewrite still checks constraints again",
     severity: "error",
     isRecommended: true,
@@ -288,6 +297,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "time-zone-type-change",
+    on: ["AT_AlterColumnType"],
     title: "timestamp and timestamptz are converted by the session's time zone",
     severity: "error",
     isRecommended: true,
@@ -310,6 +320,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "type-change-blocked",
+    on: ["AT_AlterColumnType"],
     title: "A type change is refused while views, policies, triggers or generated columns use the column",
     severity: "error",
     isRecommended: true,
@@ -340,6 +351,7 @@ export const columnRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "json-column",
+    on: ["AT_AddColumn", "CreateStmt", "AT_AlterColumnType"],
     title: "json has no equality",
     severity: "warning",
     isRecommended: true,

@@ -15,6 +15,7 @@ function dropRule(
   rewrite: string,
 ): LintRule {
   return defineLintRule({
+    on: ["DropStmt"],
     severity: "error",
     isRecommended: true,
     ...rule,
@@ -55,6 +56,7 @@ const tableChange = (context: RuleContext, kind: string): boolean =>
 export const compatibilityRules: readonly LintRule[] = [
   defineLintRule({
     id: "drop-column",
+    on: ["AT_DropColumn"],
     title: "A column is dropped",
     severity: "error",
     isRecommended: true,
@@ -97,6 +99,7 @@ export const compatibilityRules: readonly LintRule[] = [
   ),
   defineLintRule({
     id: "drop-database",
+    on: ["DropdbStmt"],
     title: "A database is dropped",
     severity: "error",
     isRecommended: true,
@@ -139,6 +142,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-not-null",
+    on: ["AT_DropNotNull"],
     title: "A column may become null",
     severity: "info",
     isRecommended: true,
@@ -155,6 +159,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "change-default",
+    on: ["AT_ColumnDefault"],
     title: "A default changes",
     severity: "info",
     isRecommended: false,
@@ -171,6 +176,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "truncate",
+    on: ["TruncateStmt"],
     title: "TRUNCATE",
     severity: "warning",
     isRecommended: true,
@@ -192,6 +198,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "write-without-where",
+    on: ["UpdateStmt", "DeleteStmt"],
     title: "UPDATE or DELETE of every row",
     severity: "warning",
     isRecommended: true,
@@ -267,6 +274,7 @@ export const compatibilityRules: readonly LintRule[] = [
   ),
   defineLintRule({
     id: "upgrade-extension",
+    on: ["AlterExtensionStmt"],
     title: "An extension is upgraded",
     severity: "warning",
     isRecommended: true,
@@ -280,6 +288,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "force-create",
+    on: ["DropStmt"],
     title: "A table is dropped to be created again",
     severity: "error",
     isRecommended: true,
@@ -299,6 +308,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "narrowing-type",
+    on: ["AT_AlterColumnType"],
     title: "A type change that may not keep every value",
     severity: "warning",
     isRecommended: true,

@@ -56,6 +56,7 @@ function indexFirst(action: Action, kind: "UNIQUE" | "PRIMARY KEY"): string {
 export const constraintRules: readonly LintRule[] = [
   defineLintRule({
     id: "add-check-valid",
+    on: ["AT_AddConstraint"],
     title: "A CHECK that is added without NOT VALID reads the whole table",
     severity: "error",
     isRecommended: true,
@@ -83,6 +84,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-foreign-key-valid",
+    on: ["AT_AddConstraint"],
     title: "A foreign key that is added without NOT VALID reads both tables",
     severity: "error",
     isRecommended: true,
@@ -109,6 +111,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "foreign-key-not-valid-on-partitioned",
+    on: ["AT_AddConstraint"],
     title: "Before PostgreSQL 18 a foreign key of a partitioned table cannot be NOT VALID",
     severity: "error",
     isRecommended: true,
@@ -128,6 +131,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-unique-constraint",
+    on: ["AT_AddConstraint"],
     title: "A UNIQUE constraint builds its index under ACCESS EXCLUSIVE",
     severity: "error",
     isRecommended: true,
@@ -145,6 +149,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-primary-key",
+    on: ["AT_AddConstraint"],
     title: "A primary key builds its index under ACCESS EXCLUSIVE",
     severity: "error",
     isRecommended: true,
@@ -162,6 +167,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "primary-key-using-nullable-index",
+    on: ["AT_AddConstraint"],
     title: "PRIMARY KEY USING INDEX reads the table when its columns may be null",
     severity: "error",
     isRecommended: true,
@@ -184,6 +190,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "add-exclusion-constraint",
+    on: ["AT_AddConstraint"],
     title: "An exclusion constraint has no online form",
     severity: "error",
     isRecommended: true,
@@ -200,6 +207,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "validate-in-adding-transaction",
+    on: ["AT_ValidateConstraint"],
     title: "VALIDATE in the transaction that adds the constraint",
     severity: "error",
     isRecommended: true,
@@ -223,6 +231,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-foreign-key-locks-referenced",
+    on: ["AT_DropConstraint", "AT_AlterConstraint", "DropStmt"],
     title: "Dropping a foreign key also locks the referenced table",
     severity: "info",
     isRecommended: true,
@@ -250,6 +259,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "multiple-foreign-keys",
+    on: ["CreateStmt", "AT_AddConstraint", "AT_AddColumn"],
     title: "Foreign keys to several tables in one transaction",
     severity: "warning",
     isRecommended: true,
@@ -274,6 +284,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "create-table-references-live",
+    on: ["CreateStmt"],
     title: "A new table's foreign key locks the referenced table",
     severity: "info",
     isRecommended: false,
@@ -292,6 +303,7 @@ export const constraintRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-constraint",
+    on: ["AT_DropConstraint"],
     title: "A constraint is dropped",
     severity: "info",
     isRecommended: false,

@@ -45,6 +45,7 @@ function isReplacement(
 export const indexRules: readonly LintRule[] = [
   defineLintRule({
     id: "create-index-non-concurrent",
+    on: ["IndexStmt"],
     title: "CREATE INDEX without CONCURRENTLY blocks writes",
     severity: "error",
     isRecommended: true,
@@ -67,6 +68,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-index-non-concurrent",
+    on: ["DropStmt"],
     title: "DROP INDEX without CONCURRENTLY locks the table",
     severity: "warning",
     isRecommended: true,
@@ -90,6 +92,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "reindex-non-concurrent",
+    on: ["ReindexStmt"],
     title: "REINDEX without CONCURRENTLY blocks writes",
     severity: "error",
     isRecommended: true,
@@ -108,6 +111,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "refresh-view-non-concurrent",
+    on: ["RefreshMatViewStmt"],
     title: "REFRESH MATERIALIZED VIEW without CONCURRENTLY blocks readers",
     severity: "warning",
     isRecommended: true,
@@ -126,6 +130,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "detach-partition-non-concurrent",
+    on: ["AT_DetachPartition"],
     title: "DETACH PARTITION without CONCURRENTLY locks the parent",
     severity: "error",
     isRecommended: true,
@@ -150,6 +155,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "attach-partition-scan",
+    on: ["AT_AttachPartition"],
     title: "ATTACH PARTITION reads the partition, and the default partition",
     severity: "warning",
     isRecommended: true,
@@ -170,6 +176,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "create-partition-locks-parent",
+    on: ["CreateStmt"],
     title: "CREATE TABLE … PARTITION OF locks the parent",
     severity: "warning",
     isRecommended: true,
@@ -217,6 +224,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "replace-index-gap",
+    on: ["DropStmt"],
     title: "An index is dropped before its replacement is there",
     severity: "warning",
     isRecommended: true,
@@ -247,6 +255,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "concurrent-index-if-not-exists",
+    on: ["IndexStmt"],
     title: "IF NOT EXISTS hides an invalid index",
     severity: "info",
     isRecommended: false,
@@ -265,6 +274,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "wide-index",
+    on: ["IndexStmt"],
     title: "A non-unique index on more than three columns",
     severity: "info",
     isRecommended: true,
@@ -284,6 +294,7 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "duplicate-index-column",
+    on: ["IndexStmt"],
     title: "An index names a column twice",
     severity: "warning",
     isRecommended: true,

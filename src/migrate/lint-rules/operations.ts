@@ -9,6 +9,7 @@ const ON_AND_OFF = /^AT_(Enable|Disable)(?:Always|Replica)?Trig/;
 export const operationRules: readonly LintRule[] = [
   defineLintRule({
     id: "lock-table",
+    on: ["LockStmt"],
     title: "LOCK TABLE in a mode that keeps others from writing",
     severity: "warning",
     isRecommended: true,
@@ -56,6 +57,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "replica-identity-nothing",
+    on: ["AT_ReplicaIdentity"],
     title: "REPLICA IDENTITY NOTHING",
     severity: "error",
     isRecommended: true,
@@ -73,6 +75,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-primary-key",
+    on: ["AT_DropConstraint"],
     title: "A primary key or unique constraint is dropped",
     severity: "warning",
     isRecommended: true,
@@ -100,6 +103,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "autovacuum-off",
+    on: ["AT_SetRelOptions", "CreateStmt"],
     title: "Autovacuum is switched off for a table",
     severity: "warning",
     isRecommended: true,
@@ -128,6 +132,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "system-catalog-write",
+    on: ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"],
     title: "The system catalogs are written directly",
     severity: "error",
     isRecommended: true,
@@ -149,6 +154,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "server-setting",
+    on: ["AlterSystemStmt", "AlterDatabaseSetStmt", "AlterRoleSetStmt"],
     title: "A setting of the server, a database or a role changes",
     severity: "warning",
     isRecommended: true,
@@ -168,6 +174,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "session-advisory-lock",
+    on: ["SelectStmt"],
     title: "An advisory lock of the session",
     severity: "info",
     isRecommended: false,
@@ -205,6 +212,7 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "concurrent-index-corruption",
+    on: ["IndexStmt", "ReindexStmt"],
     title: "CREATE INDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 may miss rows",
     severity: "error",
     isRecommended: true,

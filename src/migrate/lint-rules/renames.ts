@@ -24,6 +24,7 @@ function renamedObject(node: Node): string {
 export const renameRules: readonly LintRule[] = [
   defineLintRule({
     id: "rename-column",
+    on: ["RenameStmt"],
     title: "A column is renamed",
     severity: "error",
     isRecommended: true,
@@ -43,6 +44,7 @@ export const renameRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rename-table",
+    on: ["RenameStmt", "AlterObjectSchemaStmt"],
     title: "A table is renamed",
     severity: "error",
     isRecommended: true,
@@ -83,6 +85,7 @@ export const renameRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rename-schema",
+    on: ["RenameStmt"],
     title: "A schema is renamed",
     severity: "error",
     isRecommended: true,
@@ -101,6 +104,7 @@ export const renameRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rename-enum-value",
+    on: ["AlterEnumStmt"],
     title: "An enum value is renamed",
     severity: "error",
     isRecommended: true,
@@ -119,6 +123,7 @@ export const renameRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rename-type",
+    on: ["RenameStmt"],
     title: "A type, view or function is renamed",
     severity: "warning",
     isRecommended: true,

@@ -47,6 +47,8 @@ export interface LintRule {
   /** Kebab-case; named in ignores and in the configuration. */
   readonly id: string;
   readonly title: string;
+  /** Kinds of actions it looks at (`Action.kind`); without it, all. */
+  readonly on?: readonly string[] | undefined;
   readonly severity: LintSeverity;
   /** On without being asked for; the others are matters of house style. */
   readonly isRecommended: boolean;

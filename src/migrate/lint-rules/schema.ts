@@ -28,6 +28,7 @@ function typeRule(
   instead: string,
 ): LintRule {
   return defineLintRule({
+    on: ["CreateStmt", "AT_AddColumn", "AT_AlterColumnType"],
     severity: "info",
     isRecommended: false,
     ...rule,
@@ -45,13 +46,17 @@ function typeRule(
 const MAX_NAME_BYTES = 63;
 const STRINGS_AND_COMMENTS = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|\$(\w*)\$[\s\S]*?\$\1\$/g;
 
+/** A cheap look first: a long run of letters, a long quoted text, or letters of several bytes. */
+const MAY_HOLD_LONG_NAME = /(?<![\w$])[\w$]{64}|"[^"]{64}|[\u0080-\uFFFF]/;
+
 /** The parser cuts names as the server does, so the text is looked at. */
 function longNames(sql: string): ReadonlySet<string> {
-  if (sql.length <= MAX_NAME_BYTES) return new Set();
+  if (!MAY_HOLD_LONG_NAME.test(sql)) return new Set();
   const bare = sql.replaceAll(STRINGS_AND_COMMENTS, " ");
   const names = bare.match(/"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*/gu) ?? [];
   return new Set(
     names
+      .filter((name) => Buffer.byteLength(name) > MAX_NAME_BYTES)
       .map((name) => name.replace(/^"(.*)"$/s, "$1").replaceAll('""', '"'))
       .filter((name) => Buffer.byteLength(name) > MAX_NAME_BYTES),
   );
@@ -122,6 +127,7 @@ export const schemaRules: readonly LintRule[] = [
   ),
   defineLintRule({
     id: "create-enum",
+    on: ["CreateEnumStmt"],
     title: "An enum type is created",
     severity: "info",
     isRecommended: false,
@@ -138,6 +144,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "enum-value-order",
+    on: ["AlterEnumStmt"],
     title: "An enum value without BEFORE or AFTER",
     severity: "info",
     isRecommended: false,
@@ -156,6 +163,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "domain-constraint",
+    on: ["AlterDomainStmt"],
     title: "A domain gets a constraint",
     severity: "warning",
     isRecommended: true,
@@ -177,6 +185,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "create-domain-with-constraint",
+    on: ["CreateDomainStmt"],
     title: "A domain with a constraint is created",
     severity: "info",
     isRecommended: false,
@@ -212,6 +221,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "unqualified-table",
+    on: ["CreateStmt"],
     title: "A table is created without its schema",
     severity: "info",
     isRecommended: false,
@@ -229,6 +239,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "primary-key-missing",
+    on: ["CreateStmt"],
     title: "A table without a primary key",
     severity: "info",
     isRecommended: false,
@@ -261,6 +272,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "on-delete-cascade",
+    on: ["CreateStmt", "AT_AddConstraint", "AT_AddColumn"],
     title: "ON DELETE CASCADE",
     severity: "info",
     isRecommended: false,
@@ -282,6 +294,7 @@ export const schemaRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "duplicate-assignment",
+    on: ["UpdateStmt", "InsertStmt", "CreateStmt", "ViewStmt"],
     title: "A column is assigned or made twice",
     severity: "error",
     isRecommended: true,

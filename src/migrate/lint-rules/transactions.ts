@@ -195,6 +195,7 @@ export const transactionRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "session-setting-leaks",
+    on: ["VariableSetStmt"],
     title: "SET in a transaction outlives it",
     severity: "info",
     isRecommended: false,
@@ -214,6 +215,7 @@ export const transactionRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "opaque-statement",
+    on: ["DoStmt", "CallStmt"],
     title: "A statement whose effect cannot be read from its text",
     severity: "info",
     isRecommended: false,
@@ -230,6 +232,7 @@ export const transactionRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "not-rerunnable",
+    on: ["IndexStmt", "CreateStmt", "DropStmt"],
     title: "A step without a transaction that cannot be run again",
     severity: "info",
     isRecommended: false,

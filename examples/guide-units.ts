@@ -69,6 +69,14 @@ const title = await sessions.begin(
 );
 console.log("begin", title);
 
+const taskById = sessions.prepare((tx) =>
+  tx
+    .select({ title: tasks.title })
+    .from(tasks)
+    .where(eq(tasks.id, sql.placeholder("id"))),
+);
+console.log("prepare", await taskById(red, { id: 2 }));
+
 const write = sessions.read(red, (tx) => tx.insert(tasks).values({ id: 3, title: "in a read" }));
 console.log("read", await failureOf(write));
 

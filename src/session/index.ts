@@ -4,11 +4,13 @@ export {
   createSessionFactory,
   type Declared,
   type DeclaredResult,
+  type PreparedUnit,
   type ReadOptions,
   type SessionFactory,
   type SessionFactoryOptions,
   type UnitOptions,
 } from "./session-factory.ts";
+export type { PlaceholderValues } from "./unit-query.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";
 export type { IsolationLevel, UnitWarning } from "./unit-settings.ts";

@@ -9,6 +9,7 @@ import {
   type CallSite,
   type Database,
   type GuardMode,
+  type QueryResult,
 } from "../postgres/index.ts";
 import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 import { checkCursorKey, type CursorKey } from "./cursor-token.ts";
@@ -19,7 +20,9 @@ import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryOptions, type RetryPol
 import { ContextSigner, type SignedContextFactoryOptions } from "./signed-context.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
 import { UnitOfWork } from "./unit-of-work.ts";
-import type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
+import { preparedQuery, type PlaceholderValues } from "./unit-query.ts";
+import { sendAtOnce } from "./single-flush.ts";
+import type { IsolationLevel, UnitSettings, UnitWarning } from "./unit-settings.ts";
 import type { UnitObserver } from "./unit-observer.ts";
 
 export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {
@@ -90,6 +93,13 @@ export interface ReadOptions extends UnitOptions {
   readonly deferrable?: boolean;
 }
 
+/** Runs a prepared unit; its options come on top of those it was prepared with. */
+export type PreparedUnit<Q> = (
+  context: SessionContext,
+  values?: PlaceholderValues,
+  options?: UnitOptions,
+) => Promise<DeclaredResult<Q>>;
+
 /** A query that is not awaited yet: a Drizzle builder, or what `tx`'s own methods return. */
 export type Declared = PromiseLike<unknown>;
 export type DeclaredResult<Q> = Q extends readonly Declared[]
@@ -107,6 +117,19 @@ export interface SessionFactory<TSchema extends Schema = Record<string, never>> 
     declare: (tx: UnitDatabase<TSchema>) => Q,
     options?: UnitOptions,
   ): Promise<DeclaredResult<Q>>;
+  /**
+   * The queries of a `run` built once, with `sql.placeholder(name)` where each run puts its value. Building the SQL text is
+   * the largest part of what a short unit costs this process: prepared it costs about half.
+   *
+   * @example
+   * const todoById = sessions.prepare((tx) => tx.select().from(todos).where(eq(todos.id, sql.placeholder("id"))));
+   * const [todo] = await todoById({ tenantId }, { id });
+   * @throws InvalidInputError for anything but Drizzle's own queries, and on a call for a placeholder without a value
+   */
+  prepare<const Q extends Declared | readonly Declared[]>(
+    declare: (tx: UnitDatabase<TSchema>) => Q,
+    options?: UnitOptions & { readonly readOnly?: boolean },
+  ): PreparedUnit<Q>;
   /**
    * Opens a unit of work for code whose statements depend on each other. Commits when the function returns, rolls back when
    * it throws. Inside an open unit of the same database it becomes a nested unit (savepoint).
@@ -189,6 +212,36 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
       const unit = this.#unit(this.database, context, options, WRITE, "declared", place, usesNames);
       return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
     });
+  }
+
+  prepare<const Q extends Declared | readonly Declared[]>(
+    declare: (tx: UnitDatabase<TSchema>) => Q,
+    { readOnly = false, ...prepared }: UnitOptions & { readonly readOnly?: boolean } = {},
+  ): PreparedUnit<Q> {
+    const preparedAt = callSite();
+    // Never run: it carries what building needs.
+    const builder = this.#unit(this.database, {}, prepared, WRITE, "declared", preparedAt, true);
+    const declared = declare(new UnitDatabase<TSchema>(builder, this.#schema));
+    const queries = declaredQueries(declared).map((query) => preparedQuery(query));
+    const kind: UnitKind = { isReadOnly: readOnly, isDeferrable: false };
+    return async (context, values = {}, more) => {
+      const options = more === undefined ? prepared : { ...prepared, ...more };
+      const joined = this.#openUnit(context);
+      const statements = queries.map((query) => query.statementWith(values));
+      if (queries.length === 0) return [] as unknown as DeclaredResult<Q>;
+      let results: readonly QueryResult[];
+      if (joined !== undefined) {
+        results = await Promise.all(statements.map((statement) => joined.query(statement)));
+      } else {
+        // Observers want to know who called; without one the place of the query says enough, and costs nothing.
+        const place = (this.#options.observers ?? []).length === 0 ? preparedAt : callSite();
+        results = await this.#repeat(options, place, (usesNames) =>
+          sendAtOnce(this.#settings(this.database, context, options, kind, false, place, usesNames), statements),
+        );
+      }
+      const decoded = queries.map((query, index) => query.decode(results[index] as QueryResult));
+      return (Array.isArray(declared) ? decoded : decoded[0]) as DeclaredResult<Q>;
+    };
   }
 
   async begin<T>(
@@ -317,31 +370,41 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     openedAt: CallSite,
     usesNames: boolean,
   ): UnitOfWork {
+    const isGuarded = mode !== "declared";
+    return new UnitOfWork(this.#settings(database, context, options, kind, isGuarded, openedAt, usesNames), mode);
+  }
+
+  #settings(
+    database: Database,
+    context: SessionContext,
+    options: UnitOptions,
+    kind: UnitKind,
+    isGuarded: boolean,
+    openedAt: CallSite,
+    usesNames: boolean,
+  ): UnitSettings {
     const replicas = this.#replicas;
     const { guard, allowHosts, role, onWarning, observers, commitCheck } = this.#options;
-    return new UnitOfWork(
-      {
-        database,
-        context,
-        role: context.role ?? role,
-        limits: options.limits === undefined ? this.#limits : checkedLimits(this.#limits, options.limits),
-        isolation: options.isolation,
-        ...kind,
-        name: options.name,
-        signal: options.signal,
-        guard: guard === "off" || mode === "declared" ? undefined : createGuardState({ mode: guard, allowHosts }),
-        openedAt,
-        onWarning: onWarning ?? warnProcess,
-        cursorKey: this.#cursorKey,
-        observers: observers ?? [],
-        signer: this.#signer,
-        usesNames,
-        checksCommit: commitCheck ?? true,
-        onPosition:
-          replicas === undefined || kind.isReadOnly ? undefined : (position) => replicas.noteWrite(context, position),
-      },
-      mode,
-    );
+    return {
+      database,
+      context,
+      role: context.role ?? role,
+      limits: options.limits === undefined ? this.#limits : checkedLimits(this.#limits, options.limits),
+      isolation: options.isolation,
+      ...kind,
+      name: options.name,
+      signal: options.signal,
+      guard: guard === "off" || !isGuarded ? undefined : createGuardState({ mode: guard, allowHosts }),
+      openedAt,
+      onWarning: onWarning ?? warnProcess,
+      cursorKey: this.#cursorKey,
+      observers: observers ?? [],
+      signer: this.#signer,
+      usesNames,
+      checksCommit: commitCheck ?? true,
+      onPosition:
+        replicas === undefined || kind.isReadOnly ? undefined : (position) => replicas.noteWrite(context, position),
+    };
   }
 }
 

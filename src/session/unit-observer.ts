@@ -1,7 +1,16 @@
 // What recorders are told about units of work: every flush, every end, and, once they ask for it, the place in the program
 // that issued a statement. Nothing here is made for a factory without observers.
-import { callSite, type CallSite, type Statement, type StewardError } from "../postgres/index.ts";
+import {
+  callSite,
+  type BatchFailure,
+  type CallSite,
+  type QueryResult,
+  type Statement,
+  type StewardError,
+  type WireStatement,
+} from "../postgres/index.ts";
 import type { SessionContext } from "./context.ts";
+import type { UnitSettings } from "./unit-settings.ts";
 
 /** A unit as observers see it: the same object for all its flushes and its end, so that it can be a key. */
 export interface ObservedUnit {
@@ -113,8 +122,46 @@ export class UnitObservation implements ObservedUnit {
   }
 }
 
+/** Only when somebody observes. */
+export function observationOf({ observers, name, context, openedAt }: UnitSettings): UnitObservation | undefined {
+  return observers.length === 0 ? undefined : new UnitObservation(name, context, openedAt);
+}
+
+/** Tells the observers of one flush. */
+export function observeFlush(
+  observers: readonly UnitObserver[],
+  unit: UnitObservation,
+  items: readonly { readonly wire: WireStatement; readonly issuedAt: CallSite | undefined }[],
+  sent: { results: QueryResult[] } | BatchFailure,
+  sentAt: number,
+  waitedMs: number,
+): void {
+  const record: FlushRecord = {
+    unit,
+    statements: items.map(({ wire, issuedAt }) => ({
+      statement: wire.statement,
+      rowCount: wire.result.rowCount,
+      issuedAt,
+    })),
+    tookMs: performance.now() - sentAt,
+    waitedMs,
+    error: "error" in sent ? sent.error : undefined,
+  };
+  for (const observer of observers) observer.flushed?.(record);
+}
+
+export function observeEnd(
+  observers: readonly UnitObserver[],
+  unit: UnitObservation,
+  outcome: EndRecord["outcome"],
+  startedAt: number,
+): void {
+  const end = new UnitEnd(unit, outcome, Date.now() - startedAt);
+  for (const observer of observers) observer.ended?.(end);
+}
+
 /** An end whose texts are made when they are asked for. */
-export class UnitEnd implements EndRecord {
+class UnitEnd implements EndRecord {
   readonly unit: ObservedUnit;
   readonly outcome: EndRecord["outcome"];
   readonly tookMs: number;

@@ -6,14 +6,12 @@ import {
   ConnectionLostError,
   InvalidInputError,
   leaseForUnit,
-  preparedStatementName,
   runInUnit,
   toStewardError,
   UnitFailedError,
   UnitTooLongError,
-  WireStatement,
+  type WireStatement,
   type BatchFailure,
-  type CallSite,
   type Database,
   type GuardState,
   type LeasedConnection,
@@ -25,7 +23,7 @@ import {
   type StewardError,
 } from "../postgres/index.ts";
 import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
-import { POSITION_AFTER_COMMIT, readPosition } from "./replicas.ts";
+import { readPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
 import {
   commitOutcomeUnknown,
@@ -36,14 +34,14 @@ import {
   unitClosedError,
   unitFailedError,
 } from "./unit-errors.ts";
-import { UnitEnd, UnitObservation, type FlushRecord } from "./unit-observer.ts";
+import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
+import { StatementNames } from "./statement-names.ts";
+import { observationOf, observeEnd, observeFlush, type UnitObservation } from "./unit-observer.ts";
 import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
-import { openingStatements, TRANSACTION_CONTROL } from "./unit-statements.ts";
+import { commitStatements, openingStatements, TRANSACTION_CONTROL } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
 
-interface QueuedStatement {
-  readonly wire: WireStatement;
-  readonly issuedAt: CallSite | undefined;
+interface QueuedStatement extends FlushedStatement {
   resolve(result: QueryResult): void;
   reject(error: Error): void;
 }
@@ -84,8 +82,9 @@ export class UnitOfWork implements OpenUnit {
   readonly #rootFrame: Frame = { tail: Promise.resolve() };
   readonly #watch: UnitWatch;
   #evidence: CommitEvidence | undefined;
-  /** False after the server lost track of our prepared statements: then this unit goes on without names. */
-  #usesNames: boolean;
+  readonly #names: StatementNames;
+  /** Carries out a declared unit. */
+  #single: SingleFlush | undefined;
   #rejectAborted: ((error: StewardError) => void) | undefined;
   /** Rejects when the unit is over its limit, so that a caller who hangs on something else does not keep the connection. */
   readonly aborted: Promise<never>;
@@ -94,9 +93,8 @@ export class UnitOfWork implements OpenUnit {
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
     this.settings = settings;
     this.#watch = new UnitWatch(settings, (error) => this.interrupt(error));
-    this.#usesNames = settings.usesNames;
-    const { name, context, openedAt, observers } = settings;
-    this.observation = observers.length === 0 ? undefined : new UnitObservation(name, context, openedAt);
+    this.#names = new StatementNames(settings.database, settings.usesNames);
+    this.observation = observationOf(settings);
     this.#state = mode === "declared" ? "declaring" : "open";
     this.aborted = new Promise<never>((_, reject) => {
       this.#rejectAborted = reject;
@@ -133,7 +131,7 @@ export class UnitOfWork implements OpenUnit {
       if (refusal !== undefined) throw refusal;
       if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
       this.#queue.push({
-        wire: this.#wireOf(statement),
+        wire: this.#names.wireOf(statement),
         issuedAt: this.observation?.issuer,
         resolve,
         reject,
@@ -233,6 +231,7 @@ export class UnitOfWork implements OpenUnit {
       });
     }
     this.#declared = count;
+    this.#single = new SingleFlush(this.settings, this.observation, this.#names, (error) => this.interrupt(error));
     this.#state = "open";
   }
 
@@ -311,12 +310,12 @@ export class UnitOfWork implements OpenUnit {
     const prefix = this.#takePrefix();
     const last = this.#last.map((item) => ({
       ...item,
-      wire: this.#wireOf(item.statement),
+      wire: this.#names.wireOf(item.statement),
       issuedAt: this.observation?.issuer,
     }));
     const sentAt = performance.now();
     const sent = await this.#connection.tryBatch(
-      [...prefix, ...last.map(({ wire }) => wire), ...this.#commitStatements()],
+      [...prefix, ...last.map(({ wire }) => wire), ...commitStatements(this.settings, this.#names)],
       this.settings.signal,
     );
     this.#observe(last, sent, sentAt, 0);
@@ -335,12 +334,6 @@ export class UnitOfWork implements OpenUnit {
     this.settings.onPosition?.(readPosition(sent.results.at(-1)));
     this.#close("committed");
     last.forEach((item, index) => item.committed(sent.results[prefix.length + index] as QueryResult));
-  }
-
-  #commitStatements(): Statement[] {
-    const commit: Statement = { text: "COMMIT", name: this.#nameOf("COMMIT") };
-    if (this.settings.onPosition === undefined) return [commit];
-    return [commit, { ...POSITION_AFTER_COMMIT, name: this.#nameOf(POSITION_AFTER_COMMIT.text) }];
   }
 
   /** The answer to COMMIT was lost: the server is asked what became of it, where that can be known. */
@@ -369,7 +362,7 @@ export class UnitOfWork implements OpenUnit {
     const connection = this.#connection;
     if (connection !== undefined && connection.transactionStatus !== "idle") {
       await connection
-        .tryBatch([{ text: "ROLLBACK", name: this.#nameOf("ROLLBACK") }], undefined)
+        .tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined)
         .catch(() => undefined);
     }
     this.#close("rolled back");
@@ -414,6 +407,7 @@ export class UnitOfWork implements OpenUnit {
 
   async #send(items: readonly QueuedStatement[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failedError();
+    if (this.#single !== undefined) return this.#sendSingle(this.#single, items);
     const askedAt = performance.now();
     const connection = this.#connection ?? (await this.#lease());
     const isFirst = !this.#isStarted;
@@ -432,41 +426,35 @@ export class UnitOfWork implements OpenUnit {
     if (
       "error" in sent &&
       isFirst &&
-      this.#usesNames &&
+      this.#names.areUsed &&
       isStaleStatement(sent.error) &&
       sent.outcome.kind === "failed"
     ) {
       // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without names,
       // because a pooler may give us a server connection that knows them already.
-      this.#usesNames = false;
+      this.#names.stop();
       this.#prefix.unshift(...prefix.map(({ text }) => text));
       connection.release(sent.error);
       this.#connection = undefined;
       this.#isStarted = false;
-      return this.#send(items.map((item) => ({ ...item, wire: new WireStatement(item.wire.statement) })));
+      return this.#send(items.map((item) => ({ ...item, wire: this.#names.wireOf(item.wire.statement) })));
     }
     if (items.length > 0) this.#hasSent = true;
     this.#observe(items, sent, sentAt, isFirst ? sentAt - askedAt : 0);
     if (!("error" in sent)) {
-      if (this.#declared !== undefined) {
-        this.settings.onPosition?.(readPosition(sent.results.at(-1)));
-        this.#close("committed");
-      } else if (connection.transactionStatus !== "open") {
+      if (connection.transactionStatus !== "open") {
         // A function or a statement hidden from our check ended it: what follows would commit by itself.
         this.#failure = transactionControlError();
         this.#isLost = true;
       }
-      if (this.#declared === undefined && trail.length > 0) this.#evidence = readEvidence(sent.results.at(-1));
+      if (trail.length > 0) this.#evidence = readEvidence(sent.results.at(-1));
       items.forEach((item, index) => item.resolve(sent.results[lead.length + index] as QueryResult));
       return;
     }
-    if (this.#declared !== undefined && connection.transactionStatus !== "idle")
-      await connection.tryBatch([{ text: "ROLLBACK", name: this.#nameOf("ROLLBACK") }], undefined);
     this.#settleFailure(items, sent, lead.length);
   }
 
   #settleFailure(items: readonly QueuedStatement[], { outcome, error }: BatchFailure, offset: number): void {
-    if (this.#declared !== undefined) return this.#settleDeclaredFailure(items, { outcome, error });
     if (outcome.kind === "undecodable") {
       // The server carried out every statement and the transaction goes on; only the unreadable rows are lost to their caller.
       items.forEach((item, index) => {
@@ -485,12 +473,17 @@ export class UnitOfWork implements OpenUnit {
     });
   }
 
-  #settleDeclaredFailure(items: readonly QueuedStatement[], { outcome, error }: BatchFailure): void {
-    const isUnknown = outcome.kind === "lost" && outcome.wasSent && !this.settings.isReadOnly;
-    const interruption = this.#isLost ? this.#failure : undefined;
-    this.#failure = isUnknown ? commitOutcomeUnknown(error) : (interruption ?? error);
-    this.#close(isUnknown ? "unknown" : outcome.kind === "undecodable" ? "committed" : "rolled back");
-    for (const item of items) item.reject(this.#failure);
+  async #sendSingle(single: SingleFlush, items: readonly QueuedStatement[]): Promise<void> {
+    this.#isStarted = true;
+    try {
+      const results = await single.send(items);
+      this.#state = "closed";
+      items.forEach((item, index) => item.resolve(results[index] as QueryResult));
+    } catch (error) {
+      this.#failure = toStewardError(error);
+      this.#state = "closed";
+      for (const item of items) item.reject(this.#failure);
+    }
   }
 
   async #lease(): Promise<LeasedConnection> {
@@ -504,51 +497,24 @@ export class UnitOfWork implements OpenUnit {
       throw this.#failure ?? unitClosedError(this.openedAt);
     }
     this.#connection = connection;
-    this.#watch.start(this.#declared === undefined);
+    this.#watch.start(true);
     return connection;
   }
 
   #opening(serverVersion: number): WireStatement[] {
     return openingStatements(this.settings, {
       serverVersion,
-      isDeclared: this.#declared !== undefined,
-      saysCommit: this.#saysCommit(),
-      setsByCommand: this.#setsByCommand(),
-      nameOf: (text) => this.#nameOf(text),
+      isDeclared: false,
+      nameOf: (text) => this.#names.nameOf(text),
     });
   }
 
   /** What travels behind the unit's own statements. */
   #trail(items: readonly QueuedStatement[]): Statement[] {
-    if (this.#declared !== undefined) return this.#saysCommit() ? this.#commitStatements() : [];
     const { checksCommit, isReadOnly } = this.settings;
     const isWanted = checksCommit && !isReadOnly && this.#evidence === undefined && this.database.kind === "server";
     if (!isWanted || !mayWrite(items.map(({ wire }) => wire.statement))) return [];
-    return [evidenceStatement((text) => this.#nameOf(text))];
-  }
-
-  /**
-   * Whether a declared unit says BEGIN and COMMIT in its one flush: the position of an implicit commit cannot be read there,
-   * and SET LOCAL outside of a transaction block makes the server log a warning.
-   */
-  #saysCommit(): boolean {
-    return this.#setsByCommand() || (this.settings.onPosition !== undefined && !this.settings.isReadOnly);
-  }
-
-  #setsByCommand(): boolean {
-    return this.database.backend.tenantSetting === "set local";
-  }
-
-  #nameOf(text: string): string | undefined {
-    return this.#usesNames && this.database.preparesStatements ? preparedStatementName(text) : undefined;
-  }
-
-  #wireOf(statement: Statement): WireStatement {
-    const isNamed = this.#usesNames && statement.prepare !== false && this.database.preparesStatements;
-    return new WireStatement(
-      statement,
-      statement.name ?? (isNamed ? preparedStatementName(statement.text) : undefined),
-    );
+    return [evidenceStatement((text) => this.#names.nameOf(text))];
   }
 
   #takePrefix(): Statement[] {
@@ -576,6 +542,7 @@ export class UnitOfWork implements OpenUnit {
     this.#rejectAborted?.(error);
     // Whether a COMMIT that is under way comes through is for its answer, or its loss, to say.
     this.#connection?.interrupt(error);
+    this.#single?.interrupt(error);
     if (wasCommitting) return;
     this.#failure = error;
     this.#isLost = true;
@@ -592,19 +559,8 @@ export class UnitOfWork implements OpenUnit {
     sentAt: number,
     waitedMs: number,
   ): void {
-    if (this.observation === undefined || items.length === 0) return;
-    const record: FlushRecord = {
-      unit: this.observation,
-      statements: items.map(({ wire, issuedAt }) => ({
-        statement: wire.statement,
-        rowCount: wire.result.rowCount,
-        issuedAt,
-      })),
-      tookMs: performance.now() - sentAt,
-      waitedMs,
-      error: "error" in sent ? sent.error : undefined,
-    };
-    for (const observer of this.settings.observers) observer.flushed?.(record);
+    if (this.observation !== undefined && items.length > 0)
+      observeFlush(this.settings.observers, this.observation, items, sent, sentAt, waitedMs);
   }
 
   #close(outcome: "committed" | "rolled back" | "unknown"): void {
@@ -614,9 +570,7 @@ export class UnitOfWork implements OpenUnit {
     // Otherwise the next unit of this connection would meet the same stale statement.
     this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
     this.#connection = undefined;
-    if (!this.#hasSent) return;
-    if (this.observation === undefined) return;
-    const end = new UnitEnd(this.observation, outcome, Date.now() - this.#startedAt);
-    for (const observer of this.settings.observers) observer.ended?.(end);
+    if (this.#hasSent && this.observation !== undefined)
+      observeEnd(this.settings.observers, this.observation, outcome, this.#startedAt);
   }
 }

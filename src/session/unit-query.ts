@@ -66,7 +66,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 
   override async execute(placeholders: PlaceholderValues = {}): Promise<T["execute"]> {
-    return this.decode(await this.#sender.query(this.#statement, this.valuesWith(placeholders)));
+    return this.decode(await this.#sender.query(this.#statement, this.#valuesWith(placeholders)));
   }
 
   get #statement(): Statement {
@@ -79,7 +79,11 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 
   /** @throws InvalidInputError when a placeholder has no value */
-  valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
+  statementWith(placeholders: PlaceholderValues): Statement {
+    return { ...this.#statement, values: this.#valuesWith(placeholders) };
+  }
+
+  #valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
     const { params } = this.getQuery();
     for (const param of params) {
       const placeholder = is(param, Param) ? param.value : param;

@@ -1,6 +1,8 @@
 // The statements a unit of work adds to its caller's: how it opens, and what its caller may not say.
 import { WireStatement, type Statement } from "../postgres/index.ts";
 import { contextCommands, contextStatement, type SessionLimits } from "./context.ts";
+import { POSITION_AFTER_COMMIT } from "./replicas.ts";
+import type { StatementNames } from "./statement-names.ts";
 import type { IsolationLevel, UnitSettings } from "./unit-settings.ts";
 
 const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
@@ -17,10 +19,6 @@ export interface OpeningForm {
   readonly serverVersion: number;
   /** One flush is the whole unit. */
   readonly isDeclared: boolean;
-  /** A declared unit that says BEGIN and COMMIT all the same. */
-  readonly saysCommit: boolean;
-  /** Tenant and limits by SET LOCAL instead of set_config. */
-  readonly setsByCommand: boolean;
   nameOf(text: string): string | undefined;
 }
 
@@ -41,15 +39,35 @@ function opening(settings: UnitSettings, form: OpeningForm): Statement[] {
   ].filter((mode) => mode !== "");
   const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
   const first: Statement = { text: begin, name: form.nameOf(begin) };
-  if (form.setsByCommand) return [first, ...contextCommands(context, role, limits, form.serverVersion)];
+  if (setsByCommand(settings)) return [first, ...contextCommands(context, role, limits, form.serverVersion)];
   const isReadOnlySet = isReadOnly && form.isDeclared;
   const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
   const named: Statement = { ...set, name: form.nameOf(set.text) };
-  if (!form.isDeclared || form.saysCommit) return [first, named];
+  if (!form.isDeclared || saysCommit(settings)) return [first, named];
   // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
   if (isolation === undefined && !isDeferrable) return [named];
   const modesText = `SET TRANSACTION ${modes.join(" ")}`;
   return [{ text: modesText, name: form.nameOf(modesText) }, named];
+}
+
+/** COMMIT, and the question where it is in the log when replicas are read from. */
+export function commitStatements(settings: UnitSettings, names: StatementNames): Statement[] {
+  const commit: Statement = { text: "COMMIT", name: names.nameOf("COMMIT") };
+  if (settings.onPosition === undefined) return [commit];
+  return [commit, { ...POSITION_AFTER_COMMIT, name: names.nameOf(POSITION_AFTER_COMMIT.text) }];
+}
+
+/**
+ * Whether a declared unit says BEGIN and COMMIT in its one flush: the position of an implicit commit cannot be read there,
+ * and SET LOCAL outside of a transaction block makes the server log a warning.
+ */
+export function saysCommit(settings: UnitSettings): boolean {
+  return setsByCommand(settings) || (settings.onPosition !== undefined && !settings.isReadOnly);
+}
+
+/** Tenant and role by SET LOCAL instead of set_config. */
+function setsByCommand({ database }: UnitSettings): boolean {
+  return database.backend.tenantSetting === "set local";
 }
 
 /**

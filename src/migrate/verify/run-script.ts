@@ -20,6 +20,8 @@ export interface PreparedScript {
 export interface ScriptFailure {
   readonly message: string;
   readonly sqlState: string;
+  /** The table whose rows it is about, where the server tells. */
+  readonly table: { readonly schema: string; readonly name: string } | undefined;
   readonly place: { readonly file: string; readonly line: number; readonly column: number } | undefined;
 }
 
@@ -37,7 +39,7 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     const place = { file: script.file, ...placeAt(script, (error.position ?? 1) - 1) };
-    const fault = { message: error.message, sqlState: error.sqlState, place };
+    const fault = { message: error.message, sqlState: error.sqlState, table: undefined, place };
     return { script, statements: [], isTransaction: true, refused: undefined, fault };
   }
   for (const part of parsed.psqlParts) notices.addPsqlPart(part);
@@ -183,7 +185,16 @@ function failureOf(
     sqlState: error.sqlState,
     cause: error,
   });
-  return { message, sqlState: error.sqlState, place: { file: script.file, ...placeAt(script, offset) } };
+  return {
+    message,
+    sqlState: error.sqlState,
+    table: tableOf(error),
+    place: { file: script.file, ...placeAt(script, offset) },
+  };
+}
+
+export function tableOf({ schema, table }: DatabaseError): ScriptFailure["table"] {
+  return schema === undefined || table === undefined ? undefined : { schema, name: table };
 }
 
 function placeAt(script: MigrationScript, offset: number): { readonly line: number; readonly column: number } {

@@ -107,14 +107,17 @@ export class Seeds {
   /**
    * Takes the made-up rows out, in the transaction that is open or in one for each table. Rows that migrations wrote stay where the
    * primary key tells them apart.
+   *
+   * @param only - of these tables and those that refer to them; otherwise of all
    */
-  async clear(catalog: Catalog): Promise<void> {
+  async clear(catalog: Catalog, only?: readonly { readonly schema: string; readonly name: string }[]): Promise<void> {
     const names = new Map([...(await this.#oids())].map(([name, oid]) => [oid, name]));
     const tables = new Map(catalog.tables.map((table) => [nameOf(table), table]));
+    const wanted = only === undefined ? undefined : withReferring(catalog.tables, only.map(nameOf));
     const statements: { readonly text: string; readonly values: readonly unknown[] }[] = [];
     for (const [oid, { primaryKey, keys }] of this.#seeded) {
       const table = tables.get(names.get(oid) ?? "");
-      if (table === undefined) continue;
+      if (table === undefined || wanted?.has(nameOf(table)) === false) continue;
       const current = table.constraints.find(({ kind }) => kind === "primary key")?.columns ?? [];
       const isSame = current.length > 0 && current.join("\0") === primaryKey.join("\0");
       const target = identifier(table.schema, table.name);
@@ -133,11 +136,6 @@ export class Seeds {
     const before = this.#maySkipTriggers ? [{ text: "SET LOCAL session_replication_role = replica" }] : [];
     const after = this.#maySkipTriggers ? [{ text: "SET LOCAL session_replication_role = DEFAULT" }] : [];
     await this.#connection.batch([...before, ...statements.toReversed(), ...after], { timeoutMs: LIMIT_MS });
-  }
-
-  /** After a `clear` that stays. */
-  forget(): void {
-    this.#seeded.clear();
   }
 
   async #withoutRows(tables: readonly Table[]): Promise<readonly Table[]> {
@@ -181,6 +179,20 @@ function parentsOf(table: Table): readonly string[] {
       ? []
       : [`${references.schema}.${references.table}`],
   );
+}
+
+/** The tables, and every one that refers to one of them or is a part of it. */
+function withReferring(tables: readonly Table[], names: readonly string[]): ReadonlySet<string> {
+  const all = new Set(names);
+  // A set can grow while it is walked.
+  for (const name of all) {
+    for (const table of tables) {
+      const { partitionOf } = table;
+      if (parentsOf(table).includes(name)) all.add(nameOf(table));
+      if (nameOf(table) === name && partitionOf !== undefined) all.add(nameOf(partitionOf));
+    }
+  }
+  return all;
 }
 
 /** As PostgreSQL prints an array of texts. */

@@ -10,6 +10,7 @@ import {
   mayHelpToCommit,
   resetSession,
   runScript,
+  tableOf,
   type PreparedScript,
   type ScriptFailure,
   type ScriptPlace,
@@ -136,10 +137,12 @@ class MigrationTrial {
         this.#failedOnRows("up-fails-on-rows", failure);
         return "rows";
       }
-      await seeds.clear(this.#before);
-      seeds.forget();
-      this.#rowsBefore = await this.#fingerprint(this.#before);
-      if ((await runWhole(this.#place, up)) === undefined) {
+      // First only what the refusal names, so that as many rows as can be are there to be lost.
+      const named = failure.table === undefined ? [] : [failure.table];
+      for (const tables of [...named.map((table) => [table]), undefined]) {
+        await seeds.clear(this.#before, tables);
+        this.#rowsBefore = await this.#fingerprint(this.#before);
+        if ((await runWhole(this.#place, up)) !== undefined) continue;
         this.#failedOnRows("up-fails-on-rows", failure);
         return "clean";
       }
@@ -325,6 +328,6 @@ async function failureOfExec(connection: Connection, sql: string): Promise<Scrip
     return undefined;
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
-    return { message: error.message, sqlState: error.sqlState, place: undefined };
+    return { message: error.message, sqlState: error.sqlState, table: tableOf(error), place: undefined };
   }
 }

@@ -98,3 +98,16 @@ export type { ExpandChange, ExpandGroup, ExpandPhase, ExpandPlan } from "./expan
 export { formatExpandPhase, writeExpandMigrations } from "./expand/format-phase.ts";
 export { readExpandChange } from "./expand/read-change.ts";
 export { withoutRecords } from "./source/records.ts";
+export {
+  durationText,
+  estimatePlan,
+  tableSizes,
+  WORK_RATES,
+  type EstimateOptions,
+  type LockEstimate,
+  type PlanEstimate,
+  type StepEstimate,
+  type TableSize,
+  type TableSizes,
+  type WorkRates,
+} from "./estimate.ts";

@@ -130,13 +130,13 @@ async function generate(context: CommandContext, given: string, options: Options
   return 0;
 }
 
-interface Wanted {
+export interface Wanted {
   readonly shown: string;
   /** A text that a person gave, or paths of models. */
   readonly to: string | readonly string[];
 }
 
-function wantedSource(settings: CommandSettings, { models, to }: Options): Wanted {
+export function wantedSource(settings: CommandSettings, { models, to }: Pick<Options, "models" | "to">): Wanted {
   if (models !== undefined && to !== undefined)
     throw new InvalidInputError("--models and --to both say what is wanted", { hint: "give one of them" });
   if (to !== undefined) return { shown: isDatabaseUrl(to) ? "a database" : to, to };
@@ -149,7 +149,11 @@ function wantedSource(settings: CommandSettings, { models, to }: Options): Wante
   return { shown: paths.join(", "), to: paths };
 }
 
-async function openWanted(context: CommandContext, settings: CommandSettings, { to }: Wanted): Promise<NamedSource> {
+export async function openWanted(
+  context: CommandContext,
+  settings: CommandSettings,
+  { to }: Wanted,
+): Promise<NamedSource> {
   if (typeof to === "string") return openSource(context, settings, to);
   return { source: modelsOf(context, settings, to), [Symbol.asyncDispose]: () => Promise.resolve() };
 }

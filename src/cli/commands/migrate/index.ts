@@ -8,6 +8,7 @@ import { downCommand, redoCommand } from "./down.ts";
 import { expandCommand } from "./expand.ts";
 import { generateCommand } from "./generate.ts";
 import { baselineCommand, repairCommand } from "./history.ts";
+import { planCommand } from "./plan.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
@@ -15,6 +16,7 @@ import { verifyCommand } from "./verify.ts";
 /** In the order in which they are used. */
 const COMMANDS: readonly MakeCommand[] = [
   generateCommand,
+  planCommand,
   expandCommand,
   verifyCommand,
   driftCommand,

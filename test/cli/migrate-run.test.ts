@@ -71,7 +71,7 @@ test("a statement that fails is shown with file, line and caret, what is done, a
   expect(up.stderr).toContain(`0003_wrong.sql:4:16: type "no_such_type" does not exist (SQLSTATE 42704)
     ADD COLUMN x no_such_type;
                  ^
-hint: correct line 3; statements 1 to 1 of 2 of 0003_wrong.sql are done and stay: pgsteward migrate up goes on at line 3`);
+hint: correct line 3; statement 1 of 2 of 0003_wrong.sql is done and stays: pgsteward migrate up goes on at line 3`);
   const status = await runCli(["migrate", "status", "--exit-code"], { cwd, env });
   expect(status.code).toBe(1);
   expect(status.stdout).toMatch(

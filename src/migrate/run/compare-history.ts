@@ -84,13 +84,6 @@ function newestOf(history: readonly AppliedMigration[]): bigint {
   return history.reduce((most, row) => (BigInt(row.version) > most ? BigInt(row.version) : most), -1n);
 }
 
-/** One migration that a run has to bring forward or back. */
-export interface Task {
-  readonly migration: Migration;
-  /** Its line of history, when it was begun. */
-  readonly recorded: AppliedMigration | undefined;
-}
-
 /**
  * What `up` has to do, a half-done migration first.
  *

@@ -86,10 +86,18 @@ export async function ensureHistory(connection: Connection, history: HistoryTabl
   const present = new Set(rows.map(({ name }) => name));
   if (present.size > 0 && Object.keys(ADDED_COLUMNS).every((name) => present.has(name))) return;
   const columns = Object.entries(ADDED_COLUMNS);
-  const script = `
-BEGIN;
-${BOOTSTRAP_LOCK_SQL};
-${history.schema === "pgsteward" ? `CREATE SCHEMA IF NOT EXISTS pgsteward; COMMENT ON SCHEMA pgsteward IS 'Records and functions of pgsteward';` : ""}
+  try {
+    await connection.exec(`BEGIN; ${BOOTSTRAP_LOCK_SQL}`);
+    // CREATE SCHEMA IF NOT EXISTS asks for the right to make one also where it is there.
+    const { rows: schemas } = await connection.query("SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname = $1", [
+      history.schema,
+    ]);
+    const schema = identifier(history.schema);
+    if (schemas.length === 0)
+      await connection.exec(
+        `CREATE SCHEMA ${schema}; COMMENT ON SCHEMA ${schema} IS 'Records and functions of pgsteward'`,
+      );
+    await connection.exec(`
 CREATE TABLE IF NOT EXISTS ${table} (
   version text NOT NULL,
   name text NOT NULL,
@@ -104,9 +112,7 @@ COMMENT ON COLUMN ${table}.checksum IS 'SHA-256 of the file as it was when it ra
 COMMENT ON COLUMN ${table}.duration IS 'In milliseconds';
 COMMENT ON COLUMN ${table}.position IS 'How many statements are done';
 COMMENT ON COLUMN ${table}.intent IS 'A statement outside a transaction that was begun and is not known to be done';
-COMMIT`;
-  try {
-    await connection.exec(script);
+COMMIT`);
   } catch (error) {
     if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
     if (!(error instanceof InsufficientPrivilegeError)) throw error;
@@ -115,10 +121,9 @@ COMMIT`;
       [identifier(history.schema)],
     );
     const { database = "", role = "", exists = false } = facts[0] ?? {};
-    const grant =
-      exists || history.schema !== "pgsteward"
-        ? `GRANT USAGE, CREATE ON SCHEMA ${identifier(history.schema)} TO ${identifier(role)}`
-        : `GRANT CREATE ON DATABASE ${identifier(database)} TO ${identifier(role)}`;
+    const grant = exists
+      ? `GRANT USAGE, CREATE ON SCHEMA ${identifier(history.schema)} TO ${identifier(role)}`
+      : `GRANT CREATE ON DATABASE ${identifier(database)} TO ${identifier(role)}`;
     const owner = present.size > 0 ? `, or run it once as the owner of ${table}` : "";
     throw new InsufficientPrivilegeError(
       `the history ${history.schema}.${history.table} cannot be made: ${error.message}`,

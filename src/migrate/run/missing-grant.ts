@@ -1,5 +1,5 @@
 // What a role lacks when the server answers 42501: the GRANT as SQL, where the message and the catalog tell which.
-import { identifier, type Connection, type Row } from "../../postgres/index.ts";
+import { identifier, InsufficientPrivilegeError, type Connection, type Row } from "../../postgres/index.ts";
 import type { ScriptStatement } from "../sql-script.ts";
 
 /** Rights that a statement asks of a table, by its parse node. */
@@ -129,6 +129,23 @@ export async function missingGrant(
   if (other !== undefined) return `GRANT ${identifier(other)} TO ${to}`;
   if (/superuser/.test(message)) return `run this migration as a superuser; role ${role} is none`;
   return `role ${role} lacks a right that the statement needs: grant it, or run the migrations as the owner`;
+}
+
+/**
+ * Does what asks the history, and names the GRANT when the login may not.
+ *
+ * @throws what `work` throws; InsufficientPrivilegeError with the GRANT in its hint
+ */
+export async function withGrantNamed<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof InsufficientPrivilegeError) || error.hint !== undefined) throw error;
+    if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
+    // A runner reads, adds, changes and deletes lines of its history, as MERGE may.
+    const hint = await missingGrant(connection, error.message, { kind: "MergeStmt" });
+    throw new InsufficientPrivilegeError(error.message, { sqlState: error.sqlState }, { cause: error, hint });
+  }
 }
 
 async function relationNamed(

@@ -4,6 +4,7 @@ import { MigrationEditedError, type Connection, type Database, type LockHolder }
 import type { Migration } from "../migration-files.ts";
 import { compareHistory, pendingMigrations, revertibleMigrations, type MigrationStatus } from "./compare-history.ts";
 import { readHistory, type AppliedMigration } from "./history.ts";
+import { withGrantNamed } from "./missing-grant.ts";
 import { tell, type PartRun } from "./part-run.ts";
 import {
   historyOf,
@@ -94,7 +95,7 @@ export async function readMigrationStatus(
 ): Promise<MigrationsReport> {
   await using connection = await database.connect();
   const history = historyOf(options);
-  const rows = await readHistory(connection, history);
+  const rows = await withGrantNamed(connection, () => readHistory(connection, history));
   return { migrations: compareHistory(migrations, rows), runner: await readRunner(connection, history) };
 }
 
@@ -121,7 +122,7 @@ export async function previewMigrations(
 ): Promise<readonly PlannedMigration[]> {
   await using connection = await database.connect({ signal: options.signal });
   await checkServer(connection);
-  const rows = await readHistory(connection, historyOf(options));
+  const rows = await withGrantNamed(connection, () => readHistory(connection, historyOf(options)));
   const tasks =
     direction === "up" ? pendingMigrations(migrations, rows, options) : revertibleMigrations(migrations, rows, options);
   return Promise.all(

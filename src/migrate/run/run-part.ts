@@ -29,32 +29,42 @@ const LONGEST_RETRY_WAIT_MS = 30_000;
 /** Refused inside a transaction block; COMMIT inside a procedure that a transaction block surrounds. */
 const REFUSED_IN_TRANSACTION: ReadonlySet<string> = new Set([SQLSTATE.activeTransaction, "2D000"]);
 
-/** Whether the server knows the setting; found out once per connection. */
-const checksClient = new WeakMap<Connection, boolean>();
+/** Limits that roles and databases may have set, and that a migration must not meet; found out once per connection. */
+const limitsOff = new WeakMap<Connection, string>();
+
+/** Puts the session's settings back and sets those of the runner. The file's own SET statements come later, so they win. */
+async function prepareSession(connection: Connection, options: RunMigrationsOptions): Promise<void> {
+  const { lockTimeoutMs = 2_000, statementTimeoutMs = 0, schema } = options;
+  const off = limitsOff.get(connection) ?? (await findLimits(connection));
+  limitsOff.set(connection, off);
+  await connection.exec(
+    `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ${off}
+SET lock_timeout = ${lockTimeoutMs}; SET statement_timeout = ${statementTimeoutMs}
+${schema === undefined ? "" : `; SET search_path = ${identifier(schema)}, public`}`,
+  );
+}
+
+const LIMITS_SQL = `
+SELECT s.name
+FROM pg_catalog.pg_settings AS s
+WHERE s.name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`;
 
 /**
- * Puts the session's settings back and sets those of the runner. The file's own SET statements come later, so they win.
- *
  * `client_connection_check_interval` (14) makes the server end the statement of a runner that was killed; else it would go on,
  * and keep the runner's lock, until it is done.
  */
-export async function prepareSession(connection: Connection, options: RunMigrationsOptions): Promise<void> {
-  const { lockTimeoutMs = 2_000, statementTimeoutMs = 0, schema } = options;
-  await connection.exec(
-    `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
-SET lock_timeout = ${lockTimeoutMs}; SET statement_timeout = ${statementTimeoutMs};
-SELECT pg_catalog.set_config(s.name, '0', false) FROM pg_catalog.pg_settings AS s
-  WHERE s.name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
-${schema === undefined ? "" : `; SET search_path = ${identifier(schema)}, public`}`,
-  );
-  if (connection.database.kind !== "server" || checksClient.get(connection) === false) return;
+async function findLimits(connection: Connection): Promise<string> {
+  const { rows } = await connection.query<{ name: string }>(LIMITS_SQL);
+  const off = rows.map(({ name }) => `SET ${name} = 0; `).join("");
+  if (connection.database.kind !== "server") return off;
+  const check = "SET client_connection_check_interval = 2000; ";
   try {
-    await connection.exec("SET client_connection_check_interval = 2000");
-    checksClient.set(connection, true);
+    await connection.exec(check);
+    return off + check;
   } catch (error) {
     // The server's operating system cannot tell whether a client is there (22023).
     if (!(error instanceof InvalidValueError)) throw error;
-    checksClient.set(connection, false);
+    return off;
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Database,
 } from "../../postgres/index.ts";
 import { ensureHistory } from "./history.ts";
+import { withGrantNamed } from "./missing-grant.ts";
 import { historyOf, type HistoryTable, type RunMigrationsOptions } from "./run-options.ts";
 import { releaseRunnerLock, takeRunnerLock } from "./runner-lock.ts";
 
@@ -33,8 +34,10 @@ export async function withRunner<T>(
     await checkSchema(connection, options.schema);
     const { runnerWaitMs: waitMs = 60_000, signal, onEvent } = options;
     await takeRunnerLock(connection, history, { waitMs, signal, onEvent });
-    await ensureHistory(connection, history);
-    return await work({ connection, history, options });
+    return await withGrantNamed(connection, async () => {
+      await ensureHistory(connection, history);
+      return work({ connection, history, options });
+    });
   } finally {
     await leave(connection, history);
   }

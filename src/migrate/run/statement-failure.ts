@@ -102,7 +102,9 @@ function whatIsDone({ migration, progress, part, remaining, direction }: PartRun
       ? intent === undefined
         ? `nothing of ${migration.file} was kept`
         : `of ${migration.file} nothing else was done`
-      : `statements 1 to ${position} of ${total} of ${migration.file} are done and stay`;
+      : position === 1
+        ? `statement 1 of ${total} of ${migration.file} is done and stays`
+        : `statements 1 to ${position} of ${total} of ${migration.file} are done and stay`;
   const leftover =
     intent === undefined ? "" : `, what statement ${position + 1} left behind is put in order by the next run`;
   const next =

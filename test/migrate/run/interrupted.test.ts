@@ -137,6 +137,17 @@ test("two runners at once: the second waits, and finds nothing left to do", asyn
   expect(events.some(({ kind }) => kind === "waitingForRunner")).toBe(true);
 });
 
+test("two histories are made at the same time, and know nothing of each other", async () => {
+  await using database = await testDatabase();
+  const histories = ["a", "b", "c"].map((table) => ({ schema: "pgsteward", table }));
+  await Promise.all(
+    histories.map((history) =>
+      runMigrations(database, [migration("1_a.sql", `CREATE TABLE ${history.table} ();`)], { history }),
+    ),
+  );
+  for (const history of histories) expect(await readMigrationHistory(database, { history })).toHaveLength(1);
+});
+
 test("a lock that others hold is tried again and again, with growing waits, until it is free", async () => {
   await using database = await testDatabase({ setup: "CREATE TABLE t (a int)" });
   const files = [migration("1_a.sql", "CREATE TABLE new ();\nALTER TABLE t ADD COLUMN b int;")];
@@ -185,7 +196,7 @@ test("aborting cancels the statement that runs and says how to go on; so does a 
   expect(cancelled).toBeInstanceOf(CancelledError);
   expect((cancelled as CancelledError).message).toBe("1_a.sql:3: cancelled in statement 2 of 3");
   expect((cancelled as CancelledError).hint).toBe(
-    "statements 1 to 1 of 3 of 1_a.sql are done and stay, 1 after it was not begun: pgsteward migrate up goes on at line 3",
+    "statement 1 of 3 of 1_a.sql is done and stays, 1 after it was not begun: pgsteward migrate up goes on at line 3",
   );
 
   const lost = failureOf(
@@ -275,7 +286,14 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;`,
       return (error as InsufficientPrivilegeError).hint?.split("; nothing of")[0];
     };
     expect(await hintOf("SELECT 1;")).toBe(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO "${role}"`);
-    await database.exec(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO ${role}`);
+    await runMigrations(database, []);
+    await database.exec(`GRANT USAGE ON SCHEMA pgsteward TO ${role}`);
+    expect(await hintOf("SELECT 1;")).toBe(
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON "pgsteward"."schema_migrations" TO "${role}"`,
+    );
+    await database.exec(`DROP TABLE pgsteward.schema_migrations`);
+    expect(await hintOf("SELECT 1;")).toBe(`GRANT USAGE, CREATE ON SCHEMA "pgsteward" TO "${role}"`);
+    await database.exec(`DROP SCHEMA pgsteward CASCADE; GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO ${role}`);
     const owner = (await database.query<{ role: string }>("SELECT current_user::text AS role")).rows[0]?.role ?? "";
     expect(await hintOf("CREATE TABLE shop.new ();")).toBe(`GRANT USAGE, CREATE ON SCHEMA "shop" TO "${role}"`);
     await database.exec(`GRANT USAGE ON SCHEMA shop TO ${role}`);

@@ -86,7 +86,7 @@ export function baseTypeSettings(old: FactsOfKind["base type"], wanted: FactsOfK
   const settable = ["receive", "send", "modifierInput", "modifierOutput", "analyze", "subscript", "storage"] as const;
   const words = ["RECEIVE", "SEND", "TYPMOD_IN", "TYPMOD_OUT", "ANALYZE", "SUBSCRIPT", "STORAGE"] as const;
   const rest = (facts: FactsOfKind["base type"]): string =>
-    JSON.stringify({ ...facts, ...Object.fromEntries(settable.map((name) => [name, null])) });
+    JSON.stringify(Object.entries({ ...facts, ...Object.fromEntries(settable.map((name) => [name, null])) }).sort());
   // Storage can leave plain, and not go back there.
   if (rest(old) !== rest(wanted) || (old.storage !== wanted.storage && wanted.storage === "plain")) return undefined;
   return settable

@@ -35,8 +35,22 @@ BEGIN
   FOR thing IN SELECT evtname AS name FROM pg_catalog.pg_event_trigger LOOP
     EXECUTE format('DROP EVENT TRIGGER %I', thing.name);
   END LOOP;
+  FOR thing IN SELECT pubname AS name FROM pg_catalog.pg_publication LOOP
+    EXECUTE format('DROP PUBLICATION %I', thing.name);
+  END LOOP;
   FOR thing IN SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' LOOP
     EXECUTE format('DROP EXTENSION %I CASCADE', thing.name);
+  END LOOP;
+  FOR thing IN SELECT fdwname AS name FROM pg_catalog.pg_foreign_data_wrapper LOOP
+    EXECUTE format('DROP FOREIGN DATA WRAPPER %I CASCADE', thing.name);
+  END LOOP;
+  FOR thing IN SELECT amname AS name FROM pg_catalog.pg_am WHERE oid >= 16384 LOOP
+    EXECUTE format('DROP ACCESS METHOD %I CASCADE', thing.name);
+  END LOOP;
+  FOR thing IN
+    SELECT format('%s AS %s', castsource::regtype, casttarget::regtype) AS name FROM pg_catalog.pg_cast WHERE oid >= 16384
+  LOOP
+    EXECUTE format('DROP CAST (%s)', thing.name);
   END LOOP;
   FOR thing IN SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
     EXECUTE format('DROP SCHEMA %I CASCADE', thing.name);

@@ -47,9 +47,8 @@ const FOREIGN_DATA: readonly Source[] = [
 // The base table is the superuser's; the view shows names to everybody, and options to those who may see them. Whether a password
 // is required decides who may use the mapping and is no secret.
 export const USER_MAPPINGS_SQL = `
-SELECT 'user mapping' AS kind, NULL::text AS schema, m.srvname::text AS name,
-  CASE m.umuser WHEN 0 THEN 'public' ELSE m.usename::text END AS part, NULL::text AS owner, NULL::text AS comment,
-  NULL::text AS extension,
+SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid, m.umid, 'user mapping', NULL, m.srvname::text,
+  CASE m.umuser WHEN 0 THEN 'public' ELSE m.usename::text END, NULL::oid,
   pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
     'user', CASE m.umuser WHEN 0 THEN 'public' ELSE m.usename::text END,
     'options', ${masked("m.umoptions", "pg_catalog.split_part(option, '=', 1) <> 'password_required'")})) AS facts

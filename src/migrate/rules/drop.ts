@@ -72,7 +72,15 @@ const DROP: Drop = {
   "domain constraint": (object) => [`ALTER DOMAIN ${nameOf(object)} DROP CONSTRAINT ${partOf(object)}`],
   sequence: (object) => [statement(`DROP SEQUENCE ${nameOf(object)}`, loses("its last value is gone"))],
   "sequence owner": (object) => [`ALTER SEQUENCE ${nameOf(object)} OWNED BY NONE`],
-  function: (object) => [`DROP ${routine(object)}`],
+  // A base type that is made anew has taken its functions along.
+  function: (object, { before, after }) => {
+    const isOfType = object.needs.some(
+      (id) => id.startsWith("shell type ") && before.has(`base ${id.slice(6)}`) && after.has(id),
+    );
+    return [
+      isOfType ? `DROP FUNCTION IF EXISTS ${routine(object).slice("FUNCTION ".length)}` : `DROP ${routine(object)}`,
+    ];
+  },
   table: (object) => [
     statement(
       `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,

@@ -1,0 +1,10 @@
+CREATE TYPE amount;
+CREATE FUNCTION amount_in(cstring) RETURNS amount LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION amount_out(amount) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE amount (INPUT = amount_in, OUTPUT = amount_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4, CATEGORY = 'N', DEFAULT = '0');
+COMMENT ON TYPE amount IS 'in cents';
+GRANT USAGE ON TYPE amount TO pg_monitor;
+CREATE TABLE bills (id int, total amount, parts amount[]);
+CREATE FUNCTION larger(amount, amount) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4gt';
+CREATE OPERATOR > (LEFTARG = amount, RIGHTARG = amount, FUNCTION = larger);
+CREATE VIEW large_bills AS SELECT id FROM bills WHERE total > '100';

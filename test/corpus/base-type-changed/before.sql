@@ -1,0 +1,12 @@
+CREATE TYPE amount;
+CREATE FUNCTION amount_in(cstring) RETURNS amount LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION amount_out(amount) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE FUNCTION amount_recv(internal) RETURNS amount LANGUAGE internal IMMUTABLE STRICT AS 'int4recv';
+CREATE TYPE amount (INPUT = amount_in, OUTPUT = amount_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4, RECEIVE = amount_recv);
+CREATE TABLE bills (id int, total amount, parts amount[]);
+INSERT INTO bills VALUES (1, '2', '{3,4}');
+CREATE VIEW totals AS SELECT total FROM bills;
+COMMENT ON TYPE amount IS 'in cents';
+COMMENT ON FUNCTION amount_in(cstring) IS 'reads';
+CREATE FUNCTION half(amount) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 0.5::float8';
+CREATE CAST (amount AS double precision) WITH FUNCTION half(amount);

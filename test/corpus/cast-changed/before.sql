@@ -1,0 +1,3 @@
+CREATE TYPE state AS ENUM ('new', 'paid');
+CREATE CAST (state AS text) WITH INOUT AS IMPLICIT;
+CREATE CAST (text AS state) WITH INOUT;

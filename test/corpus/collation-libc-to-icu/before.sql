@@ -1,0 +1,1 @@
+CREATE COLLATION plain (lc_collate = 'C', lc_ctype = 'POSIX');

@@ -1,0 +1,2 @@
+CREATE TYPE later;
+COMMENT ON TYPE later IS 'to come';

@@ -1,0 +1,1 @@
+CREATE TABLE texts (id int, body text);

@@ -1,0 +1,2 @@
+CREATE FUNCTION from_sql(internal) RETURNS internal LANGUAGE internal IMMUTABLE STRICT AS 'prefixsel';
+CREATE FUNCTION to_sql(internal) RETURNS point LANGUAGE internal IMMUTABLE STRICT AS 'prefixsel';

@@ -1,0 +1,3 @@
+CREATE FUNCTION from_sql(internal) RETURNS internal LANGUAGE internal IMMUTABLE STRICT AS 'prefixsel';
+CREATE FUNCTION to_sql(internal) RETURNS point LANGUAGE internal IMMUTABLE STRICT AS 'prefixsel';
+CREATE TRANSFORM FOR point LANGUAGE plpgsql (FROM SQL WITH FUNCTION from_sql(internal), TO SQL WITH FUNCTION to_sql(internal));

@@ -16,6 +16,7 @@ import {
   type ScriptPlace,
 } from "./run-script.ts";
 import type { Seeds } from "./seeds.ts";
+import { readSequences, restoreSequences } from "./sequences.ts";
 
 export interface PreparedMigration {
   readonly migration: AdoptedMigration;
@@ -130,6 +131,7 @@ class MigrationTrial {
   async #applyUp(): Promise<Trial["state"]> {
     const { seeds } = this.#place;
     const { up } = this.#prepared;
+    const sequences = await readSequences(this.#connection);
     const failure = await runWhole(this.#place, up);
     if (failure === undefined) return "clean";
     if (!seeds.isEmpty && up.fault === undefined) {
@@ -142,6 +144,7 @@ class MigrationTrial {
       for (const tables of [...named.map((table) => [table]), undefined]) {
         await seeds.clear(this.#before, tables);
         this.#rowsBefore = await this.#fingerprint(this.#before);
+        await restoreSequences(this.#connection, sequences);
         if ((await runWhole(this.#place, up)) !== undefined) continue;
         this.#failedOnRows("up-fails-on-rows", failure);
         return "clean";
@@ -177,6 +180,7 @@ class MigrationTrial {
     down: PreparedScript,
     withoutRows: boolean,
   ): Promise<ScriptFailure | undefined> {
+    const sequences = await readSequences(this.#connection);
     await this.#connection.exec("BEGIN");
     try {
       if (withoutRows) {
@@ -194,6 +198,7 @@ class MigrationTrial {
     } finally {
       await this.#connection.exec("ROLLBACK");
       await resetSession(this.#connection);
+      await restoreSequences(this.#connection, sequences);
     }
   }
 

@@ -185,6 +185,30 @@ test("deferred constraints are checked where COMMIT would check them", async () 
   expect(report.migrations.map(({ verdict }) => verdict)).toEqual(["reversible", "data lost", "failed"]);
 });
 
+test("trying the way back takes no ids away from the migrations that follow", async () => {
+  const report = await verify([
+    {
+      up: "CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE); CREATE TABLE grants (role_id int REFERENCES roles, n text NOT NULL DEFAULT '');",
+      down: "DROP TABLE grants; DROP TABLE roles;",
+    },
+    { up: "INSERT INTO roles (name) VALUES ('first');", down: "DELETE FROM roles WHERE name = 'first';" },
+    {
+      up: "INSERT INTO roles (name) VALUES ('second'); ALTER TABLE grants ADD COLUMN must int NOT NULL;",
+      down: "DELETE FROM roles WHERE name = 'second'; ALTER TABLE grants DROP COLUMN must;",
+    },
+    {
+      up: "INSERT INTO roles (name) VALUES ('third'); INSERT INTO grants VALUES (2, '', 0), (3, '', 0);",
+      down: "DELETE FROM grants WHERE role_id IN (2, 3); DELETE FROM roles WHERE name = 'third';",
+    },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["reversible"],
+    ["reversible", "up-fails-on-rows warning"],
+    ["not reversible", "up-again-fails error"],
+  ]);
+});
+
 test("the last ones alone, and the way there alone", async () => {
   const given: Given[] = [USERS, { up: "CREATE INDEX i ON users (name);", down: "SELECT 1;" }, { up: "SELECT 1;" }];
   const [last, up] = [await verify(given, { last: 2 }), await verify(given, { direction: "up", rowsPerTable: 0 })];

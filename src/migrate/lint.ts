@@ -3,82 +3,37 @@
 import { InvalidInputError } from "../postgres/errors.ts";
 import { applyAction } from "./apply-statement.ts";
 import { BatchState, type TableState } from "./batch-state.ts";
-import {
-  placeStatements,
-  recogniseFile,
-  type LintFile,
-  type PlacedStatement,
-  type RecognisedFile,
-  type TransactionFault,
-} from "./lint-files.ts";
+import { readBatch, type FileState, type LintedStatement } from "./lint-batch.ts";
+import { recogniseFile, type LintFile } from "./lint-files.ts";
 import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
-import { ignoresOf, type Ignore } from "./lint-ignores.ts";
 import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
 import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
 import * as whole from "./lint-rules/whole-batch.ts";
 import { lockEffects, LOCK_MODES, type LockEffect } from "./locks.ts";
-import { refusedInTransaction } from "./run-alone.ts";
 import { parseSqlScript, placeOf, type ScriptStatement } from "./sql-script.ts";
 import { actionsOf, stringsOf, textOf, type Action, type Name } from "./syntax.ts";
 
 export const NEWEST_SERVER_VERSION = 18;
 const OLDEST_SERVER_VERSION = 14;
 
-interface LintedStatement extends PlacedStatement {
-  readonly file: FileState;
-  readonly actions: readonly Action[];
-}
-
 interface ActiveRule {
   readonly rule: LintRule;
   readonly severity: LintSeverity;
 }
 
-interface FileState {
-  readonly name: string;
-  readonly text: string;
-  readonly recognised: RecognisedFile;
-  readonly ignores: readonly Ignore[];
-  readonly faults: readonly TransactionFault[];
-}
-
 /**
  * Lints files in the order they will run.
  *
- * @throws InvalidSqlError for the first syntax error, with file, line, column and a caret
+ * A statement with a syntax error is a finding (`syntax-error`, always on); the others of its file are linted all the same.
+ *
+ * @throws InvalidSqlError for a syntax error in the files that ran before (`applied`), with file, line, column and a caret
  * @throws InvalidInputError for an unknown rule or a server version out of 14 to 18
  */
 export async function lintSql(files: readonly LintFile[], options: LintOptions = {}): Promise<LintReport> {
   const version = versionOf(options);
   const severities = activeRules(options.config ?? {});
-  const statements: LintedStatement[] = [];
-  const states: FileState[] = [];
-  let transactions = 0;
-  const nextNumber = (): number => ++transactions;
-  const batchTransaction = nextNumber();
-  for (const file of files) {
-    const told = recogniseFile(file);
-    const script = await parseSqlScript(told.text, file.name);
-    // Flyway itself leaves the transaction out where every statement asks for it.
-    const isAlone =
-      told.tool === "flyway" &&
-      script.statements.every((item) => actionsOf(item).some((action) => refusedInTransaction(action) !== undefined));
-    const recognised: RecognisedFile = isAlone ? { ...told, transaction: "statement" } : told;
-    const { placed, faults } = placeStatements(script.statements, recognised, nextNumber, batchTransaction);
-    const state: FileState = {
-      name: file.name,
-      text: file.text,
-      recognised,
-      faults,
-      ignores: ignoresOf(recognised.text, script.statements),
-    };
-    states.push(state);
-    for (const item of placed) {
-      const { statement, transaction, openedBy } = item;
-      statements.push({ statement, transaction, openedBy, file: state, actions: actionsOf(statement) });
-    }
-  }
+  const { statements, states } = await readBatch(files);
   const before = new BatchState(options.catalog);
   for (const file of options.applied ?? []) {
     const script = await parseSqlScript(recogniseFile(file).text, file.name);
@@ -166,7 +121,10 @@ class LintRun {
       this.#lintStatement(statement, actions, position);
       position = next;
     }
-    for (const state of files) this.#reportFaults(state);
+    for (const state of files) {
+      this.#reportSyntax(state);
+      this.#reportFaults(state);
+    }
     this.#lintEnd();
     for (const state of files) this.#lintIgnores(state);
   }
@@ -280,6 +238,15 @@ class LintRun {
     }
   }
 
+  #reportSyntax(file: FileState): void {
+    for (const { offset, message } of file.syntaxFaults) {
+      const text = file.text.slice(offset, endOfLine(file.text, offset)).trimEnd();
+      const statement: ScriptStatement = { text, kind: "", node: {}, offset };
+      const match = { message, rewrite: "-- correct it: this statement was not looked at" };
+      this.#report(whole.syntaxError, "error", match, { statement, file }, []);
+    }
+  }
+
   #reportFaults(file: FileState): void {
     for (const { statement, kind } of file.faults) {
       const at = { statement, file };
@@ -333,7 +300,7 @@ class LintRun {
     }
   }
 
-  #reportWhole(rule: LintRule, at: Pick<LintedStatement, "statement" | "file">, match: RuleMatch): void {
+  #reportWhole(rule: LintRule, at: Pick<LintedStatement, "statement" | "file" | "within">, match: RuleMatch): void {
     const severity = this.#rules.get(rule);
     if (severity !== undefined) this.#report(rule, severity, match, at, []);
   }
@@ -342,7 +309,7 @@ class LintRun {
     rule: LintRule,
     severity: LintSeverity,
     match: RuleMatch,
-    { statement, file }: Pick<LintedStatement, "statement" | "file">,
+    { statement, file, within = statement }: Pick<LintedStatement, "statement" | "file" | "within">,
     effects: readonly LockEffect[],
   ): void {
     const strongest = effects.toSorted((a, b) => LOCK_MODES.indexOf(b.mode) - LOCK_MODES.indexOf(a.mode))[0];
@@ -369,7 +336,7 @@ class LintRun {
       documentation: `docs/lint.md#${rule.id}`,
     };
     const ignore = file.ignores.find(
-      (candidate) => candidate.statement === statement && candidate.reason !== "" && candidate.rules.includes(rule.id),
+      (candidate) => candidate.statement === within && candidate.reason !== "" && candidate.rules.includes(rule.id),
     );
     if (ignore === undefined) this.findings.push(finding);
     else {

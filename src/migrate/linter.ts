@@ -1,4 +1,4 @@
 // What the linter's command needs, and no more: it starts without the drivers and the catalog that index.ts loads.
 export { LINT_RULES } from "./lint-rules/index.ts";
 export { lintSql } from "./lint.ts";
-export { readSqlFiles } from "./sql-files.ts";
+export { decode, readSqlFiles } from "./sql-files.ts";

@@ -126,3 +126,33 @@ function endOfBlockComment(text: string, start: number): number {
     if (depth === 0) return mark.lastIndex;
   }
 }
+
+/**
+ * Cuts plain SQL at the semicolons that end statements: not those in strings and comments.
+ *
+ * @param keepParentheses - nor those in parentheses (CREATE RULE)
+ */
+export function splitSql(sql: string, keepParentheses: boolean): readonly SqlSegment[] {
+  const pieces: SqlSegment[] = [];
+  let start = 0;
+  let depth = 0;
+  let position = 0;
+  const close = (end: number): void => {
+    const text = sql.slice(start, end);
+    if (text.trim() !== "") pieces.push({ text, offset: start });
+    start = end;
+  };
+  while (position < sql.length) {
+    const skipped = skipQuoted(sql, position);
+    if (skipped !== undefined) {
+      position = skipped.end;
+      continue;
+    }
+    const character = sql[position++];
+    if (character === "(") depth++;
+    else if (character === ")") depth = Math.max(0, depth - 1);
+    else if (character === ";" && (depth === 0 || !keepParentheses)) close(position);
+  }
+  close(sql.length);
+  return pieces;
+}

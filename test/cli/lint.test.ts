@@ -158,8 +158,31 @@ test("a report is kept by its content; a folder that cannot be written and a bro
   expect(existsSync(join(cwd, ".pgsteward"))).toBe(false);
 });
 
+test("a syntax error is shown at its place, the other files are linted, and the exit code says that something was not", async () => {
+  const cwd = folderWith({ "1.sql": "SELECT 1;\nALTER TABEL t;\n", "2.sql": "DROP TABLE a;" });
+  const { code, stdout, stderr } = await runCli(["lint", ".", "--no-cache", "--fail-on", "never"], { cwd });
+  expect(stderr).toBe("");
+  expect(code).toBe(65);
+  expect(stdout).toContain('1.sql:2:7  error  syntax error at or near "TABEL"  syntax-error');
+  expect(stdout).toContain("  2 | ALTER TABEL t;\n    |       ^^^^^^^^");
+  expect(stdout).toContain("2.sql:1:1  error");
+});
+
+test("stdin is linted under a given name, in the transaction that is told", async () => {
+  const text = "\uFEFFALTER TABLE t ADD COLUMN a int;\r\nUPDATE t SET a = 1 WHERE b;\r\n";
+  const lint = (...args: string[]): ReturnType<typeof runCli> =>
+    runCli(["lint", "-", "--no-cache", "--json", ...args], { stdin: text });
+  const plain = JSON.parse((await lint()).stdout) as Report;
+  expect(plain.findings).toEqual([]);
+  expect(plain.files).toMatchObject([{ name: "stdin.sql", tool: "plain" }]);
+  const inOne = JSON.parse((await lint("--transaction", "file", "--stdin-name", "db/7.sql")).stdout) as Report;
+  expect(inOne.findings).toMatchObject([{ rule: "statement-after-access-exclusive", file: "db/7.sql", line: 2 }]);
+  const binary = await runCli(["lint", "-", "--no-cache"], { stdin: Buffer.from([0xff, 0x41]) });
+  expect(binary.stderr).toContain("stdin.sql is not valid UTF-8");
+  expect(binary.code).toBe(64);
+});
+
 test.each([
-  ["a syntax error", ["a.sql"], 65, "a.sql:1:7: syntax error"],
   ["an empty folder", ["empty"], 64, "holds no .sql file"],
   ["a missing path", ["nothing.sql"], 64, "does not exist"],
   ["a file that is not among them", ["a.sql", "--since", "b.sql"], 64, "b.sql is not among the 1 files"],
@@ -167,7 +190,7 @@ test.each([
   ["a version that is no number", ["a.sql", "--server-version", "x"], 64, "must be a whole number"],
   ["two tellings of what exists", ["a.sql", "--schema", "a.sql", "--database", "pglite:"], 64, "cannot both"],
 ])("refused: %s", async (_, args, exitCode, message) => {
-  const cwd = folderWith({ "a.sql": "ALTER TABEL t;", "empty/readme.txt": "" });
+  const cwd = folderWith({ "a.sql": "SELECT 1;", "empty/readme.txt": "" });
   const { code, stderr, stdout } = await runCli(["lint", ...args, "--no-cache"], { cwd });
   expect(stderr).toContain(message);
   expect(code).toBe(exitCode);

@@ -22,6 +22,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What the command reads from stdin. */
+  readonly stdin?: string | Buffer;
 }
 
 const folders: string[] = [];
@@ -61,8 +63,9 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   const child = spawn(process.execPath, ["--import", TSX, MAIN, ...args], {
     cwd: options.cwd ?? folderWith(),
     env: { ...Object.fromEntries(inherited), ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  child.stdin.end(options.stdin ?? "");
   children.add(child);
   let stdout = "";
   let stderr = "";

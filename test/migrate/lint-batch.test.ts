@@ -134,9 +134,10 @@ test("an ignore needs a known rule and a reason, and says when it is not needed"
   expect(await rulesIn("SELECT 1; -- pgsteward:ignore drop-table why")).toEqual(["unused-ignore"]);
 });
 
-test("a syntax error names file, line and column and shows the place", async () => {
-  await expect(rulesIn({ "a.sql": "SELECT 1;\nALTER TABEL t;" })).rejects.toThrow(
-    'a.sql:2:7: syntax error at or near "TABEL"\n  ALTER TABEL t;\n        ^',
+test("a syntax error in a file that ran before names file, line and column and shows the place", async () => {
+  const applied = [{ name: "0.sql", text: "SELECT 1;\nALTER TABEL t;" }];
+  await expect(rulesIn("SELECT 1;", { applied })).rejects.toThrow(
+    '0.sql:2:7: syntax error at or near "TABEL"\n  ALTER TABEL t;\n        ^',
   );
 });
 

@@ -6,8 +6,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { Catalog } from "../../catalog/index.ts";
 import { nearestWord } from "../../config/nearest.ts";
 import type { LintConfig, LintFile, LintOptions, LintReport, LintSeverity } from "../../migrate/index.ts";
-import { LINT_RULES, lintSql, readSqlFiles } from "../../migrate/linter.ts";
-import { InvalidInputError } from "../../postgres/errors.ts";
+import { decode, LINT_RULES, lintSql, readSqlFiles } from "../../migrate/linter.ts";
+import { ERROR_CODES, InvalidInputError } from "../../postgres/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { lintCacheFolder, lintCacheKey, readCachedReport, writeCachedReport } from "../lint-cache.ts";
 import { lintGithub, lintSarif, lintText } from "../lint-formats.ts";
@@ -23,6 +23,8 @@ interface Flags {
   readonly serverVersion?: number;
   readonly schema?: string;
   readonly since?: string;
+  readonly stdinName: string;
+  readonly transaction?: "statement" | "file" | "batch";
   readonly sarif?: boolean;
   readonly github?: boolean;
   readonly failOn: FailLevel;
@@ -41,7 +43,7 @@ const wholeNumber = (text: string): number => {
 export function lintCommand(run: Run): Command {
   const command = new Command("lint")
     .description("lint SQL migrations of any tool: locks, rewrites, data loss, and the safe form")
-    .argument("[paths...]", `.sql files or folders; default: the first of ${USUAL_FOLDERS.join(", ")}`)
+    .argument("[paths...]", `.sql files or folders, - for stdin; default: the first of ${USUAL_FOLDERS.join(", ")}`)
     .option(
       "--server-version <n>",
       "major version they will run on, 14 to 18; default: the database's, else 18",
@@ -52,6 +54,13 @@ export function lintCommand(run: Run): Command {
       "SQL file or folder of what exists already: built in a throw-away database, so answers are exact",
     )
     .option("--since <file>", "lint this file and later ones; the files before it have run already")
+    .option("--stdin-name <file>", "with - as path: the name of what is read from stdin", "stdin.sql")
+    .addOption(
+      new Option(
+        "--transaction <extent>",
+        "what runs as one transaction, where names and marks do not tell it: each statement, each file, all files",
+      ).choices(["statement", "file", "batch"]),
+    )
     .option("--small-table-rows <n>", "with --database: tables of at most so many rows are not live", wholeNumber)
     .option("--all", "house style too")
     .option("--on <rule...>", "switch rules on")
@@ -70,6 +79,7 @@ export function lintCommand(run: Run): Command {
   pgsteward lint migrations/ --since 20260801_orders.sql
   pgsteward lint change.sql --database postgres://localhost/app
   pgsteward lint change.sql --schema schema.sql --server-version 16 --sarif
+  git show HEAD:db/7_x.sql | pgsteward lint - --stdin-name db/7_x.sql --github
 `,
     );
   return command.action((paths: string[], flags: Flags) => run(command, (context) => lint(context, paths, flags)));
@@ -77,7 +87,8 @@ export function lintCommand(run: Run): Command {
 
 async function lint(context: CommandContext, paths: readonly string[], flags: Flags): Promise<number> {
   const config = configOf(flags);
-  const all = filesOf(context, paths);
+  const stdin = paths.includes("-") ? await readStdin() : undefined;
+  const all = filesOf(context, paths, flags, stdin);
   const { applied, files } = splitAt(all, flags.since);
   const report = await lintWith(context, files, flags, { serverVersion: flags.serverVersion, applied, config });
   if (flags.sarif === true)
@@ -86,6 +97,8 @@ async function lint(context: CommandContext, paths: readonly string[], flags: Fl
     context.output.result(report, () =>
       flags.github === true ? lintGithub(report) : lintText(report, files, context.output.paint),
     );
+  // What cannot be read was not linted: no --fail-on makes that good.
+  if (report.findings.some(({ rule }) => rule === "syntax-error")) return ERROR_CODES.INVALID_SQL.exitCode;
   if (flags.failOn === "never") return 0;
   return SEVERITIES.slice(SEVERITIES.indexOf(flags.failOn)).some((severity) => report.counts[severity] > 0) ? 1 : 0;
 }
@@ -147,7 +160,12 @@ function configOf({ all, on = [], off = [], smallTableRows }: Flags): LintConfig
   return { preset: all === true ? "all" : "recommended", rules: Object.fromEntries(entries), smallTableRows };
 }
 
-function filesOf(context: CommandContext, given: readonly string[]): readonly LintFile[] {
+function filesOf(
+  context: CommandContext,
+  given: readonly string[],
+  { stdinName, transaction }: Pick<Flags, "stdinName" | "transaction">,
+  stdin: Buffer | undefined,
+): readonly LintFile[] {
   const paths =
     given.length > 0 ? given : USUAL_FOLDERS.filter((folder) => existsSync(resolve(context.cwd, folder))).slice(0, 1);
   if (paths.length === 0) {
@@ -155,7 +173,8 @@ function filesOf(context: CommandContext, given: readonly string[]): readonly Li
       hint: `give .sql files or a folder; without one these are tried: ${USUAL_FOLDERS.join(", ")}`,
     });
   }
-  return paths.flatMap((path) => {
+  return paths.flatMap((path): readonly LintFile[] => {
+    if (path === "-" && stdin !== undefined) return [{ name: stdinName, text: decode(stdin, stdinName), transaction }];
     const full = resolve(context.cwd, path);
     const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
     const isDrizzle = existsSync(join(isFolder ? full : dirname(full), "meta", "_journal.json"));
@@ -165,10 +184,16 @@ function filesOf(context: CommandContext, given: readonly string[]): readonly Li
       return {
         name: shown,
         text,
-        transaction: isDrizzle ? "batch" : isWithoutTransaction(file) ? "statement" : undefined,
+        transaction: transaction ?? (isDrizzle ? "batch" : isWithoutTransaction(file) ? "statement" : undefined),
       };
     });
   });
+}
+
+async function readStdin(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
 }
 
 /** Diesel's metadata.toml beside up.sql. */

@@ -219,13 +219,13 @@ export const transactionRules: readonly LintRule[] = [
     title: "A statement whose effect cannot be read from its text",
     severity: "info",
     isRecommended: false,
-    why: "DO blocks and CALL may change the schema: what they do is known only when they run.",
-    bad: "DO $$ BEGIN EXECUTE 'ALTER TABLE users DROP COLUMN email'; END $$;",
-    good: "SELECT 1;",
+    why: "What EXECUTE puts together, CALL and other languages do is known only when they run. DO blocks in PL/pgSQL are looked into.",
+    bad: "DO $$ BEGIN EXECUTE format('ALTER TABLE users DROP COLUMN %I', 'e' || 'mail'); END $$;",
+    good: "DO $$ BEGIN IF now() > '2026-01-01' THEN ANALYZE users; END IF; END $$;",
     check({ action }) {
       if (action.kind !== "DoStmt" && action.kind !== "CallStmt") return undefined;
       return {
-        message: `${action.kind === "DoStmt" ? "DO" : "CALL"} was not looked into`,
+        message: `${action.kind === "DoStmt" ? "DO" : "CALL"} was not fully looked into`,
         rewrite: "-- write the statements themselves, or try the migration on a copy",
       };
     },

@@ -3,6 +3,17 @@ import { defineLintRule, type LintRule } from "./rule.ts";
 
 const ENGINE = (): undefined => undefined;
 
+export const syntaxError = defineLintRule({
+  id: "syntax-error",
+  title: "PostgreSQL cannot read the statement",
+  severity: "error",
+  isRecommended: true,
+  why: "The migration fails there. The other statements are looked at as if it were not there; this rule cannot be switched off.",
+  bad: "ALTER TABEL users ADD COLUMN email text;",
+  good: "ALTER TABLE users ADD COLUMN email text;",
+  check: ENGINE,
+});
+
 export const transactionNesting = defineLintRule({
   id: "transaction-nesting",
   title: "BEGIN, COMMIT or ROLLBACK where it does not belong",
@@ -70,6 +81,7 @@ export const unusedIgnore = defineLintRule({
 });
 
 export const wholeBatchRules: readonly LintRule[] = [
+  syntaxError,
   transactionNesting,
   uncommittedTransaction,
   unvalidatedConstraint,

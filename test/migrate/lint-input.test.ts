@@ -1,0 +1,122 @@
+// What stands in SQL files beside plain statements: syntax errors, psql's own commands and data, blocks of PL/pgSQL, line ends.
+import { expect, test } from "vitest";
+import { lintSql, type LintOptions } from "../../src/migrate/index.ts";
+
+const lint = async (text: string, options: LintOptions = {}): Promise<string[]> =>
+  (await lintSql([{ name: "a.sql", text }], options)).findings.map(
+    ({ rule, line, column }) => `${line}:${column} ${rule}`,
+  );
+
+test("a syntax error is a finding at its place; the other statements and files are linted", async () => {
+  const text = "DROP TABLE a;\nALTER TABEL b ADD c int;\n-- ü\nDROP TABLE d;";
+  expect(await lint(text)).toEqual(["1:1 drop-table", "2:7 syntax-error", "4:1 drop-table"]);
+  const report = await lintSql([
+    { name: "1.sql", text: "SELEC 1;" },
+    { name: "2.sql", text: "DROP TABLE a;" },
+  ]);
+  expect(report.findings).toMatchObject([
+    { file: "1.sql", rule: "syntax-error", message: 'syntax error at or near "SELEC"', statement: "SELEC 1;" },
+    { file: "2.sql", rule: "drop-table" },
+  ]);
+  expect(await lint("SELEC 1;", { config: { rules: { "syntax-error": "off" } } })).toEqual(["1:1 syntax-error"]);
+});
+
+test.each([
+  ["a string that is never closed", "DROP TABLE a;\nSELECT 'x;\nDROP TABLE b;", ["1:1 drop-table", "2:8 syntax-error"]],
+  [
+    "a parenthesis that is never closed",
+    "CREATE TABLE a (b int;\nDROP TABLE c;",
+    ["1:22 syntax-error", "2:1 drop-table"],
+  ],
+  [
+    "the body of a function in SQL",
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END;\nSELEC;\nDROP TABLE a;",
+    ["2:1 syntax-error", "3:1 drop-table"],
+  ],
+  [
+    "a rule with several statements",
+    "CREATE RULE r AS ON INSERT TO a DO ALSO (DELETE FROM b; DELETE FROM c);\nSELEC;\nDROP TABLE a;",
+    ["2:1 syntax-error", "3:1 drop-table"],
+  ],
+  [
+    "quotes, comments and dollars with semicolons",
+    `SELEC;\nSELECT ';', "a;b" /* ; */ -- ;\n, $x$;$x$;\nDROP TABLE a;`,
+    ["1:1 syntax-error", "4:1 drop-table"],
+  ],
+])("a syntax error is kept apart from %s", async (_, text, found) => {
+  expect(await lint(text)).toEqual(found);
+});
+
+test("psql's variables stand for names and values", async () => {
+  const text = `DROP TABLE :schema.a;\nDELETE FROM :"table" WHERE b = :'value' AND c::text = x[1:2]::text;`;
+  expect(await lint(text)).toEqual(["1:1 drop-table"]);
+});
+
+test("psql's commands and COPY's data are not SQL", async () => {
+  const text = "\\set ON_ERROR_STOP on\nCOPY a (b) FROM stdin;\nDROP TABLE b;\n'\n\\.\n\\echo done\nDROP TABLE c;";
+  expect(await lint(text)).toEqual(["7:1 drop-table"]);
+  expect(await lint(`${text}\nSELEC;`)).toEqual(["7:1 drop-table", "8:1 syntax-error"]);
+});
+
+test("line ends, an empty file and a file of comments", async () => {
+  const crlf = "-- one\r\nDROP TABLE a;\r\n\r\n  DROP TABLE b; -- pgsteward:ignore drop-table agreed\r\n";
+  expect(await lint(crlf)).toEqual(["2:1 drop-table"]);
+  for (const text of ["", "\r\n", "-- nothing\n/* at all */", ";;"]) expect(await lint(text)).toEqual([]);
+});
+
+test("a large file is read to its end", async () => {
+  const rows = "INSERT INTO a (b) VALUES ('0123456789012345678901234567890123456789');\n".repeat(10_000);
+  const report = await lintSql([{ name: "big.sql", text: `${rows}DROP TABLE a;` }]);
+  expect(report.findings).toMatchObject([{ rule: "drop-table", line: 10_001 }]);
+  expect(report.examined.statements).toBe(10_001);
+}, 60_000);
+
+test("what a DO block runs is linted at its place, also in branches, loops and constant EXECUTE", async () => {
+  const text = `DO $$
+DECLARE r record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relname = 'x') THEN
+    ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0);
+  ELSE
+    EXECUTE 'DROP TABLE d';
+  END IF;
+  FOR r IN SELECT * FROM e LOOP
+    UPDATE f SET g = 1 WHERE id = r.id;
+  END LOOP;
+EXCEPTION WHEN duplicate_object THEN
+  ALTER TABLE a DROP COLUMN b;
+END $$;`;
+  expect(await lint(text)).toEqual(
+    expect.arrayContaining(["5:5 add-check-valid", "7:13 drop-table", "13:3 drop-column"]),
+  );
+  const ignored = `-- pgsteward:ignore drop-table agreed\nDO $$ BEGIN DROP TABLE a; END $$;`;
+  expect(await lint(ignored)).toEqual([]);
+  expect(
+    await lint("DO $$ BEGIN CREATE TYPE t AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$;"),
+  ).toEqual([]);
+});
+
+test("all that a DO block does is one transaction", async () => {
+  expect(await lint("DO $$ BEGIN CREATE INDEX CONCURRENTLY i ON a (b); END $$;")).toEqual([
+    "1:13 concurrently-in-transaction",
+  ]);
+  const both = "DO $$ BEGIN ALTER TABLE a ADD b int; UPDATE c SET d = 1 WHERE e; END $$;";
+  expect(await lint(both)).toEqual(["1:38 statement-after-access-exclusive"]);
+});
+
+test("what cannot be read out of a block is said where that is asked for", async () => {
+  const config = { rules: { "opaque-statement": "on" } } as const;
+  const block = (body: string): Promise<string[]> => lint(`DO $$ BEGIN ${body} END $$;`, { config });
+  expect(await block("EXECUTE format('DROP TABLE %I', current_user);")).toEqual(["1:1 opaque-statement"]);
+  expect(await block("CALL p();")).toEqual(["1:1 opaque-statement"]);
+  expect(await block("EXECUTE 'SELECT 1'; PERFORM 1;")).toEqual([]);
+  expect(await lint("DO LANGUAGE plpython3u $$ pass $$; CALL p();", { config })).toEqual([
+    "1:1 opaque-statement",
+    "1:36 opaque-statement",
+  ]);
+});
+
+test("the bodies of functions are not run by making them", async () => {
+  const text = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE a; END $$;";
+  expect(await lint(text)).toEqual([]);
+});

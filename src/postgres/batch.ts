@@ -14,7 +14,7 @@ interface DriverResult extends QueryResult {
   addRow(row: QueryResultRow): void;
   addCommandComplete(message: unknown): void;
   /** Made by addFields(), from the fields and the types alone: reused for a prepared statement. */
-  _parsers: unknown;
+  _parsers: readonly ((text: string) => unknown)[] | undefined;
   _prebuiltEmptyResultObject: unknown;
 }
 interface WireStream {
@@ -53,6 +53,7 @@ export class WireStatement {
   decodeFailure: { readonly error: unknown } | undefined;
   /** Its result is asked by nobody: it is not described, and its rows are dropped. */
   readonly ignoresRows: boolean;
+  #mapRow: ((texts: readonly (string | null)[]) => unknown) | undefined;
 
   constructor(statement: Statement, name: string | undefined = statement.name, { ignoresRows = false } = {}) {
     if (COPY_STREAM.test(statement.text)) {
@@ -76,13 +77,23 @@ export class WireStatement {
     const Result = pg.Result as unknown as new (rowMode: string | undefined, types: unknown) => DriverResult;
     this.result = new Result(statement.rowMode, statement.types ?? pg.types);
   }
+
+  /** The columns of the result are known. */
+  fieldsAreKnown(): void {
+    this.#mapRow = this.statement.rowMapper?.(this.result._parsers ?? []);
+  }
+
+  addRow(fields: unknown[]): void {
+    const row = this.#mapRow === undefined ? this.result.parseRow(fields) : this.#mapRow(fields as (string | null)[]);
+    this.result.addRow(row as QueryResultRow);
+  }
 }
 
 /** The columns of a prepared statement's result, with the parsers that were chosen for them last. */
 interface KnownFields {
   readonly fields: FieldDef[];
   types: Statement["types"];
-  parsers: unknown;
+  parsers: DriverResult["_parsers"];
   emptyRow: unknown;
 }
 
@@ -102,18 +113,21 @@ function fieldsOf(wire: Wire): Map<string, KnownFields> {
 }
 
 /** As `addFields()` does it, but the parsers are looked up only when the types are others than last time. */
-function addKnownFields({ result, statement: { types } }: WireStatement, known: KnownFields): void {
+function addKnownFields(item: WireStatement, known: KnownFields): void {
+  const { result, statement } = item;
+  const { types } = statement;
   if (known.fields.length === 0) return;
   if (known.parsers === undefined || known.types !== types) {
     result.addFields(known.fields);
     known.types = types;
     known.parsers = result._parsers;
     known.emptyRow = result._prebuiltEmptyResultObject;
-    return;
+  } else {
+    result.fields = known.fields;
+    result._parsers = known.parsers;
+    result._prebuiltEmptyResultObject = known.emptyRow;
   }
-  result.fields = known.fields;
-  result._parsers = known.parsers;
-  result._prebuiltEmptyResultObject = known.emptyRow;
+  item.fieldsAreKnown();
 }
 
 /** For a session whose prepared statements were deallocated behind the driver's back. */
@@ -206,6 +220,7 @@ export class Batch {
   handleRowDescription(message: { fields: FieldDef[] }): void {
     const item = this.#items[this.#index];
     item?.result.addFields(message.fields);
+    item?.fieldsAreKnown();
     if (item?.name !== undefined && this.#wire !== undefined)
       fieldsOf(this.#wire).set(item.name, {
         fields: message.fields,
@@ -219,7 +234,7 @@ export class Batch {
     const item = this.#items[this.#index];
     if (item === undefined || item.ignoresRows || item.decodeFailure !== undefined) return;
     try {
-      item.result.addRow(item.result.parseRow(message.fields));
+      item.addRow(message.fields);
     } catch (error) {
       item.decodeFailure = { error };
     }

@@ -17,7 +17,14 @@ export interface Statement {
   /** `"array"`: rows come as arrays in column order (what Drizzle asks for). */
   readonly rowMode?: "array" | undefined;
   readonly types?: CustomTypesConfig | undefined;
+  /** Maps each row as it arrives, so that no row is held twice; the result's `rows` hold what it returns. */
+  readonly rowMapper?: RowMapper | undefined;
 }
+
+/** Called with the parsers of the result's columns when these are known; what it returns gets the server's text of each row. */
+export type RowMapper = (
+  parsers: readonly ((text: string) => unknown)[],
+) => (texts: readonly (string | null)[]) => unknown;
 
 export interface QueryOptions {
   /** Limit in milliseconds, enforced by the server (`statement_timeout`). Default: the database's `statementTimeoutMs`. */

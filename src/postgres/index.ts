@@ -13,6 +13,7 @@ export type {
   QueryResult,
   Row,
   ServerFacts,
+  RowMapper,
   Statement,
   TransactionStatus,
 } from "./database.ts";

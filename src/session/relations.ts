@@ -18,7 +18,7 @@ import {
   type TableRelationalConfig,
   type TablesRelationalConfig,
 } from "drizzle-orm/relations";
-import { identifier, InvalidInputError, type Statement } from "../postgres/index.ts";
+import { identifier, InvalidInputError, type RowMapper, type Statement } from "../postgres/index.ts";
 import { dialect } from "./dialect.ts";
 import { rowFormat, rowModel, type ColumnModel, type RowModel } from "./row-model.ts";
 import { valueText, type RowOf } from "./table-columns.ts";
@@ -79,11 +79,13 @@ type AnyRow = Record<string, unknown>;
 type AnySchema = RelationalSchemaConfig<TablesRelationalConfig> | undefined;
 
 /** How related rows become objects: as plain ones, or tracked. */
-export interface RowReader {
-  /** The statement selects JSON documents as text. */
-  readonly wantsJsonAsText: boolean;
-  read(model: RowModel, rows: readonly (readonly unknown[])[]): Promise<AnyRow[]> | AnyRow[];
-}
+export type RowReader =
+  | { readonly wantsJsonAsText: false; mapper(model: RowModel): RowMapper }
+  | {
+      /** The statement selects JSON documents as text. */
+      readonly wantsJsonAsText: true;
+      read(model: RowModel, rows: readonly (readonly unknown[])[]): Promise<AnyRow[]> | AnyRow[];
+    };
 
 interface LoadPlan {
   readonly unit: UnitOfWork;
@@ -144,17 +146,36 @@ async function loadRelation(
   const { unit, reader } = plan;
   const { target, isMany } = link;
   const keys = new ParentKeys(link, rows, name);
-  const found: AnyRow[][] = keys.values.map(() => []);
+  let found: AnyRow[][] = [];
   let children: AnyRow[] = [];
   if (keys.values.length > 0) {
     const scoped = { withDeleted: plan.withDeleted, ...options };
-    const result = await unit.query(relationStatement(link, keys, scoped, reader.wantsJsonAsText));
-    const values = result.rows as unknown as readonly (readonly unknown[])[];
-    children = await reader.read(target, values);
-    for (let index = 0; index < children.length; index++) {
-      const child = children[index];
-      const key = keys.indexOf(values[index] ?? []);
-      if (child !== undefined && key !== undefined) found[key]?.push(child);
+    const statement = relationStatement(link, keys, scoped, reader.wantsJsonAsText);
+    const group = (child: AnyRow, values: readonly unknown[]): void => {
+      const key = keys.indexOf(values);
+      if (key !== undefined) found[key]?.push(child);
+    };
+    const startGroups = (): void => {
+      found = keys.values.map(() => []);
+    };
+    if (reader.wantsJsonAsText) {
+      const result = await unit.query(statement);
+      const values = result.rows as unknown as readonly (readonly unknown[])[];
+      startGroups();
+      children = await reader.read(target, values);
+      children.forEach((child, index) => group(child, values[index] ?? []));
+    } else {
+      const mapper = reader.mapper(target);
+      const rowMapper: RowMapper = (parsers) => {
+        const map = mapper(parsers);
+        startGroups(); // once more when the statement is sent again
+        return (texts) => {
+          const child = map(texts) as AnyRow;
+          group(child, texts);
+          return child;
+        };
+      };
+      children = (await unit.query({ ...statement, rowMapper })).rows;
     }
   }
   rows.forEach((row, index) => {

@@ -2,14 +2,15 @@
 // statement instead of once for a value.
 import { Column, getTableName, is, SQL, Subquery } from "drizzle-orm";
 import type { SelectedFieldsOrdered } from "drizzle-orm/pg-core";
-
-type Decode = (value: unknown) => unknown;
+import type { RowMapper } from "../postgres/index.ts";
+import { columnDecoder, parsedDecoder, type ColumnDecoder } from "./column-decoder.ts";
 
 interface Target {
   /** Where the value goes, e.g. `["tasks", "title"]` in a join. */
   readonly path: readonly string[];
   readonly key: string;
-  readonly decode: Decode | undefined;
+  /** Never called for NULL. */
+  readonly decode: ColumnDecoder;
   /** Name of the table whose absence in an outer join makes the whole object null. */
   readonly table: string | undefined;
 }
@@ -24,26 +25,50 @@ export function rowDecoder(
   fields: SelectedFieldsOrdered,
   joinsNotNull: Readonly<Record<string, boolean>> | undefined,
 ): (row: readonly unknown[]) => Decoded {
-  const targets = fields.map(({ path, field }): Target => {
+  return decoderOf(targetsOf(fields, joinsNotNull), joinsNotNull);
+}
+
+/** The same from the server's text, while rows arrive. */
+export function rowMapper(
+  fields: SelectedFieldsOrdered,
+  joinsNotNull: Readonly<Record<string, boolean>> | undefined,
+): RowMapper {
+  const targets = targetsOf(fields, joinsNotNull);
+  return (parsers) => {
+    const parsed = targets.map((target, index) => ({
+      ...target,
+      decode: parsedDecoder(parsers[index], target.decode),
+    }));
+    return decoderOf(parsed, joinsNotNull);
+  };
+}
+
+function targetsOf(
+  fields: SelectedFieldsOrdered,
+  joinsNotNull: Readonly<Record<string, boolean>> | undefined,
+): readonly Target[] {
+  return fields.map(({ path, field }): Target => {
     const isColumn = is(field, Column);
     return {
       path: path.slice(0, -1),
       key: path.at(-1) ?? "",
-      decode: decoderOf(field),
+      decode: columnDecoder(isColumn ? field : expressionDecoder(field)),
       table: joinsNotNull !== undefined && isColumn && path.length === 2 ? getTableName(field.table) : undefined,
     };
   });
-  if (targets.every(({ path }) => path.length === 0)) return (row) => flat(targets, row);
-  return (row) => nested(targets, row, joinsNotNull ?? {});
 }
 
-function decoderOf(field: SelectedFieldsOrdered[number]["field"]): Decode | undefined {
-  const decoder = is(field, Column)
-    ? field
-    : ((is(field, SQL) ? field : is(field, Subquery) ? field._.sql : field.sql) as unknown as { decoder: Column })
-        .decoder;
-  if (decoder.mapFromDriverValue === Column.prototype.mapFromDriverValue) return undefined; // the value as it is
-  return (value) => decoder.mapFromDriverValue(value);
+function expressionDecoder(field: SelectedFieldsOrdered[number]["field"]): Column {
+  const expression = is(field, SQL) ? field : is(field, Subquery) ? field._.sql : (field as SQL.Aliased).sql;
+  return (expression as unknown as { decoder: Column }).decoder;
+}
+
+function decoderOf(
+  targets: readonly Target[],
+  joinsNotNull: Readonly<Record<string, boolean>> | undefined,
+): (row: readonly unknown[]) => Decoded {
+  if (targets.every(({ path }) => path.length === 0)) return (row) => flat(targets, row);
+  return (row) => nested(targets, row, joinsNotNull ?? {});
 }
 
 function flat(targets: readonly Target[], row: readonly unknown[]): Decoded {

@@ -1,9 +1,10 @@
 // A Drizzle table as our own SELECT and RETURNING lists need it: its columns in order, and how a driver's row becomes an
 // object. Made once per table.
-import { Column, getTableColumns, getTableName, is } from "drizzle-orm";
+import { getTableColumns, getTableName, is } from "drizzle-orm";
 import { PgJson, PgJsonb, PgTable, type PgColumn } from "drizzle-orm/pg-core";
 import pg from "pg";
-import { identifier, InvalidInputError, type Statement } from "../postgres/index.ts";
+import { identifier, InvalidInputError, type RowMapper, type Statement } from "../postgres/index.ts";
+import { columnDecoder, parsedDecoder, type ColumnDecoder } from "./column-decoder.ts";
 import { tableMetadata } from "./define-table.ts";
 import { propertyOf, requiredKeyOf, tableText, valueText, type KeyValue } from "./table-columns.ts";
 
@@ -15,7 +16,8 @@ export interface ColumnModel {
   readonly index: number;
   readonly isJson: boolean;
   readonly isKey: boolean;
-  readonly decode: (value: unknown) => unknown;
+  /** undefined: the value stays as it is. Never called for NULL. */
+  readonly decode: ColumnDecoder;
 }
 
 export interface RowModel {
@@ -51,7 +53,7 @@ function makeModel(table: PgTable): RowModel {
   const keyNames = new Set(keyColumns(table).map((column) => column.name));
   const columns = Object.entries(getTableColumns(table)).map(([property, column], index): ColumnModel => {
     const isJson = is(column, PgJsonb) || is(column, PgJson);
-    return { property, column, index, isJson, isKey: keyNames.has(column.name), decode: decoderOf(column) };
+    return { property, column, index, isJson, isKey: keyNames.has(column.name), decode: columnDecoder(column) };
   });
   const columnOf = new Map(columns.map((column) => [column.property, column]));
   const { version, softDelete } = tableMetadata(table);
@@ -81,11 +83,6 @@ function keyColumns(table: PgTable): readonly PgColumn[] {
   }
 }
 
-function decoderOf(column: PgColumn): (value: unknown) => unknown {
-  const isPlain = column.mapFromDriverValue === Column.prototype.mapFromDriverValue;
-  return isPlain ? (value) => value : (value) => (value === null ? null : column.mapFromDriverValue(value));
-}
-
 /** Dates, times and intervals, and arrays of them: Drizzle's columns map their text themselves. */
 const AS_TEXT: ReadonlySet<number> = new Set([1184, 1114, 1082, 1186, 1231, 1115, 1185, 1187, 1182]);
 const asText = (value: unknown): unknown => value;
@@ -99,16 +96,29 @@ export const rowFormat: Pick<Statement, "rowMode" | "types"> = {
   },
 };
 
-/** A row of `selectText` as the object that a Drizzle select would give. */
-export function decodeRow(model: RowModel, values: readonly unknown[]): Record<string, unknown> {
-  const row: Record<string, unknown> = {};
-  for (const { property, index, decode } of model.columns) row[property] = decode(values[index]);
-  return row;
+/** The rows of `selectText` as the objects that a Drizzle select would give; columns behind them are left out. */
+export function modelMapper(model: RowModel): RowMapper {
+  return (parsers) => {
+    const columns = model.columns.map(({ property, index, decode }) => ({
+      property,
+      index,
+      decode: parsedDecoder(parsers[index], decode),
+    }));
+    return (texts) => {
+      const row: Record<string, unknown> = {};
+      for (const { property, index, decode } of columns) {
+        const text = texts[index];
+        row[property] = text === null || decode === undefined ? text : decode(text);
+      }
+      return row;
+    };
+  };
 }
 
 /** One column of a row of `selectJsonAsText`. */
 export function decodeText({ isJson, decode }: ColumnModel, value: unknown): unknown {
-  return isJson && typeof value === "string" ? (JSON.parse(value) as unknown) : decode(value);
+  if (isJson && typeof value === "string") return JSON.parse(value) as unknown;
+  return value === null || decode === undefined ? value : decode(value);
 }
 
 /**

@@ -239,7 +239,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
           sendAtOnce(this.#settings(this.database, context, options, kind, false, place, usesNames), statements),
         );
       }
-      const decoded = queries.map((query, index) => query.decode(results[index] as QueryResult));
+      const decoded = queries.map((query, index) => query.decoded(results[index] as QueryResult));
       return (Array.isArray(declared) ? decoded : decoded[0]) as DeclaredResult<Q>;
     };
   }

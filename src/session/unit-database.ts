@@ -35,7 +35,7 @@ import {
 } from "./pagination.ts";
 import type { PlannedQuery } from "./planned-query.ts";
 import { loadRelations, type RelatedRows, type RowReader, type RowWith, type WithRelations } from "./relations.ts";
-import { decodeRow } from "./row-model.ts";
+import { modelMapper } from "./row-model.ts";
 import { deleteForGood, hasSoftDelete, livingOnly, markRows, scopeRelational } from "./soft-delete.ts";
 import { streamRows, type StreamOptions } from "./stream.ts";
 import type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
@@ -212,7 +212,7 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   ): Promise<(R & RelatedRows<TSchema, T, W>)[]> {
     const reader: RowReader = {
       wantsJsonAsText: false,
-      read: (model, values) => values.map((row) => decodeRow(model, row)),
+      mapper: modelMapper,
     };
     const plan = { unit: this.#unit, schema: this.#schema, reader, withDeleted: this.#showsDeleted };
     await loadRelations(plan, table, rows as readonly Record<string, unknown>[], relations);

@@ -6,8 +6,8 @@ import { NoopCache } from "drizzle-orm/cache/core";
 import { NoopLogger } from "drizzle-orm/logger";
 import type { PreparedQueryConfig, SelectedFieldsOrdered } from "drizzle-orm/pg-core";
 import type { Query } from "drizzle-orm/sql";
-import { InvalidInputError, type QueryResult, type Statement } from "../postgres/index.ts";
-import { rowDecoder } from "./row-decoder.ts";
+import { InvalidInputError, type QueryResult, type RowMapper, type Statement } from "../postgres/index.ts";
+import { rowDecoder, rowMapper } from "./row-decoder.ts";
 
 /** What carries a statement to the server. */
 export interface StatementSender {
@@ -34,6 +34,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   readonly #text: string;
   readonly #mapper: ((rows: unknown[][]) => T["execute"]) | undefined;
   readonly #isMapped: boolean;
+  #rowMapper: RowMapper | undefined;
   #decodeRow: ((row: readonly unknown[]) => unknown) | undefined;
 
   constructor(
@@ -66,7 +67,8 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 
   override async execute(placeholders: PlaceholderValues = {}): Promise<T["execute"]> {
-    return this.decode(await this.#sender.query(this.#statement, this.#valuesWith(placeholders)));
+    const { values, ...statement } = this.statementWith(placeholders);
+    return this.decoded(await this.#sender.query(statement, values ?? []));
   }
 
   get #statement(): Statement {
@@ -80,7 +82,16 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
 
   /** @throws InvalidInputError when a placeholder has no value */
   statementWith(placeholders: PlaceholderValues): Statement {
-    return { ...this.#statement, values: this.#valuesWith(placeholders) };
+    const values = this.#valuesWith(placeholders);
+    if (this.selectedFields === undefined || this.#mapper !== undefined) return { ...this.#statement, values };
+    this.#rowMapper ??= rowMapper(this.selectedFields, this.#joinsNotNull);
+    return { ...this.#statement, values, rowMapper: this.#rowMapper };
+  }
+
+  /** What the query promises, from the result of `statementWith`. */
+  decoded(result: QueryResult): T["execute"] {
+    if (this.#mapper !== undefined) return this.#mapper(result.rows as unknown as unknown[][]);
+    return this.selectedFields === undefined ? result : result.rows;
   }
 
   #valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
@@ -95,7 +106,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     return fillPlaceholders(params, placeholders);
   }
 
-  /** Maps a result of this statement, or of one that has the same leading columns. */
+  /** Maps a result of `statement`, or of one that has the same leading columns. */
   decode(result: QueryResult): T["execute"] {
     const rows = result.rows as unknown as unknown[][];
     if (this.#mapper !== undefined) return this.#mapper(rows);

@@ -1,0 +1,23 @@
+// From what the driver gives for a column to what Drizzle promises, as one function per column.
+import { Column, is } from "drizzle-orm";
+import { PgTimestamp } from "drizzle-orm/pg-core";
+import { timestampDate } from "./timestamp-text.ts";
+
+/** undefined: the value stays as it is. Never called for NULL. */
+export type ColumnDecoder = ((value: unknown) => unknown) | undefined;
+
+export function columnDecoder(column: Pick<Column, "mapFromDriverValue">): ColumnDecoder {
+  if (column.mapFromDriverValue === Column.prototype.mapFromDriverValue) return undefined;
+  if (is(column, PgTimestamp) && column.mapFromDriverValue === PgTimestamp.prototype.mapFromDriverValue) {
+    return (value) =>
+      (typeof value === "string" ? timestampDate(value) : undefined) ?? column.mapFromDriverValue(value as string);
+  }
+  return (value) => column.mapFromDriverValue(value);
+}
+
+/** The driver's parser of the server's text, and then the column's decoder. */
+export function parsedDecoder(parse: ((text: string) => unknown) | undefined, decode: ColumnDecoder): ColumnDecoder {
+  if (parse === undefined) return decode;
+  if (decode === undefined) return parse as ColumnDecoder;
+  return (text) => decode(parse(text as string));
+}

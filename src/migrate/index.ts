@@ -111,3 +111,8 @@ export {
   type TableSizes,
   type WorkRates,
 } from "./estimate.ts";
+export { ensurePartitions, type EnsurePartitionsOptions, type PartitionRun } from "./partitions/ensure-partitions.ts";
+export { readPartitions, type PartitionStatus } from "./partitions/partition-status.ts";
+export type { PartitionObstacle } from "./partitions/plan-partitions.ts";
+export type { HashPolicy, ListPolicy, PartitionPolicy, Period, RangePolicy } from "./partitions/policy.ts";
+export { readRenamed } from "./source/renamed.ts";

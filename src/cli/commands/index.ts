@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   describe: async () => (await import("./describe.ts")).describeCommand,
   diff: async () => (await import("./diff.ts")).diffCommand,
   migrate: async () => (await import("./migrate/index.ts")).migrateCommand,
+  partitions: async () => (await import("./partitions/index.ts")).partitionsCommand,
   doctor: async () => (await import("./doctor.ts")).doctorCommand,
 };
 

@@ -1,16 +1,7 @@
 // The record of a backfill in the schema pgsteward: where it stands, written in the transaction of each batch, and the lock that
 // keeps a second run of the same name out.
-import { setTimeout as sleep } from "node:timers/promises";
-import {
-  ConnectionLostError,
-  LockNotAvailableError,
-  SQLSTATE,
-  type Connection,
-  type Database,
-  type LockHolder,
-  type Queryable,
-  type Row,
-} from "../../postgres/index.ts";
+import type { Connection, Database, Queryable, Row } from "../../postgres/index.ts";
+import { withNamedLock } from "../named-lock.ts";
 import type { KeyValues } from "./batch.ts";
 import type { CheckedDefinition } from "./definition.ts";
 
@@ -104,25 +95,6 @@ SET state = $2::text, last_error = $3::text, updated_at = now(),
   finished_at = CASE WHEN $2::text = 'done' THEN now() END
 WHERE name = $1::text`;
 
-const TRY_LOCK_SQL = `SELECT pg_catalog.pg_try_advisory_lock(${lockKey("$1")}) AS locked`;
-const UNLOCK_SQL = `SELECT pg_catalog.pg_advisory_unlock(${lockKey("$1")})`;
-const HOLDERS_SQL = `
-SELECT a.pid, a.application_name, a.usename, a.state,
-  (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::float8 AS transaction_age_ms,
-  (extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000)::float8 AS query_age_ms
-FROM pg_catalog.pg_locks AS l
-JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-CROSS JOIN (SELECT ${lockKey("$1")} AS key) AS k
-WHERE l.locktype = 'advisory'
-  AND l.granted
-  AND l.objsubid = 1
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-  AND ((l.classid::int8 << 32) | l.objid::int8) = k.key`;
-
-function lockKey(name: string): string {
-  return `pg_catalog.hashtextextended('pgsteward backfill ' || ${name}::text, 0)`;
-}
-
 /** Makes the schema and the table of the records, when they are not there. */
 export async function createStore(connection: Connection): Promise<void> {
   if (!(await hasStore(connection))) await connection.exec(CREATE_SQL);
@@ -185,71 +157,22 @@ export async function setState(
   await connection.query(STATE_SQL, [name, state, lastError ?? null]);
 }
 
-/** Pause between two tries: the backend of a process that was killed may live a moment longer. */
-const LOCK_PAUSE_MS = 100;
-
 /**
  * Runs `work` while this session holds the backfill's lock.
  *
  * @throws LockNotAvailableError that names who holds it, when it is not free within `waitMs`
  */
-export async function withBackfillLock<T>(
+export function withBackfillLock<T>(
   connection: Connection,
   name: string,
   waitMs: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  const deadline = performance.now() + waitMs;
-  for (;;) {
-    const { rows } = await connection.query<{ locked: boolean }>(TRY_LOCK_SQL, [name]);
-    if (rows[0]?.locked === true) break;
-    if (performance.now() >= deadline) throw await heldBySomebody(connection, name);
-    await sleep(LOCK_PAUSE_MS);
-  }
-  try {
-    return await work();
-  } finally {
-    await unlock(connection, name);
-  }
-}
-
-async function unlock(connection: Connection, name: string): Promise<void> {
-  try {
-    if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
-    await connection.query(UNLOCK_SQL, [name]);
-  } catch (error) {
-    // The lock went with the connection; what broke it is on its way to the caller already.
-    if (!(error instanceof ConnectionLostError)) throw error;
-  }
-}
-
-async function heldBySomebody(connection: Connection, name: string): Promise<LockNotAvailableError> {
-  const error = new LockNotAvailableError(
-    `the backfill ${name} is running already`,
-    { sqlState: SQLSTATE.lockNotAvailable },
-    { hint: "wait for it: pgsteward migrate backfill --status shows how far it is" },
-  );
-  const { rows } = await connection.query<HolderRow>(HOLDERS_SQL, [name]);
-  error.nameHolders(
-    rows.map((row): LockHolder => ({
-      pid: row.pid,
-      application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
-      role: row.usename ?? undefined,
-      state: row.state ?? undefined,
-      transactionAgeMs: row.transaction_age_ms === null ? undefined : Math.round(row.transaction_age_ms),
-      queryAgeMs: row.query_age_ms === null ? undefined : Math.round(row.query_age_ms),
-    })),
-  );
-  return error;
-}
-
-interface HolderRow extends Row {
-  readonly pid: number;
-  readonly application_name: string | null;
-  readonly usename: string | null;
-  readonly state: string | null;
-  readonly transaction_age_ms: number | null;
-  readonly query_age_ms: number | null;
+  const refusal = {
+    message: `the backfill ${name} is running already`,
+    hint: "wait for it: pgsteward migrate backfill --status shows how far it is",
+  };
+  return withNamedLock(connection, { name: `backfill ${name}`, waitMs, refusal }, work);
 }
 
 interface RecordRow extends Row {

@@ -1,0 +1,13 @@
+// `pgsteward partitions …`: the group of the commands that look after partitioned tables.
+import { Command } from "commander";
+import type { Run } from "../../command.ts";
+import { ensureCommand } from "./ensure.ts";
+import { statusCommand } from "./status.ts";
+
+export function partitionsCommand(run: Run): Command {
+  const command = new Command("partitions").description(
+    "look after partitioned tables: what there is, ahead of time, out of time",
+  );
+  for (const make of [statusCommand, ensureCommand]) command.addCommand(make(run));
+  return command;
+}

@@ -1,0 +1,92 @@
+// A lock by name that a session holds while it works on something: a second one is refused and told who holds it.
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  ConnectionLostError,
+  LockNotAvailableError,
+  SQLSTATE,
+  type Connection,
+  type LockHolder,
+  type Row,
+} from "../postgres/index.ts";
+
+export interface NamedLock {
+  /** e.g. `backfill order totals`. */
+  readonly name: string;
+  /** How long to wait for it, in milliseconds: the backend of a process that was killed may live a moment longer. */
+  readonly waitMs: number;
+  /** What is said when somebody else holds it. */
+  readonly refusal: { readonly message: string; readonly hint: string };
+}
+
+const KEY = `pg_catalog.hashtextextended('pgsteward ' || $1::text, 0)`;
+const TRY_LOCK_SQL = `SELECT pg_catalog.pg_try_advisory_lock(${KEY}) AS locked`;
+const UNLOCK_SQL = `SELECT pg_catalog.pg_advisory_unlock(${KEY})`;
+const HOLDERS_SQL = `
+SELECT a.pid, a.application_name, a.usename, a.state,
+  (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::float8 AS transaction_age_ms,
+  (extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000)::float8 AS query_age_ms
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory'
+  AND l.granted
+  AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND ((l.classid::int8 << 32) | l.objid::int8) = ${KEY}`;
+
+const PAUSE_MS = 100;
+
+/**
+ * Runs `work` while this session holds the lock.
+ *
+ * @throws LockNotAvailableError that names who holds it, when it is not free within `waitMs`
+ */
+export async function withNamedLock<T>(connection: Connection, lock: NamedLock, work: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + lock.waitMs;
+  for (;;) {
+    const { rows } = await connection.query<{ locked: boolean }>(TRY_LOCK_SQL, [lock.name]);
+    if (rows[0]?.locked === true) break;
+    if (performance.now() >= deadline) throw await heldBySomebody(connection, lock);
+    await sleep(PAUSE_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await unlock(connection, lock.name);
+  }
+}
+
+async function unlock(connection: Connection, name: string): Promise<void> {
+  try {
+    if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
+    await connection.query(UNLOCK_SQL, [name]);
+  } catch (error) {
+    // The lock went with the connection; what broke it is on its way to the caller already.
+    if (!(error instanceof ConnectionLostError)) throw error;
+  }
+}
+
+async function heldBySomebody(connection: Connection, lock: NamedLock): Promise<LockNotAvailableError> {
+  const { message, hint } = lock.refusal;
+  const error = new LockNotAvailableError(message, { sqlState: SQLSTATE.lockNotAvailable }, { hint });
+  const { rows } = await connection.query<HolderRow>(HOLDERS_SQL, [lock.name]);
+  error.nameHolders(
+    rows.map((row): LockHolder => ({
+      pid: row.pid,
+      application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
+      role: row.usename ?? undefined,
+      state: row.state ?? undefined,
+      transactionAgeMs: row.transaction_age_ms === null ? undefined : Math.round(row.transaction_age_ms),
+      queryAgeMs: row.query_age_ms === null ? undefined : Math.round(row.query_age_ms),
+    })),
+  );
+  return error;
+}
+
+interface HolderRow extends Row {
+  readonly pid: number;
+  readonly application_name: string | null;
+  readonly usename: string | null;
+  readonly state: string | null;
+  readonly transaction_age_ms: number | null;
+  readonly query_age_ms: number | null;
+}

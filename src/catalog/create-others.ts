@@ -85,10 +85,11 @@ export function baseTypeOptions(facts: FactsOfKind["base type"]): string {
 export function baseTypeSettings(old: FactsOfKind["base type"], wanted: FactsOfKind["base type"]): string | undefined {
   const settable = ["receive", "send", "modifierInput", "modifierOutput", "analyze", "subscript", "storage"] as const;
   const words = ["RECEIVE", "SEND", "TYPMOD_IN", "TYPMOD_OUT", "ANALYZE", "SUBSCRIPT", "STORAGE"] as const;
-  const rest = (facts: FactsOfKind["base type"]): string =>
-    JSON.stringify(Object.entries({ ...facts, ...Object.fromEntries(settable.map((name) => [name, null])) }).sort());
+  const names = Object.keys({ ...old, ...wanted }) as (keyof typeof old)[];
+  const isSettable = (name: string): boolean => settable.some((other) => other === name);
   // Storage can leave plain, and not go back there.
-  if (rest(old) !== rest(wanted) || (old.storage !== wanted.storage && wanted.storage === "plain")) return undefined;
+  if (names.some((name) => !isSettable(name) && old[name] !== wanted[name])) return undefined;
+  if (old.storage !== wanted.storage && wanted.storage === "plain") return undefined;
   return settable
     .flatMap((name, position) => (old[name] === wanted[name] ? [] : [`${words[position]} = ${wanted[name] ?? "NONE"}`]))
     .join(", ");

@@ -47,13 +47,13 @@ BEGIN
   FOR thing IN SELECT amname AS name FROM pg_catalog.pg_am WHERE oid >= 16384 LOOP
     EXECUTE format('DROP ACCESS METHOD %I CASCADE', thing.name);
   END LOOP;
+  FOR thing IN SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', thing.name);
+  END LOOP;
   FOR thing IN
     SELECT format('%s AS %s', castsource::regtype, casttarget::regtype) AS name FROM pg_catalog.pg_cast WHERE oid >= 16384
   LOOP
     EXECUTE format('DROP CAST (%s)', thing.name);
-  END LOOP;
-  FOR thing IN SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
-    EXECUTE format('DROP SCHEMA %I CASCADE', thing.name);
   END LOOP;
 END
 $$;

@@ -40,7 +40,7 @@ export type { LintConfig, LintFinding, LintLock, LintOptions, LintReport } from 
 export type { LintFile } from "./lint-files.ts";
 export { MIGRATION_TOOLS, type MigrationTool, type TransactionScope } from "./adopt/tools.ts";
 export { LINT_RULES } from "./lint-rules/index.ts";
-export type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
+export type { LintRule, LintSeverity, RuleContext, RuleMatch } from "./lint-rules/rule.ts";
 export { planMigration, type Plan, type PlanOptions } from "./plan.ts";
 export { renameCandidates, type RenameCandidate } from "./rename-candidates.ts";
 export { reverseRenames } from "./plan-renames.ts";

@@ -1,7 +1,7 @@
 // What the linter takes and gives: options, findings, the report. Types only.
 import type { Catalog } from "../catalog/index.ts";
 import type { LintFile, RecognisedFile } from "./lint-files.ts";
-import type { LintSeverity } from "./lint-rules/rule.ts";
+import type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
 import type { LockMode } from "./locks.ts";
 
 export interface LintConfig {
@@ -24,6 +24,8 @@ export interface LintOptions {
    */
   readonly applied?: readonly LintFile[] | undefined;
   readonly config?: LintConfig | undefined;
+  /** Rules of one's own, asked after ours; `config.rules` and ignores name them by their ids. */
+  readonly ownRules?: readonly LintRule[] | undefined;
 }
 
 export interface LintLock {

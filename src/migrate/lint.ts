@@ -5,7 +5,7 @@ import { applyAction } from "./apply-statement.ts";
 import { BatchState, type TableState } from "./batch-state.ts";
 import { readBatch, type FileState, type LintedStatement } from "./lint-batch.ts";
 import { recogniseFile, type LintFile } from "./lint-files.ts";
-import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
+import type { LintFinding, LintOptions, LintReport } from "./lint-report.ts";
 import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
 import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
@@ -32,7 +32,7 @@ interface ActiveRule {
  */
 export async function lintSql(files: readonly LintFile[], options: LintOptions = {}): Promise<LintReport> {
   const version = versionOf(options);
-  const severities = activeRules(options.config ?? {});
+  const severities = activeRules(options);
   const { statements, states } = await readBatch(files);
   const before = new BatchState(options.catalog);
   for (const file of options.applied ?? []) {
@@ -67,15 +67,19 @@ function versionOf({ serverVersion, catalog }: LintOptions): number {
   });
 }
 
-function activeRules({ preset = "recommended", rules = {} }: LintConfig): ReadonlyMap<LintRule, LintSeverity> {
-  const known = new Set(LINT_RULES.map(({ id }) => id));
+function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<LintRule, LintSeverity> {
+  const { preset = "recommended", rules = {} } = config;
+  const all = [...LINT_RULES, ...ownRules];
+  const known = new Set(all.map(({ id }) => id));
+  if (known.size < all.length)
+    throw new InvalidInputError("two lint rules have the same id", { hint: "give each of ownRules an id of its own" });
   const unknown = Object.keys(rules).filter((id) => !known.has(id));
   if (unknown.length > 0)
     throw new InvalidInputError(`there is no lint rule ${unknown.join(", ")}`, {
       hint: "docs/lint.md names every rule",
     });
   const active = new Map<LintRule, LintSeverity>();
-  for (const rule of LINT_RULES) {
+  for (const rule of all) {
     const said = rules[rule.id] ?? (rule.isRecommended || preset === "all" ? "on" : "off");
     if (said !== "off") active.set(rule, said === "on" ? rule.severity : said);
   }
@@ -100,12 +104,14 @@ class LintRun {
   readonly #version: number;
   readonly #exactVersion: number | undefined;
   readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
+  readonly #known: ReadonlySet<string>;
   readonly #rulesByKind = new Map<string, readonly ActiveRule[]>();
 
   constructor(options: LintOptions, before: BatchState, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
     this.#version = version;
     this.#exactVersion = options.catalog?.serverVersion;
     this.#rules = rules;
+    this.#known = new Set([...LINT_RULES, ...(options.ownRules ?? [])].map(({ id }) => id));
     this.#state = before;
     this.#smallTableRows = options.config?.smallTableRows;
   }
@@ -265,7 +271,6 @@ class LintRun {
 
   #lintIgnores(file: FileState): void {
     if (file.ignores.length === 0) return;
-    const known = new Set(LINT_RULES.map(({ id }) => id));
     for (const ignore of file.ignores) {
       const statement: ScriptStatement = {
         text: file.text.slice(ignore.offset, endOfLine(file.text, ignore.offset)),
@@ -273,7 +278,7 @@ class LintRun {
         node: {},
         offset: ignore.offset,
       };
-      const unknown = ignore.rules.filter((rule) => !known.has(rule));
+      const unknown = ignore.rules.filter((rule) => !this.#known.has(rule));
       if (ignore.rules.length === 0 || ignore.reason === "" || unknown.length > 0) {
         this.#reportWhole(
           whole.ignoreWithoutReason,

@@ -1,6 +1,6 @@
 // What the rules say of sequences of statements: replacements, swaps, several foreign keys, what is switched off.
 import { expect, test } from "vitest";
-import { lintSql, type LintOptions } from "../../src/migrate/index.ts";
+import { lintSql, type LintOptions, type LintRule } from "../../src/migrate/index.ts";
 
 const lint = async (sql: string, options: LintOptions & { readonly inOne?: boolean } = {}): Promise<string[]> => {
   const { inOne = false, ...rest } = options;
@@ -131,4 +131,54 @@ test("a primary key or unique constraint with another name is known from what ra
   expect(await lint("ALTER TABLE t DROP CONSTRAINT k;", options)).toEqual(["drop-primary-key"]);
   expect(await lint("ALTER TABLE t DROP CONSTRAINT u;", options)).toEqual(["drop-primary-key"]);
   expect(await lint("ALTER TABLE t DROP CONSTRAINT c;", options)).toEqual([]);
+});
+
+test("rules of one's own are asked, configured and ignored like ours", async () => {
+  const own: LintRule = {
+    id: "no-forbidden-column",
+    on: ["AT_AddColumn"],
+    title: "A column of a forbidden name",
+    severity: "warning",
+    isRecommended: true,
+    why: "The house says so.",
+    bad: "ALTER TABLE t ADD COLUMN forbidden int;",
+    good: "ALTER TABLE t ADD COLUMN allowed int;",
+    check: ({ action }) =>
+      action.node["colname"] === "forbidden" ? { message: "it is forbidden", rewrite: "-- another name" } : undefined,
+  };
+  const options: LintOptions = { ownRules: [own] };
+  expect(await lint(own.bad, options)).toEqual([own.id]);
+  expect(await lint(own.good, options)).toEqual([]);
+  expect(await lint(`-- pgsteward:ignore ${own.id} agreed\n${own.bad}`, options)).toEqual([]);
+  expect(await lint(own.bad, { ...options, config: { rules: { [own.id]: "off" } } })).toEqual([]);
+  await expect(lint("SELECT 1;", { ownRules: [{ ...own, id: "drop-table" }] })).rejects.toThrow("the same id");
+});
+
+test("foreign keys of another number type are told from the tables that are known", async () => {
+  const options = after("CREATE TABLE shops (id bigint PRIMARY KEY, code int UNIQUE); CREATE TABLE carts (id int);");
+  const found = ["foreign-key-type-mismatch"];
+  const key = "FOREIGN KEY (shop_id) REFERENCES shops";
+  expect(
+    await lint(`ALTER TABLE carts ADD shop_id int; ALTER TABLE carts ADD CONSTRAINT f ${key} NOT VALID;`, options),
+  ).toEqual(found);
+  expect(await lint(`CREATE TABLE orders (shop_id int, ${key});`, options)).toEqual(found);
+  expect(await lint("CREATE TABLE orders (shop_id int REFERENCES shops (code));", options)).toEqual([]);
+  expect(await lint("CREATE TABLE orders (shop_id bigserial REFERENCES shops);", options)).toEqual([]);
+  expect(await lint("CREATE TABLE orders (shop_id int REFERENCES unknown);", options)).toEqual([]);
+});
+
+test("a partitioned table's keys hold its partition key", async () => {
+  const create = (keys: string, by: string): Promise<string[]> =>
+    lint(`CREATE TABLE e (id bigint, at date NOT NULL, ${keys}) PARTITION BY RANGE (${by});`);
+  expect(await create("PRIMARY KEY (at, id)", "at")).toEqual([]);
+  expect(await create("UNIQUE (id)", "at")).toEqual(["partition-key-not-in-key"]);
+  expect(await create("UNIQUE (id, at)", "(at + 1)")).toEqual(["partition-key-not-in-key"]);
+  expect(await create("CHECK (id > 0)", "at")).toEqual([]);
+});
+
+test("a vector column may be widened nowhere: only its first declaration and other types are silent", async () => {
+  const options = after("CREATE TABLE notes (a vector(3), b text);");
+  expect(await lint("ALTER TABLE notes ALTER a TYPE vector(4);", options)).toContain("vector-dimension");
+  expect(await lint("ALTER TABLE notes ALTER a TYPE vector(3);", options)).toEqual([]);
+  expect(await lint("CREATE TABLE n (a vector(3)); ALTER TABLE n ALTER a TYPE vector(4);", options)).toEqual([]);
 });

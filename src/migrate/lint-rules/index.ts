@@ -3,7 +3,9 @@ import { authorizationRules } from "./authorization.ts";
 import { columnRules } from "./columns.ts";
 import { compatibilityRules } from "./compatibility.ts";
 import { constraintRules } from "./constraints.ts";
+import { houseRules } from "./house.ts";
 import { indexRules } from "./indexes.ts";
+import { keyRules } from "./keys.ts";
 import { operationRules } from "./operations.ts";
 import { renameRules } from "./renames.ts";
 import { schemaRules } from "./schema.ts";
@@ -14,6 +16,7 @@ import type { LintRule } from "./rule.ts";
 export const LINT_RULES: readonly LintRule[] = [
   ...columnRules,
   ...constraintRules,
+  ...keyRules,
   ...indexRules,
   ...transactionRules,
   ...compatibilityRules,
@@ -21,5 +24,6 @@ export const LINT_RULES: readonly LintRule[] = [
   ...renameRules,
   ...operationRules,
   ...schemaRules,
+  ...houseRules,
   ...wholeBatchRules,
 ];

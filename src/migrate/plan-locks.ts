@@ -45,8 +45,9 @@ export class PlanLocks {
   /** Relations that were there before, as SQL. */
   readonly #existing = new Set<string>();
 
-  constructor(before: Catalog, serverVersion: number) {
+  constructor(before: Catalog, after: Catalog, serverVersion: number) {
     this.#state = new BatchState(before);
+    for (const { name, volatility } of after.functions) this.#state.noteFunction(name, volatility);
     this.#version = Math.floor(serverVersion / 10_000);
     for (const { schema, name } of [...before.tables, ...before.views, ...before.sequences])
       this.#existing.add(identifier(schema, name));

@@ -17,6 +17,7 @@ import {
 import type { Actions } from "./plan-actions.ts";
 import { connectMoments } from "./plan-moments.ts";
 import { namesTaken } from "./plan-names.ts";
+import { renameNodes, type RenameSteps } from "./plan-rename-nodes.ts";
 import { Reversals } from "./plan-reversal.ts";
 import { createStatements, validation } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
@@ -32,11 +33,10 @@ export interface PlanNode {
   readonly statements: readonly PlannedStatement[];
   /** Who may do or see what changes, and nothing else: such steps have transactions of their own. */
   readonly isAuthorisation: boolean;
-  /** Undoes all its statements. */
-  readonly reversal: () => string;
+  /** Undoes all its statements; `undefined` when nothing does without what needs the object. */
+  readonly reversal: () => string | undefined;
 }
 
-const RENAME_RANK = -1_000_000;
 /** Labels of enums: committed before anything uses them, and before anything is dropped. */
 const LABEL_RANK = -1_000;
 const EARLY_RANK = -500;
@@ -44,6 +44,8 @@ const ALTER_RANK = 100;
 const AUTHORISATION_RANK = 800;
 const OUTSIDE_RANK = 1_000;
 const VALIDATE_RANK = 2_000;
+/** Under what else is done outside of transactions. */
+const FILL_RANK = -100;
 
 const AUTHORISATION: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "privileges",
@@ -67,9 +69,7 @@ export class PlanNodes {
   }
 
   /** @param renames - done before everything else, in their order */
-  nodes(
-    renames: readonly { readonly subject: string; readonly statements: readonly PlannedStatement[] }[] = [],
-  ): readonly PlanNode[] {
+  nodes(renames: RenameSteps = []): readonly PlanNode[] {
     const { before, after } = this.#context;
     const { dropped, created, altered } = this.#actions;
     const create: CreateContext = {
@@ -107,21 +107,13 @@ export class PlanNodes {
       }
       const { statements, validation: later } = createStatements(object, this.#context, create);
       const rank = ALTER_RANK + rankOf(object.kind);
-      this.#add("create", object, statements, rank, () => this.#reversals.ofCreate(object));
-      if (later.length > 0) this.#add("validate", object, later, VALIDATE_RANK, () => "", [`create ${object.id}`]);
+      this.#add("create", object, statements, rank, () => this.#reversals.ofCreate(object, created));
+      // Rows are filled before indexes are built on them.
+      const lateRank = object.kind === "column" ? FILL_RANK : VALIDATE_RANK;
+      if (later.length > 0) this.#add("validate", object, later, lateRank, () => "", [`create ${object.id}`]);
     }
     this.#connect();
-    for (const [position, { subject, statements }] of renames.entries())
-      this.#nodes.set(`rename ${position}`, {
-        key: `rename ${position}`,
-        rank: RENAME_RANK + position,
-        after: new Set([`rename ${position - 1}`]),
-        subject,
-        kind: "rename",
-        statements,
-        isAuthorisation: false,
-        reversal: () => "",
-      });
+    for (const node of renameNodes(renames)) this.#nodes.set(node.key, node);
     return inOrder([...this.#nodes.values()]);
   }
 
@@ -130,7 +122,7 @@ export class PlanNodes {
     const old = this.#context.before.get(id);
     const object = this.#context.after.get(id);
     if (old === undefined || object === undefined) return;
-    const reversal = (): string => this.#reversals.ofAlter(old, object);
+    const reversal = (): string | undefined => this.#reversals.ofAlter(old, object);
     for (const moment of ["early", "late"] as const) {
       const apart = statements.filter((planned) => planned.moment === moment);
       const rank = moment === "early" ? EARLY_RANK : ALTER_RANK + rankOf("sequence owner");
@@ -163,7 +155,7 @@ export class PlanNodes {
     object: CatalogObject,
     statements: readonly PlannedStatement[],
     rank: number,
-    reversal: () => string,
+    reversal: () => string | undefined,
     after: readonly string[] = [],
     word: string = kind,
   ): void {
@@ -208,7 +200,7 @@ export class PlanNodes {
       object.kind === "partition" ||
       (object.kind === "constraint" && object.facts.kind === "foreign key") ||
       ((object.kind === "policy" || object.kind === "rule") && this.#pointsElsewhere(object));
-    return inherited ?? (goesFirst ? undefined : next(object.parent)) ?? object.id;
+    return (goesFirst ? undefined : next(object.parent)) ?? inherited ?? object.id;
   }
 
   /** Whether it needs another relation that is dropped too. */

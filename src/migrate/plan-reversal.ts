@@ -1,5 +1,16 @@
 // What undoes the statements of one object: its DROP for a CREATE, its CREATE for a DROP, the opposite ALTER for an ALTER.
-import { rankOf, separateDefaults, writtenIn, type CatalogObject, type CreateContext } from "../catalog/index.ts";
+import {
+  inOrder,
+  nameOf,
+  objectId,
+  partOf,
+  rankOf,
+  separateDefaults,
+  writtenIn,
+  type CatalogObject,
+  type CreateContext,
+} from "../catalog/index.ts";
+import { identifier } from "../postgres/index.ts";
 import { alterObject } from "./rules/alter.ts";
 import { createStatements } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
@@ -19,22 +30,54 @@ export class Reversals {
 
   /** @param context - of the way there */
   constructor(context: RuleContext) {
-    const { serverVersion, before, after, isLive } = context;
-    this.#context = { serverVersion, before: after, after: before, isLive };
-    this.#create = { serverVersion, objects: before, separateDefaults: separateDefaults(before) };
+    const { before, after } = context;
+    this.#context = { ...context, before: after, after: before };
+    this.#create = {
+      serverVersion: context.serverVersion,
+      objects: before,
+      separateDefaults: separateDefaults(before),
+    };
   }
 
-  ofCreate(object: CatalogObject): string {
-    return asText(dropStatements(object, this.#context));
+  /** The index of a partition goes with that of its table, once it is attached. */
+  ofCreate(object: CatalogObject, created: ReadonlySet<string> = new Set()): string | undefined {
+    // An attached index leaves with its partition or its table's index only.
+    if (object.kind === "index partition") return created.has(object.parent ?? "") ? "" : undefined;
+    const own = asText(dropStatements(object, this.#context));
+    const isIndex = object.kind === "index" || (object.kind === "constraint" && object.facts.kind !== "check");
+    if (!isIndex) return own;
+    if (object.inheritedFrom !== undefined && created.has(object.inheritedFrom)) return "";
+    return [own, ...this.#ofAttached(object, created)].join(";\n");
+  }
+
+  /** Indexes that are made for partitions, should they not be attached yet. */
+  #ofAttached(parent: CatalogObject, created: ReadonlySet<string>): readonly string[] {
+    return [...this.#context.before.values()].flatMap((object) => {
+      if (object.inheritedFrom !== parent.id || !created.has(object.id)) return [];
+      const drop =
+        object.kind === "index"
+          ? [`DROP INDEX IF EXISTS ${identifier(object.schema ?? "", object.part ?? "")}`]
+          : object.kind === "constraint"
+            ? [`ALTER TABLE ${nameOf(object)} DROP CONSTRAINT IF EXISTS ${partOf(object)}`]
+            : [];
+      return [...drop, ...this.#ofAttached(object, created)];
+    });
   }
 
   /** @param parts - what goes with one DROP, the object itself among them */
   ofDrop(parts: readonly CatalogObject[]): string {
     const ids = new Set(parts.map(({ id }) => id));
     const { objects, separateDefaults: separate } = this.#create;
-    const own = parts
-      .filter((part) => writtenIn(part, objects, (id) => ids.has(id), separate) === part.id)
-      .toSorted((a, b) => rankOf(a.kind) - rankOf(b.kind));
+    const isOwn = (part: CatalogObject): boolean =>
+      !this.#comesDown(part, ids) && writtenIn(part, objects, (id) => ids.has(id), separate) === part.id;
+    const own = inOrder(
+      parts.filter(isOwn).map((part) => ({
+        key: part.id,
+        rank: rankOf(part.kind),
+        after: new Set(part.needs),
+        part,
+      })),
+    ).map(({ part }) => part);
     return asText(
       own.flatMap((part) => {
         const { statements, validation } = createStatements(part, this.#context, this.#create);
@@ -43,9 +86,21 @@ export class Reversals {
     );
   }
 
-  ofAlter(before: CatalogObject, after: CatalogObject): string {
+  /** Columns and checks of a table's partitions and heirs come with its own. */
+  #comesDown(part: CatalogObject, ids: ReadonlySet<string>): boolean {
+    const isPassed = part.kind === "column" || (part.kind === "constraint" && part.facts.kind === "check");
+    const isParentGone = ids.has(part.inheritedFrom ?? "");
+    return isPassed && isParentGone && !ids.has(objectId("table", part.schema, part.name));
+  }
+
+  /** `undefined` where others that need it would have to be made again too. */
+  ofAlter(before: CatalogObject, after: CatalogObject): string | undefined {
     const way = alterObject(after, before, this.#context);
     if (way !== "recreate") return asText(way.statements);
+    const isNeeded = [...this.#context.before.values()].some(
+      ({ needs, parent }) => needs.includes(after.id) && parent !== after.id,
+    );
+    if (isNeeded) return undefined;
     return [this.ofCreate(after), this.ofDrop([before])].filter((sql) => sql !== "").join(";\n");
   }
 }

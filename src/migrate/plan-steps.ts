@@ -1,4 +1,6 @@
 // The nodes of a plan as steps: transactions, locks, what each may do to a live server, what undoes it.
+import { identifier } from "../postgres/index.ts";
+import type { BackfillDefinition } from "./backfill/definition.ts";
 import { blocksWrites } from "./locks.ts";
 import type { PlanLocks, StepLock } from "./plan-locks.ts";
 import type { PlanNode } from "./plan-nodes.ts";
@@ -11,7 +13,7 @@ export interface Step {
   readonly transactionGroup: number;
   /** False: it stands alone in its group, and PostgreSQL refuses it inside a transaction block. */
   readonly inTransaction: boolean;
-  readonly kind: PlanNode["kind"];
+  readonly kind: PlanNode["kind"] | "backfill";
   /** The object, e.g. `index shop.orders.orders_state_idx`. */
   readonly subject: string;
   /** On relations that were there before the plan; those that it makes nobody else uses yet. */
@@ -24,6 +26,8 @@ export interface Step {
   readonly reversal: string | undefined;
   /** Who may do or see what changes: privileges, policies, row security, rights of an owner lent to callers. */
   readonly authorisation: boolean;
+  /** For a `backfill`: the same work for `runBackfill`. The statement here does it too, in pieces that it commits one by one. */
+  readonly backfill: BackfillDefinition | undefined;
 }
 
 export function stepsOf(nodes: readonly PlanNode[], locks: PlanLocks): readonly Step[] {
@@ -34,34 +38,45 @@ export function stepsOf(nodes: readonly PlanNode[], locks: PlanLocks): readonly 
   for (const node of nodes) {
     // The first statement that does not say itself what undoes it is undone with all of the node.
     let isUndone = false;
-    for (const { sql, transaction, hazards: said, reversal: own } of node.statements) {
+    for (const { sql, transaction, hazards: said, reversal: own, backfill } of node.statements) {
       if (transaction !== "shared" || !isOpen || isAuthorisation !== node.isAuthorisation) group++;
       isOpen = transaction === "shared";
       isAuthorisation = node.isAuthorisation;
-      const taken = locks.of(sql);
+      const taken = backfill === undefined ? locks.of(sql) : writesRows(backfill);
       const hazards = withLocks(said, taken);
       const isFinal = hazards.some(({ kind }) => kind === "data loss" || kind === "irreversible");
       const isSetting = sql.startsWith("SET LOCAL ");
       const reversal = isFinal ? undefined : (own ?? (isUndone || isSetting ? "" : node.reversal()));
+      if (reversal === undefined && !isFinal) hazards.push(ONLY_BY_A_PLAN);
       if (own === undefined && !isSetting) isUndone = true;
       steps.push({
         sql,
         transactionGroup: group,
         inTransaction: transaction !== "outside",
-        kind: node.kind,
+        kind: backfill === undefined ? node.kind : "backfill",
         subject: node.subject,
         locks: taken,
         hazards,
         reversal,
         authorisation: hazards.some(({ kind }) => kind === "authorisation"),
+        backfill,
       });
     }
   }
   return steps;
 }
 
+const ONLY_BY_A_PLAN: Hazard = {
+  kind: "irreversible",
+  why: "no statement alone undoes it: what needs the object has to go and come back, as the plan of the way back does",
+};
+
+function writesRows({ schema, table }: BackfillDefinition): readonly StepLock[] {
+  return [{ relation: identifier(schema, table), mode: "ROW EXCLUSIVE", rewrite: false, scan: true }];
+}
+
 /** What the locks tell of rewriting and reading counts more than what a rule had to assume. */
-function withLocks(said: readonly Hazard[], locks: readonly StepLock[]): readonly Hazard[] {
+function withLocks(said: readonly Hazard[], locks: readonly StepLock[]): Hazard[] {
   const hazards = said.filter(({ kind }) => kind !== "rewrite" || locks.some(({ rewrite }) => rewrite));
   const isSaid = (...kinds: readonly Hazard["kind"][]): boolean => hazards.some(({ kind }) => kinds.includes(kind));
   for (const { relation, mode, rewrite, scan } of locks) {

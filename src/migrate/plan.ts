@@ -1,6 +1,7 @@
 // Turns the difference of two catalogs into ordered statements: what depends on what decides the order, and what PostgreSQL allows
 // inside a transaction decides the groups.
 import { catalogObjects, compareCatalogs, type Catalog, type Change } from "../catalog/index.ts";
+import { volatilityIn } from "./default-volatility.ts";
 import { canBeMadeAgain, decideActions } from "./plan-actions.ts";
 import { inCircles } from "./plan-circles.ts";
 import { PlanLocks } from "./plan-locks.ts";
@@ -41,9 +42,9 @@ export function planMigration(before: Catalog, after: Catalog, options: PlanOpti
   const old = renamed.before;
   const serverVersion = options.serverVersion ?? before.serverVersion;
   const isLive = (id: string | undefined): boolean => id !== undefined && old.has(id) && wanted.has(id);
-  const context: RuleContext = { serverVersion, before: old, after: wanted, isLive };
+  const context: RuleContext = { serverVersion, before: old, after: wanted, isLive, isVolatile: volatilityIn(after) };
   const nodes = orderedNodes(context, renamed.steps);
-  const steps = stepsOf(nodes, new PlanLocks(before, serverVersion));
+  const steps = stepsOf(nodes, new PlanLocks(before, after, serverVersion));
   return { changes, steps, renames: renamed.renames, notCovered: changes.filter(({ kind }) => kind === "unknown") };
 }
 

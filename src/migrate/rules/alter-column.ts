@@ -16,6 +16,7 @@ import {
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { setToHighest } from "./create.ts";
+import { nullability } from "./not-null.ts";
 import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Column = CatalogObject<"column">;
@@ -23,7 +24,6 @@ type Column = CatalogObject<"column">;
 /** First servers that can do it. */
 const SET_EXPRESSION_VERSION = 170000;
 const SET_STORAGE_DEFAULT_VERSION = 160000;
-const NOT_NULL_CONSTRAINT_VERSION = 180000;
 
 export function alterColumn(before: Column, after: Column, context: RuleContext): Alteration {
   const old = before.facts;
@@ -133,8 +133,15 @@ function conversion(column: string, from: string, to: string): string {
       .replace(/\(.*?\)/g, "")
       .replace(/\s+/g, " ")
       .trim();
+  const [isArray, toArray] = [from.endsWith("[]"), to.endsWith("[]")];
   const fromBase = base(from).replace(/\[\]$/, "");
   const toBase = base(to).replace(/\[\]$/, "");
+  if (!isArray && toArray && !TEXTS.test(fromBase)) {
+    const element = conversion(column, from, to.slice(0, -2));
+    return `CASE WHEN ${column} IS NOT NULL THEN ARRAY[${element}] END`;
+  }
+  // An array becomes one value only where it is none, or the text of one: nothing is lost in silence.
+  if (isArray && !toArray && !TEXTS.test(toBase)) return `${column}::text::${to}`;
   const isDirect =
     fromBase === toBase ||
     TEXTS.test(fromBase) ||
@@ -190,51 +197,6 @@ function settingStatements(
 
 export function namesOf(options: readonly string[]): readonly string[] {
   return options.map((option) => option.slice(0, option.indexOf("=")));
-}
-
-/**
- * SET NOT NULL scans under the strongest lock. A constraint that is not validated yet takes the lock for a moment only, its
- * validation lets others read and write, and SET NOT NULL then believes it.
- */
-function nullability(before: Column, after: Column, context: RuleContext): readonly PlannedStatement[] {
-  const table = context.after.get(after.parent ?? "");
-  const start = alterTable(table, after);
-  const column = partOf(after);
-  const old = before.facts;
-  const wanted = after.facts;
-  if (!old.isNullable && wanted.isNullable) return [statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`)];
-  const name = identifier(
-    after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`,
-  );
-  const mayFail = [{ kind: "may fail" as const, why: "a row may have no value in the column" }];
-  const scan = [{ kind: "scan" as const, why: "reads the whole table; others read and write meanwhile" }, ...mayFail];
-  if (!old.isNullable && !old.isNotNullPending && wanted.isNotNullPending) {
-    return [
-      statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`),
-      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`),
-    ];
-  }
-  if (!old.isNullable) {
-    return old.isNotNullPending && !wanted.isNotNullPending
-      ? [statement(`${start} VALIDATE CONSTRAINT ${identifier(before.notNullName ?? "")}`, scan, "own")]
-      : [];
-  }
-  if (wanted.isNullable) return [];
-  if (wanted.isNotNullPending) return [statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`)];
-  if (table?.kind !== "table" || table.facts.kind === "foreign")
-    return [statement(`${start} ALTER COLUMN ${column} SET NOT NULL`, mayFail)];
-  if (context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION && table.facts.kind === "table") {
-    return [
-      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`, [], "own"),
-      statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
-    ];
-  }
-  return [
-    statement(`${start} ADD CONSTRAINT ${name} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),
-    statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
-    statement(`${start} ALTER COLUMN ${column} SET NOT NULL`),
-    statement(`${start} DROP CONSTRAINT ${name}`),
-  ];
 }
 
 function identityStatements(before: Column, after: Column, start: string, column: string): readonly PlannedStatement[] {

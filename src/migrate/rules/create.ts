@@ -12,8 +12,10 @@ import {
   type CreateContext,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { backfillBlock } from "./backfill-block.ts";
 import { authorisation } from "./drop.ts";
-import { statement, type PlannedStatement, type RuleContext } from "./statement.ts";
+import { nullability } from "./not-null.ts";
+import { statement, undoneBy, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 export interface Creation {
   readonly statements: readonly PlannedStatement[];
@@ -26,7 +28,7 @@ export function createStatements(object: CatalogObject, context: RuleContext, cr
   const plain = plainStatements(object, create);
   if (object.kind === "index") return done(indexStatements(object, plain, context));
   if (object.kind === "constraint") return constraintStatements(object, plain, context);
-  if (object.kind === "column") return done(columnStatements(object, plain, create));
+  if (object.kind === "column") return columnStatements(object, plain, context, create);
   if (object.kind === "privileges" || object.kind === "default privileges") return done(plain.map(authorisation));
   if (object.kind === "policy" || object.kind === "row security") {
     const hazard = { kind: "authorisation", why: "who sees which rows changes" } as const;
@@ -50,25 +52,80 @@ function done(statements: readonly PlannedStatement[]): Creation {
 function columnStatements(
   column: CatalogObject<"column">,
   plain: readonly string[],
+  context: RuleContext,
   create: CreateContext,
-): PlannedStatement[] {
+): Creation {
   const { identity, generated, isNullable } = column.facts;
-  const hasValue =
-    create.objects.has(`default ${column.id.slice("column ".length)}`) ||
-    identity !== undefined ||
-    generated !== undefined;
-  return plain.map((sql, position) => {
-    if (position > 0) return statement(sql);
-    if (identity !== undefined || generated?.kind === "stored") {
-      return statement(sql, [{ kind: "rewrite", why: "every row gets its value while the table is locked" }]);
-    }
-    if (!isNullable && !hasValue) {
-      return statement(sql, [
-        { kind: "may fail", why: "existing rows have no value for a column that is NOT NULL without a default" },
-      ]);
-    }
-    return statement(sql);
-  });
+  const value = create.objects.get(`default ${column.id.slice("column ".length)}`);
+  const hasValue = value !== undefined || identity !== undefined || generated !== undefined;
+  const table = context.after.get(column.parent ?? "");
+  const isOfUsedTable =
+    context.isLive(column.parent) && table?.kind === "table" && table.facts.kind !== "foreign" && !column.inheritedFrom;
+  if (isOfUsedTable && value?.kind === "default") {
+    const isSeparate = create.separateDefaults.has(value.id);
+    if (isSeparate || context.isVolatile(value.facts.expression))
+      return filledColumn(column, value, isSeparate, table.facts.kind === "partitioned", context, create);
+  }
+  return done(
+    plain.map((sql, position) => {
+      if (position > 0) return statement(sql);
+      if (identity !== undefined || generated?.kind === "stored") {
+        return statement(sql, [{ kind: "rewrite", why: "every row gets its value while the table is locked" }]);
+      }
+      if (!isNullable && !hasValue) {
+        return statement(sql, [
+          { kind: "may fail", why: "existing rows have no value for a column that is NOT NULL without a default" },
+        ]);
+      }
+      return statement(sql);
+    }),
+  );
+}
+
+/** A value of its own for each row would rewrite the table while it is locked: rows are filled later, new ones have the default. */
+function filledColumn(
+  column: CatalogObject<"column">,
+  value: CatalogObject<"default">,
+  isSeparate: boolean,
+  isPartitioned: boolean,
+  context: RuleContext,
+  create: CreateContext,
+): Creation {
+  const empty: CatalogObject<"column"> = { ...column, facts: { ...column.facts, isNullable: true } };
+  const withoutDefaults = { ...create, separateDefaults: new Set([...create.separateDefaults, value.id]) };
+  const { schema = "", name: table, part = "" } = column;
+  const work = {
+    name: [schema, table, part].join("."),
+    schema,
+    table,
+    set: `${identifier(part)} = ${value.facts.expression}`,
+    where: `${identifier(part)} IS NULL`,
+  };
+  const fill = statement(
+    backfillBlock(work, isPartitioned),
+    [{ kind: "scan", why: "writes every row, piece by piece, each piece committed" }],
+    "outside",
+  );
+  return {
+    statements: [
+      ...plainStatements(empty, withoutDefaults).map((sql) => statement(sql)),
+      // Partitions and heirs get it too: they have the column from here.
+      ...(isSeparate
+        ? []
+        : [
+            undoneBy(
+              "",
+              statement(
+                `${alterTable(context.after.get(column.parent ?? ""), column)} ALTER COLUMN ${partOf(column)} SET DEFAULT ${value.facts.expression}`,
+              ),
+            ),
+          ]),
+    ],
+    validation: [
+      { ...fill, reversal: "", backfill: work },
+      ...(column.facts.isNullable ? [] : nullability(empty, column, context)),
+    ],
+  };
 }
 
 /** CONCURRENTLY where others use the table; the server knows no such form for partitioned tables. */
@@ -101,7 +158,10 @@ function constraintStatements(
   if (kind === "check" || kind === "foreign key") {
     // Before 18 the foreign key of a partitioned table cannot be NOT VALID; NOT ENFORCED ones are never checked.
     const isPlain = isPartitioned && kind === "foreign key" && context.serverVersion < 180000;
-    if (isPlain || / NOT (?:VALID|ENFORCED)$/.test(definition)) return done(plain.map((sql) => statement(sql)));
+    // A table that is about to join its parent proves the parent's check before.
+    const joins = object.inheritedFrom !== undefined;
+    if (isPlain || joins || / NOT (?:VALID|ENFORCED)$/.test(definition))
+      return done(plain.map((sql) => statement(sql)));
     const [sql = ""] = plain;
     return {
       statements: [statement(`${sql} NOT VALID`)],

@@ -1,5 +1,6 @@
 // What the rules of object kinds hand to the planner: statements, how each may run, and what it may do to a live server.
 import type { CatalogObject, CatalogObjects } from "../../catalog/index.ts";
+import type { BackfillDefinition } from "../backfill/definition.ts";
 
 export interface Hazard {
   /** `incompatible`: code that runs now fails from here on; `irreversible`: nothing is lost, but no statement undoes it. */
@@ -25,6 +26,8 @@ export interface PlannedStatement {
   readonly reversal?: string;
   /** `early`: before what it holds goes; `late`: when what it waits for has come. Left out: with the rest of the alteration. */
   readonly moment?: "early" | "late";
+  /** It writes rows: the same work for `runBackfill`, which goes slower when the server is busy. */
+  readonly backfill?: BackfillDefinition;
 }
 
 /** How an object gets from one state to the other: in place, or by being dropped and made again. */
@@ -44,6 +47,10 @@ export interface RuleContext {
   readonly after: CatalogObjects;
   /** Whether a table or materialized view was there before and stays: others are using it. */
   readonly isLive: (id: string | undefined) => boolean;
+  /** Whether an expression may have another value for each row. */
+  readonly isVolatile: (expression: string) => boolean;
+  /** Whether an object is dropped, for good or to be made again. Left out: none is. */
+  readonly isGone?: (id: string) => boolean;
   /** Whether a partition is detached for a while, so that nothing comes down to it. Left out: none is. */
   readonly isDetached?: (table: { readonly schema: string | undefined; readonly name: string }) => boolean;
 }

@@ -25,7 +25,7 @@ export function renderCheckReport({ report, target, notices, paint }: CheckRepor
       `  ${rule.rule}`,
       String(rule.findings),
       rule.title,
-      paint("dim", `docs/rules/${rule.rule}.md`),
+      paint("dim", report.findings.find((finding) => finding.rule === rule.rule)?.documentation ?? ""),
     ]);
     blocks.push(`${paint("bold", "Rules")}\n${alignColumns(rows)}`);
   }

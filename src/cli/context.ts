@@ -88,10 +88,15 @@ export function requireValid(settings: CommandSettings): void {
 export function chooseDatabase(context: CommandContext, settings: ReadSettings, target?: string): string {
   const url = target ?? settings.settings.database.url;
   if (url !== undefined) return url;
-  if (existsSync(resolve(context.cwd, EMBEDDED_DATABASE_URL.slice("pglite:".length)))) return EMBEDDED_DATABASE_URL;
+  if (hasEmbedded(context)) return EMBEDDED_DATABASE_URL;
   throw new InvalidInputError("no database is named", {
     hint: "give a URL (postgres://user@host/name, pglite:./folder), set DATABASE_URL, or make a database with: pgsteward start",
   });
+}
+
+/** Whether `start` made a database in this folder. */
+export function hasEmbedded(context: CommandContext): boolean {
+  return existsSync(resolve(context.cwd, EMBEDDED_DATABASE_URL.slice("pglite:".length)));
 }
 
 /** Opens a database for looking at it: an embedded folder that does not exist is an error, not a new database. */

@@ -1,34 +1,40 @@
 // `pgsteward migrate generate` and `migrate drift` as a user runs them.
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { folderWith, runCli } from "./run.ts";
 
-const MODEL = `import { integer, pgTable, text } from "drizzle-orm/pg-core";
-export const users = pgTable("users", { id: integer().primaryKey(), email: text().notNull() });`;
+const FIRST = `-- migrate:up
+CREATE TABLE users (id integer PRIMARY KEY, email text NOT NULL);
+-- migrate:down
+DROP TABLE users;
+`;
 
-test("a migration is generated from models, and one that loses data only when it is confirmed by name", async () => {
+test("what may be a rename is asked for, data loss is confirmed by name, and then the file is written", async () => {
   const cwd = folderWith({
-    "schema.ts": MODEL,
+    "db/0001_users.sql": FIRST,
+    "schema.ts": `import { integer, pgTable, text } from "drizzle-orm/pg-core";
+export const users = pgTable("users", { id: integer().primaryKey(), mail: text().notNull() });`,
     "pgsteward.config.json": JSON.stringify({ models: "schema.ts", migrations: "db" }),
   });
-  const first = await runCli(["migrate", "generate", "create users", "--why", "people write"], { cwd });
-  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining("db/0001_create_users.sql: ") as string });
-  const text = readFileSync(join(cwd, "db/0001_create_users.sql"), "utf8");
-  expect(text).toMatch(
-    /^-- 0001_create_users: people write\n[^]*-- migrate:up\nCREATE TABLE "public"."users"[^]*-- migrate:down\nDROP TABLE "public"."users";\n$/,
-  );
+  const generate = (...flags: string[]) => runCli(["migrate", "generate", "mail of users", ...flags], { cwd });
+  const unasked = await generate();
+  expect(unasked.code).toBe(64);
+  expect(unasked.stderr).toContain('--rename "column public.users.email -> mail"');
+  const unconfirmed = await generate("--no-renames");
+  expect(unconfirmed.code).toBe(64);
+  expect(unconfirmed.stderr).toContain("hint: to go on, confirm it by name: --confirm mail_of_users");
+  expect(readdirSync(join(cwd, "db"))).toEqual(["0001_users.sql"]);
 
-  writeFileSync(join(cwd, "schema.ts"), MODEL.replace(", email: text().notNull()", ""));
-  const refused = await runCli(["migrate", "generate", "drop_email"], { cwd });
-  expect(refused.code).toBe(64);
-  expect(refused.stderr).toContain("hint: to go on, confirm it by name: --confirm drop_email");
-  expect(readdirSync(join(cwd, "db"))).toEqual(["0001_create_users.sql"]);
-  const dropped = await runCli(["migrate", "generate", "drop_email", "--confirm", "drop_email", "--json"], { cwd });
-  expect(JSON.parse(dropped.stdout)).toMatchObject({
-    file: "db/0002_drop_email.sql",
-    irreversible: expect.any(String) as string,
+  const written = await generate("--rename", "column users.email -> mail", "--why", "shorter");
+  expect(written).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("db/0002_mail_of_users.sql: ") as string,
   });
+  const text = readFileSync(join(cwd, "db/0002_mail_of_users.sql"), "utf8");
+  expect(text).toMatch(
+    /^-- 0002_mail_of_users: shorter\n[^]*-- migrate:up\n[^]*RENAME COLUMN "email" TO "mail"[^]*-- migrate:down\n[^]*RENAME COLUMN "mail" TO "email"/,
+  );
 });
 
 test("a wrong use of generate and drift says the way out; drift lists what differs and exits 1", async () => {
@@ -48,4 +54,26 @@ test("a wrong use of generate and drift says the way out; drift lists what diffe
   expect(both).toMatchObject({ code: 64, stderr: expect.stringContaining("give one of them") as string });
   expect(missing).toMatchObject({ code: 64, stderr: expect.stringContaining("do not exist") as string });
   expect(drift).toMatchObject({ code: 1, stdout: expect.stringContaining("missing: table public.t") as string });
+});
+
+test("check fails when models and migrations disagree, and names the difference", async () => {
+  const cwd = folderWith({
+    "db/0001_users.sql": FIRST,
+    "schema.ts": `import { integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
+export const users = pgTable("users", { id: integer().primaryKey(), email: text(), seenAt: timestamp("seen_at") });`,
+    "pgsteward.config.json": JSON.stringify({ models: ["schema.ts"], migrations: "db" }),
+  });
+  const { code, stdout } = await runCli(["check", "--json"], { cwd });
+  expect(code).toBe(1);
+  const report = JSON.parse(stdout) as { target: string; findings: { rule: string; message: string; fix: object }[] };
+  expect(report.target).toBe("db");
+  const found = report.findings.filter(({ rule }) => rule === "models-and-migrations-differ");
+  expect(found.map(({ message }) => message)).toEqual([
+    "column public.users.email is another in the models than the migrations make it (isNullable)",
+    "column public.users.seen_at is in the models and in no migration",
+  ]);
+  expect(found[1]).toMatchObject({
+    subject: { kind: "column", schema: "public", table: "users", name: "seen_at" },
+    fix: { sql: expect.stringContaining('ADD COLUMN "seen_at"') as string },
+  });
 });

@@ -8,6 +8,7 @@ import { InvalidInputError, type Database } from "../../postgres/index.ts";
 import { renderCheckReport } from "../check-report.ts";
 import {
   chooseDatabase,
+  hasEmbedded,
   openExisting,
   readCommandSettings,
   requireValid,
@@ -16,6 +17,7 @@ import {
 } from "../context.ts";
 import type { Run } from "../command.ts";
 import { withLoadedSql } from "../loaded-sql.ts";
+import { withOwnedModels } from "../owned-models.ts";
 
 const FAIL_LEVELS = ["error", "warning", "info", "never"] as const;
 type FailLevel = (typeof FAIL_LEVELS)[number];
@@ -25,7 +27,7 @@ export function checkCommand(run: Run): Command {
     .description("check a schema: what is wrong, why it matters, the SQL that mends it")
     .argument(
       "[target]",
-      "a database URL, a .sql file or a folder of .sql files; default: the database of the settings",
+      "a database URL, a .sql file or a folder of .sql files; default: the database of the settings, else their migrations",
     )
     .addOption(
       new Option("--fail-on <severity>", "exit 1 when there is a finding of this severity or a worse one")
@@ -39,6 +41,8 @@ export function checkCommand(run: Run): Command {
   pgsteward check postgres://localhost/app
   pgsteward check migrations/ --fail-on warning
   pgsteward check dump.sql --schema public --json
+
+Without a target, models and migrations of the settings are compared too: one without the other is an error.
 `,
     );
   return command.action((target: string | undefined, options: { failOn: FailLevel; schema?: string[] }) =>
@@ -53,7 +57,11 @@ async function check(
 ): Promise<number> {
   const settings = await readCommandSettings(context);
   requireValid(settings);
-  const path = target === undefined ? undefined : pathOf(context, target);
+  const { migrations } = settings.settings;
+  const isNamed = target !== undefined || settings.settings.database.url !== undefined || hasEmbedded(context);
+  // A project without a database at hand, as in CI, is what its migrations make.
+  const chosen = isNamed ? target : migrations;
+  const path = chosen === undefined ? undefined : pathOf(context, chosen);
   const schemas = options.schema ?? [];
 
   let shown: string;
@@ -64,12 +72,14 @@ async function check(
     shown = database.url;
     report = await checkDatabase(database, settings, schemas);
   } else {
-    shown = target ?? "";
+    shown = chosen ?? "";
     report = await withLoadedSql(path, context, async (database, loaded) => {
       notices = loaded.notices;
       return checkDatabase(database, settings, schemas);
     });
   }
+  // A target that was named need not be this project's.
+  if (target === undefined) report = await withOwnedModels(context, settings, report);
   context.output.result(context.output.json ? { target: shown, notices, ...report } : undefined, () =>
     renderCheckReport({ report, target: shown, notices, paint: context.output.paint }),
   );

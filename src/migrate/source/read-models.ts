@@ -1,13 +1,7 @@
 // Models as a catalog: their DDL, SQL files beside them, and what stays of the present schema, built in a throw-away database.
 import { extname } from "node:path";
 import { readCatalog, type Catalog } from "../../catalog/index.ts";
-import {
-  identifier,
-  InvalidInputError,
-  type Connection,
-  type DatabaseError,
-  type ShadowInfo,
-} from "../../postgres/index.ts";
+import { identifier, InvalidInputError, type Connection, type DatabaseError } from "../../postgres/index.ts";
 import { parseSqlFiles, requiredExtensions, type ParsedSqlFile } from "../load-sql.ts";
 import { readSqlFiles } from "../sql-files.ts";
 import { buildSchema, type BuildStatement } from "./build.ts";
@@ -16,6 +10,7 @@ import { loadModules } from "./load-modules.ts";
 import { modelExtensions, modelStatements } from "./model-ddl.ts";
 import { ModelText } from "./model-text.ts";
 import { collectModels, type Models } from "./models.ts";
+import { createRoles, rolesOfCatalog } from "./roles.ts";
 import type { PreparedSource, ReadSourceOptions, Source } from "./source.ts";
 
 type ModelSource = Extract<Source, { readonly kind: "models" }>;
@@ -31,7 +26,7 @@ export async function prepareModels(source: ModelSource, options: ReadSourceOpti
     extensions: [...new Set([...modelExtensions(models), ...requiredExtensions(files), ...presentExtensions])],
     build: async (database, info) => {
       await using connection = await database.connect();
-      await createRoles(connection, rolesOf(models, present), info);
+      await createRoles(connection, [...models.roles, ...rolesOfCatalog(present)], info);
       const { leftOut } = await buildSchema(connection, statements, describeFailure, { signal });
       const catalog = await namedAsPresent(connection, present, signal);
       const notices = leftOut
@@ -96,34 +91,6 @@ function describeFailure({ subject, sql }: BuildStatement, error: DatabaseError)
         ? (error.hint ?? "mend the model, or say it in a .sql file beside the models")
         : "export it from the models too, or make it in a .sql file given beside them: --models src/db/schema.ts functions.sql",
   });
-}
-
-const MISSING_ROLES_SQL = `
-SELECT wanted.name
-FROM unnest($1::text[]) AS wanted (name)
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = wanted.name)
-ORDER BY wanted.name`;
-
-async function createRoles(connection: Connection, roles: readonly string[], { kind }: ShadowInfo): Promise<void> {
-  if (roles.length === 0) return;
-  const { rows } = await connection.query<{ name: string }>(MISSING_ROLES_SQL, [roles]);
-  if (rows.length === 0) return;
-  if (kind === "scratch") {
-    // A role belongs to the whole server: a throw-away one would be seen by everybody, and stay when this process is killed.
-    throw new InvalidInputError(`the server has no role ${rows.map(({ name }) => name).join(", ")}`, {
-      hint: `create it: CREATE ROLE ${identifier(rows[0]?.name ?? "")} NOLOGIN`,
-    });
-  }
-  for (const { name } of rows) await connection.exec(`CREATE ROLE ${identifier(name)} NOLOGIN`);
-}
-
-function rolesOf(models: Models, present: Catalog | undefined): readonly string[] {
-  const kept = [
-    ...(present?.grants ?? []).flatMap(({ grantee, grantor }) => [grantee, grantor]),
-    ...(present?.tables ?? []).flatMap(({ policies }) => policies.flatMap(({ roles }) => roles)),
-  ];
-  const names = new Set([...models.roles, ...kept]);
-  return [...names].filter((name) => name !== "public" && !name.startsWith("pg_"));
 }
 
 /**

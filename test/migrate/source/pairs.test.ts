@@ -12,6 +12,7 @@ import {
   withoutRecords,
   writeMigration,
   type Source,
+  type Step,
 } from "../../../src/migrate/index.ts";
 import { testDatabase } from "../../support/test-database.ts";
 import { filesOf } from "./support.ts";
@@ -115,7 +116,7 @@ describe("the next migration", () => {
     hazards: [],
     reversal: "",
     authorisation: false,
-  } as const;
+  } as unknown as Step;
   const draft = { name: "addOwner to Agents!", up: { ...empty, steps: [step] }, down: empty };
 
   test.for([

@@ -7,7 +7,9 @@ import {
   draftMigration,
   migrationName,
   planMigration,
+  readRenamed,
   readSources,
+  reverseRenames,
   summaryOf,
   writeMigration,
   type Plan,
@@ -25,9 +27,10 @@ import {
   type CommandContext,
   type CommandSettings,
 } from "../../context.ts";
+import { withDecidedRenameOptions, decideRenames, type DecidedRenameOptions } from "../../renames.ts";
 import { isDatabaseUrl, modelsOf, openSource, type NamedSource } from "../../sources.ts";
 
-interface Options {
+interface Options extends DecidedRenameOptions {
   readonly models?: readonly string[];
   readonly to?: string;
   readonly from?: string;
@@ -73,13 +76,14 @@ export function generateCommand(run: Run): Command {
       `Examples:
   pgsteward migrate generate add_owner_to_agents --models src/db/schema.ts
   pgsteward migrate generate add_search --models src/db/schema.ts src/db/functions.sql --why "agents search by text"
-  pgsteward migrate generate first_schema --to schema.sql
+  pgsteward migrate generate rename_state --models src/db/schema.ts --rename "column shop.orders.state -> status"
   pgsteward migrate generate drop_drafts --to schema.sql --confirm drop_drafts
 
-Exit codes: 0 written, or nothing differs; 1 something differs that cannot be planned; 64 wrong use, or data loss not confirmed.
+Exit codes: 0 written, or nothing differs; 1 something differs that cannot be planned; 64 wrong use, data loss not confirmed,
+or something may have been renamed and nobody said so.
 `,
     );
-  return command.action((name: string, options: Options) =>
+  return withDecidedRenameOptions(command).action((name: string, options: Options) =>
     run(command, (context) => generate(context, name, options)),
   );
 }
@@ -92,14 +96,21 @@ async function generate(context: CommandContext, given: string, options: Options
   const out = options.out === undefined ? folder : resolve(context.cwd, options.out);
   const wanted = wantedSource(settings, options);
   await using to = await openWanted(context, settings, wanted);
-  const { from: present, to: read } = await readSources(presentSource(folder), to.source, {
+  const { from: present, to: first } = await readSources(presentSource(folder), to.source, {
     isComplete: options.complete,
     signal: context.signal,
   });
+  const renames = await decideRenames(context, options, present.catalog, first.catalog);
   const serverVersion = await versionOf(context, settings, options.serverVersion);
-  const up = planMigration(present.catalog, read.catalog, { serverVersion });
+  const draft = planMigration(present.catalog, first.catalog, { serverVersion, renames });
+  const read =
+    renames.length === 0 || to.source.kind !== "models" || options.complete === true
+      ? first
+      : await readRenamed(to.source, present.catalog, draft, { signal: context.signal });
+  const up = read === first ? draft : planMigration(present.catalog, read.catalog, { serverVersion, renames });
   const down = planMigration(read.catalog, present.catalog, {
     serverVersion: serverVersion ?? present.catalog.serverVersion,
+    renames: reverseRenames(up.renames, present.catalog),
   });
   for (const notice of [...present.notices, ...read.notices]) context.output.note(notice);
 

@@ -22,10 +22,11 @@ import {
   type CommandSettings,
 } from "../../context.ts";
 import { renderPlanTable } from "../../plan-table.ts";
+import { withDecidedRenameOptions, decideRenames, type DecidedRenameOptions } from "../../renames.ts";
 import { isDatabaseUrl, sourceOfPath } from "../../sources.ts";
 import { DEFAULT_FOLDER, openWanted, presentSource, wantedSource } from "./generate.ts";
 
-interface Options {
+interface Options extends DecidedRenameOptions {
   readonly models?: readonly string[];
   readonly to?: string;
   readonly from?: string;
@@ -64,7 +65,9 @@ Sizes come from the database of --database or the settings; without one they are
 Exit codes: 0 nothing holds up writers for longer than --max-lock, 1 something does or cannot be planned, 64 wrong use.
 `,
     );
-  return command.action((options: Options) => run(command, (context) => plan(context, options)));
+  return withDecidedRenameOptions(command).action((options: Options) =>
+    run(command, (context) => plan(context, options)),
+  );
 }
 
 async function plan(context: CommandContext, options: Options): Promise<number> {
@@ -82,7 +85,8 @@ async function plan(context: CommandContext, options: Options): Promise<number> 
   });
   for (const notice of [...read.from.notices, ...read.to.notices]) context.output.note(notice);
   const serverVersion = database === undefined ? undefined : (await database.serverFacts()).version.number;
-  const planned = planMigration(read.from.catalog, read.to.catalog, { serverVersion });
+  const renames = await decideRenames(context, options, read.from.catalog, read.to.catalog);
+  const planned = planMigration(read.from.catalog, read.to.catalog, { serverVersion, renames });
   const estimate =
     database === undefined
       ? undefined

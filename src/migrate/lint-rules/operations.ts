@@ -6,6 +6,9 @@ import { sqlName, word } from "./words.ts";
 
 const ON_AND_OFF = /^AT_(Enable|Disable)(?:Always|Replica)?Trig/;
 
+/** As people and tools name primary keys, where the table is not known. */
+const PRIMARY_KEY_NAME = /(?:_pkey|_pk)$|^pk_|primary_?key/i;
+
 export const operationRules: readonly LintRule[] = [
   defineLintRule({
     id: "lock-table",
@@ -87,7 +90,7 @@ export const operationRules: readonly LintRule[] = [
       const name = action.name ?? "";
       const kind =
         state.table(action.table).constraints.get(name)?.kind ??
-        (name === `${action.table.name}_pkey` ? "primary key" : undefined);
+        (PRIMARY_KEY_NAME.test(name) ? "primary key" : undefined);
       if (kind !== "primary key" && kind !== "unique") return undefined;
       const contype = kind === "primary key" ? "CONSTR_PRIMARY" : "CONSTR_UNIQUE";
       const isReplaced =

@@ -116,3 +116,9 @@ export { readPartitions, type PartitionStatus } from "./partitions/partition-sta
 export type { PartitionObstacle } from "./partitions/plan-partitions.ts";
 export type { HashPolicy, ListPolicy, PartitionPolicy, Period, RangePolicy } from "./partitions/policy.ts";
 export { readRenamed } from "./source/renamed.ts";
+export {
+  planPartitionConversion,
+  type PartitionBy,
+  type PartitionConversion,
+  type PartitionConversionPlan,
+} from "./partitions/plan-conversion.ts";

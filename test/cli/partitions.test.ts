@@ -1,7 +1,9 @@
 // `pgsteward partitions` as a user runs it.
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { readMigrations } from "../../src/migrate/index.ts";
 import { testDatabase } from "../support/test-database.ts";
-import { runCli } from "./run.ts";
+import { folderWith, runCli } from "./run.ts";
 
 const SETUP = `
 CREATE SCHEMA shop;
@@ -55,4 +57,26 @@ test("wrong use of partitions is told with the way out", async () => {
     expect.stringContaining("need --keep"),
     expect.stringContaining("partitions status lists"),
   ]);
+});
+
+test("the conversion of a table is written as migrations, or printed", async () => {
+  await using database = await testDatabase({
+    setup: "CREATE TABLE orders (id integer PRIMARY KEY, at timestamptz NOT NULL)",
+  });
+  const env = { DATABASE_URL: database.url };
+  const cwd = folderWith();
+  const convert = ["partitions", "convert", "orders", "--range", "at"];
+  const [refused, neither, written, dry] = await Promise.all([
+    runCli(convert, { env }),
+    runCli(["partitions", "convert", "orders"], { env }),
+    runCli([...convert, "--weaker-keys", "--json"], { cwd, env }),
+    runCli([...convert, "--weaker-keys", "--dry-run", "--every", "year"], { env }),
+  ]);
+  expect(refused).toMatchObject({ code: 64, stderr: expect.stringContaining("--weaker-keys") as string });
+  expect(neither).toMatchObject({ code: 64, stderr: expect.stringContaining("--range or --list") as string });
+  expect(JSON.parse(written.stdout)).toMatchObject({
+    files: ["0001_prepare_partitions_of_orders_by_at.sql", "0002_partition_orders_by_at.sql"],
+  });
+  expect(readMigrations(join(cwd, "migrations"))).toHaveLength(2);
+  expect(dry.stdout).toContain('PARTITION BY RANGE ("at")');
 });

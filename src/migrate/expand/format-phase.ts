@@ -34,7 +34,7 @@ function part(direction: "up" | "down", groups: readonly ExpandGroup[]): string 
  * @returns the names of the files, in their order
  * @throws InvalidInputError when the folder is of another tool or cannot be written; nothing is left of the plan then
  */
-export function writeExpandMigrations(folder: string, plan: ExpandPlan, at: Date): readonly string[] {
+export function writeExpandMigrations(folder: string, plan: Pick<ExpandPlan, "phases">, at: Date): readonly string[] {
   const written: string[] = [];
   try {
     mkdirSync(folder, { recursive: true });

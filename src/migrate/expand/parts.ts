@@ -200,19 +200,28 @@ function listed(columns: readonly string[]): string {
   return columns.map((name) => identifier(name)).join(", ");
 }
 
-/** `CREATE … INDEX CONCURRENTLY` of a copy on another column. */
-export async function createIndexSql(
-  table: Table,
-  index: Index,
-  copy: { readonly name: string; readonly from: string; readonly to: string },
-): Promise<string> {
-  const rename = (expression: string): Promise<string> => renameColumn(expression, table.name, copy.from, copy.to);
+export interface IndexCopy {
+  readonly name: string;
+  /** A column that is said by another name. */
+  readonly from?: string;
+  readonly to?: string;
+  /** A column that the key gets in addition. */
+  readonly added?: string;
+  /** Default: the table of the index. */
+  readonly on?: { readonly schema: string; readonly name: string };
+  /** Default true. */
+  readonly isConcurrent?: boolean;
+}
+
+/** `CREATE … INDEX CONCURRENTLY` of a copy, on another column, with one more column, or on another table. */
+export async function createIndexSql(table: Table, index: Index, copy: IndexCopy): Promise<string> {
+  const { from = "", to = "", added, on = table, isConcurrent = true } = copy;
+  const rename = (expression: string): Promise<string> =>
+    copy.from === undefined ? Promise.resolve(expression) : renameColumn(expression, table.name, from, to);
   const keys: string[] = [];
   for (const key of index.keys) {
     const what =
-      key.column === undefined
-        ? `(${await rename(key.expression)})`
-        : listed(withName([key.column], copy.from, copy.to));
+      key.column === undefined ? `(${await rename(key.expression)})` : listed(withName([key.column], from, to));
     const options = key.operatorClassOptions.length === 0 ? "" : ` (${optionText(key.operatorClassOptions)})`;
     const operatorClass =
       key.isDefaultOperatorClass && options === ""
@@ -222,14 +231,16 @@ export async function createIndexSql(
     const order = `${key.direction === "desc" ? " DESC" : ""}${isUsual ? "" : ` NULLS ${key.nulls.toUpperCase()}`}`;
     keys.push(`${what}${collate(key.collation)}${operatorClass}${order}`);
   }
+  if (added !== undefined) keys.push(identifier(added));
+  const include = withName(index.include, from, to).filter((name) => name !== added);
   const clauses = [
-    index.include.length === 0 ? "" : ` INCLUDE (${listed(withName(index.include, copy.from, copy.to))})`,
+    include.length === 0 ? "" : ` INCLUDE (${listed(include)})`,
     index.nullsNotDistinct ? " NULLS NOT DISTINCT" : "",
     index.storageParameters.length === 0 ? "" : ` WITH (${optionText(index.storageParameters)})`,
     index.tablespace === undefined ? "" : ` TABLESPACE ${identifier(index.tablespace)}`,
     index.predicate === undefined ? "" : ` WHERE ${await rename(index.predicate)}`,
   ];
-  return `CREATE ${index.isUnique ? "UNIQUE " : ""}INDEX CONCURRENTLY ${identifier(copy.name)} ON ${identifier(table.schema, table.name)} USING ${index.method} (${keys.join(", ")})${clauses.join("")}`;
+  return `CREATE ${index.isUnique ? "UNIQUE " : ""}INDEX ${isConcurrent ? "CONCURRENTLY " : ""}${identifier(copy.name)} ON ${identifier(on.schema, on.name)} USING ${index.method} (${keys.join(", ")})${clauses.join("")}`;
 }
 
 function optionText(options: readonly string[]): string {

@@ -72,14 +72,14 @@ DECLARE
 BEGIN
   SELECT s.last_value, s.is_called INTO place, used FROM ${nameOf(sequence)} AS s;
   ${start} ${identifier(move.from)} DROP IDENTITY;
-  ${start} ${identifier(move.to)} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${nameOf(sequence)} ${optionsOf(sequence)});
+  ${start} ${identifier(move.to)} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${nameOf(sequence)} ${identityOptions(sequence)});
   PERFORM pg_catalog.setval(${literal(nameOf(sequence))}, place, used);
 END
 $pgsteward$`;
 }
 
 /** Bounds that are those of the sequence's type follow the new type. */
-function optionsOf(sequence: Sequence): string {
+export function identityOptions(sequence: Sequence): string {
   const largest = INTEGERS[sequence.type] ?? 0n;
   const isAscending = BigInt(sequence.increment) > 0n;
   const usualMaximum = isAscending ? largest : -1n;

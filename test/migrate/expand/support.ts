@@ -16,15 +16,25 @@ export async function planOn(database: Database, change: ExpandChange): Promise<
 }
 
 /** One direction of a phase's file, statement after statement on one connection; a script without transaction marks is one. */
-export async function runPhase(database: Database, phase: ExpandPhase, direction: "up" | "down"): Promise<void> {
+export async function runPhase(
+  database: Database,
+  phase: ExpandPhase,
+  direction: "up" | "down",
+  onNotice?: (message: string) => void,
+): Promise<void> {
   const file = `0001_${phase.name}.sql`;
   const part = parseMigration(file, formatExpandPhase(phase))[direction];
   if (part === undefined) throw new Error(`${file} has no ${direction}`);
   const { statements } = await parseSqlScript(part.sql, file);
   await using connection = await database.connect();
+  const listen = ({ message = "" }: { readonly message?: string | undefined }): void => onNotice?.(message);
+  connection.client.on("notice", listen);
+  if (onNotice !== undefined) await connection.exec("SET client_min_messages = debug1");
   if (part.isTransactional) await connection.exec("BEGIN");
   for (const { text } of statements) await connection.exec(text, { timeoutMs: 60_000 });
   if (part.isTransactional) await connection.exec("COMMIT");
+  if (onNotice !== undefined) await connection.exec("RESET client_min_messages");
+  connection.client.removeListener("notice", listen);
 }
 
 export function shopCatalog(database: Database): Promise<Catalog> {

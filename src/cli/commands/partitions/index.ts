@@ -1,6 +1,7 @@
 // `pgsteward partitions …`: the group of the commands that look after partitioned tables.
 import { Command } from "commander";
 import type { Run } from "../../command.ts";
+import { convertCommand } from "./convert.ts";
 import { ensureCommand } from "./ensure.ts";
 import { statusCommand } from "./status.ts";
 
@@ -8,6 +9,6 @@ export function partitionsCommand(run: Run): Command {
   const command = new Command("partitions").description(
     "look after partitioned tables: what there is, ahead of time, out of time",
   );
-  for (const make of [statusCommand, ensureCommand]) command.addCommand(make(run));
+  for (const make of [statusCommand, ensureCommand, convertCommand]) command.addCommand(make(run));
   return command;
 }

@@ -151,9 +151,10 @@ async function loadRelation(
   if (keys.values.length > 0) {
     const scoped = { withDeleted: plan.withDeleted, ...options };
     const statement = relationStatement(link, keys, scoped, reader.wantsJsonAsText);
-    const group = (child: AnyRow, values: readonly unknown[]): void => {
+    const group = (child: AnyRow, values: readonly unknown[]): number | undefined => {
       const key = keys.indexOf(values);
       if (key !== undefined) found[key]?.push(child);
+      return key;
     };
     const startGroups = (): void => {
       found = keys.values.map(() => []);
@@ -166,12 +167,16 @@ async function loadRelation(
       children.forEach((child, index) => group(child, values[index] ?? []));
     } else {
       const mapper = reader.mapper(target);
+      const property = link.references[0]?.property;
       const rowMapper: RowMapper = (parsers) => {
         const map = mapper(parsers);
         startGroups(); // once more when the statement is sent again
         return (texts) => {
           const child = map(texts) as AnyRow;
-          group(child, texts);
+          const key = group(child, texts);
+          // One text for all children of a parent: it is most of what each of them would keep in memory.
+          const shared = key === undefined || property === undefined ? undefined : keys.values[key]?.[0];
+          if (property !== undefined && child[property] === shared) child[property] = shared;
           return child;
         };
       };

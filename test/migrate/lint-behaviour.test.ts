@@ -182,3 +182,30 @@ test("a vector column may be widened nowhere: only its first declaration and oth
   expect(await lint("ALTER TABLE notes ALTER a TYPE vector(3);", options)).toEqual([]);
   expect(await lint("CREATE TABLE n (a vector(3)); ALTER TABLE n ALTER a TYPE vector(4);", options)).toEqual([]);
 });
+
+test("writes of every row are found in WITH, too", async () => {
+  expect(await lint("WITH gone AS (DELETE FROM t RETURNING *) INSERT INTO kept SELECT * FROM gone;")).toEqual([
+    "write-without-where",
+  ]);
+  expect(await lint("WITH gone AS (DELETE FROM t WHERE old RETURNING *) SELECT count(*) FROM gone;")).toEqual([]);
+});
+
+test("columns of views are renamed for their programs, too", async () => {
+  expect(await lint("ALTER VIEW v RENAME COLUMN a TO b;")).toEqual(["rename-column"]);
+  expect(await lint("ALTER MATERIALIZED VIEW v RENAME COLUMN a TO b;")).toEqual(["rename-column"]);
+  expect(await lint("CREATE VIEW v AS SELECT 1 AS a; ALTER VIEW v RENAME COLUMN a TO b;")).toEqual([]);
+});
+
+test("a required column is not filled by DEFAULT NULL", async () => {
+  expect(await lint("ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT NULL;")).toEqual(["required-column"]);
+});
+
+test("rights that are revoked and roles that are dropped; a new function may be closed", async () => {
+  expect(await lint("REVOKE USAGE ON SCHEMA shop FROM app;")).toEqual(["authorization-change"]);
+  expect(await lint("REVOKE EXECUTE ON FUNCTION f() FROM app;")).toEqual(["authorization-change"]);
+  expect(await lint("DROP ROLE app;")).toEqual(["authorization-change"]);
+  const made = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';";
+  expect(await lint(`${made} REVOKE ALL ON FUNCTION f() FROM PUBLIC; GRANT EXECUTE ON FUNCTION f() TO app;`)).toEqual(
+    [],
+  );
+});

@@ -12,7 +12,7 @@ export const authorizationRules: readonly LintRule[] = [
     why: "Grants, owners, policies and row-level security decide what a program sees: a mistake shows rows to others or hides them.",
     bad: "ALTER TABLE users DISABLE ROW LEVEL SECURITY;",
     good: "ALTER TABLE users ALTER COLUMN email DROP DEFAULT;",
-    check({ action, isLive }) {
+    check({ action, isLive, state }) {
       const { kind, node } = action;
       const rewrite = "-- have it approved on its own, apart from other changes";
       if (/^AT_(?:Enable|Disable|Force|NoForce)RowSecurity$/.test(kind) && isLive(action.table))
@@ -27,6 +27,7 @@ export const authorizationRules: readonly LintRule[] = [
               : "what roles own gets another owner",
           rewrite,
         };
+      if (kind === "DropRoleStmt") return { message: "roles are dropped", rewrite };
       if (kind === "AlterRoleStmt" || kind === "GrantRoleStmt")
         return {
           message: kind === "GrantRoleStmt" ? "the members of a role change" : "a role's rights change",
@@ -48,6 +49,13 @@ export const authorizationRules: readonly LintRule[] = [
         const table = parts.at(-2);
         if (table !== undefined && !isLive({ schema: parts.at(-3), name: table })) return undefined;
         return { message: `the policy ${parts.at(-1) ?? ""} is dropped`, rewrite };
+      }
+      if (kind === "GrantStmt" && node["objtype"] !== "OBJECT_TABLE" && !flagOf(node, "is_grant")) {
+        // The usual hardening of a function that is made here.
+        const functions = listOf(node, "objects").map(({ node: object }) => stringsOf(object, "objname").at(-1) ?? "");
+        return functions.length > 0 && functions.every((name) => state.newFunctions.has(name))
+          ? undefined
+          : { message: "rights are revoked", rewrite };
       }
       if (kind === "GrantStmt" && node["targtype"] === "ACL_TARGET_OBJECT" && node["objtype"] === "OBJECT_TABLE") {
         const names = listOf(node, "objects")

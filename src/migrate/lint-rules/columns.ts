@@ -194,7 +194,9 @@ export const columnRules: readonly LintRule[] = [
       const { node, table } = context.action;
       const has = (type: string): boolean => constraintOf(node, type) !== undefined;
       const isRequired = has("CONSTR_NOTNULL") || has("CONSTR_PRIMARY");
-      const isFilled = has("CONSTR_DEFAULT") || has("CONSTR_GENERATED") || has("CONSTR_IDENTITY");
+      const value = childOf(constraintOf(node, "CONSTR_DEFAULT"), "raw_expr");
+      const isFilled =
+        (value !== undefined && value["isnull"] !== true) || has("CONSTR_GENERATED") || has("CONSTR_IDENTITY");
       if (!isRequired || isFilled || addedColumn(node, context.state).rewrite === "serial") return undefined;
       return {
         message: `${column.column} is NOT NULL and has no default: it cannot be added to ${sqlName(table)} when that has rows`,

@@ -1,5 +1,15 @@
 // Changes that lose data or that programs which run meanwhile do not survive.
-import { childOf, droppedNames, listOf, relationName, stringsOf, textOf, type Action } from "../syntax.ts";
+import {
+  childOf,
+  droppedNames,
+  isNode,
+  listOf,
+  relationName,
+  stringsOf,
+  textOf,
+  unwrap,
+  type Action,
+} from "../syntax.ts";
 import { typeOf } from "../type-change.ts";
 import { defineLintRule, type LintRule, type LintSeverity, type RuleContext } from "./rule.ts";
 import { sqlName } from "./words.ts";
@@ -198,7 +208,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "write-without-where",
-    on: ["UpdateStmt", "DeleteStmt"],
+    on: ["UpdateStmt", "DeleteStmt", "SelectStmt", "InsertStmt", "MergeStmt"],
     title: "UPDATE or DELETE of every row",
     severity: "warning",
     isRecommended: true,
@@ -206,13 +216,22 @@ export const compatibilityRules: readonly LintRule[] = [
     bad: "UPDATE users SET email = '';",
     good: "UPDATE users SET email = '' WHERE id BETWEEN 1 AND 1000;",
     check({ action, isLive }) {
-      if (action.kind !== "UpdateStmt" && action.kind !== "DeleteStmt") return undefined;
-      if (action.node["whereClause"] !== undefined || !isLive(action.table)) return undefined;
-      const verb = action.kind === "UpdateStmt" ? "written" : "deleted";
-      return {
-        message: `every row of ${sqlName(action.table)} is ${verb}`,
-        rewrite: `-- in batches of some thousand rows, each in a transaction of its own:\n… WHERE id > $1 AND id <= $2`,
-      };
+      // The statement itself, and those in its WITH.
+      const inner = listOf(childOf(action.node, "withClause"), "ctes").flatMap(({ node }) => {
+        const query = node["ctequery"];
+        return isNode(query) ? [unwrap(query)] : [];
+      });
+      return [{ kind: action.kind, node: action.node }, ...inner].flatMap(({ kind, node }) => {
+        if ((kind !== "UpdateStmt" && kind !== "DeleteStmt") || node["whereClause"] !== undefined) return [];
+        const table = relationName(childOf(node, "relation"));
+        if (!isLive(table)) return [];
+        return [
+          {
+            message: `every row of ${sqlName(table)} is ${kind === "UpdateStmt" ? "written" : "deleted"}`,
+            rewrite: `-- in batches of some thousand rows, each in a transaction of its own:\n… WHERE id > $1 AND id <= $2`,
+          },
+        ];
+      });
     },
   }),
   dropRule(

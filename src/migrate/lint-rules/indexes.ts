@@ -67,6 +67,25 @@ export const indexRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "concurrently-on-partitioned",
+    on: ["IndexStmt"],
+    title: "CREATE INDEX CONCURRENTLY on a partitioned table",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL refuses it (0A000): only the partitions' indexes can be built concurrently.",
+    bad: "CREATE TABLE events (at date) PARTITION BY RANGE (at);\nCREATE INDEX CONCURRENTLY events_at_idx ON events (at);",
+    good: "CREATE TABLE events (at date) PARTITION BY RANGE (at);\nCREATE INDEX events_at_idx ON ONLY events (at);",
+    check({ action, state }) {
+      if (!isConcurrent(action) || action.table === undefined || !state.table(action.table).isPartitioned)
+        return undefined;
+      const table = sqlName(action.table);
+      return {
+        message: `${table} is partitioned: CONCURRENTLY is refused`,
+        rewrite: `-- CREATE INDEX … ON ONLY ${table}, CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION`,
+      };
+    },
+  }),
+  defineLintRule({
     id: "drop-index-non-concurrent",
     on: ["DropStmt"],
     title: "DROP INDEX without CONCURRENTLY locks the table",

@@ -3,6 +3,13 @@ import { childOf, nameOfParts, relationName, stringsOf, textOf, type Action, typ
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
+const RELATIONS: ReadonlySet<string> = new Set([
+  "OBJECT_TABLE",
+  "OBJECT_FOREIGN_TABLE",
+  "OBJECT_VIEW",
+  "OBJECT_MATVIEW",
+]);
+
 const RENAMED_OBJECTS: ReadonlySet<string> = new Set([
   "OBJECT_TYPE",
   "OBJECT_DOMAIN",
@@ -31,9 +38,10 @@ export const renameRules: readonly LintRule[] = [
     why: "Programs that run at that moment know only the old name.",
     bad: "ALTER TABLE users RENAME COLUMN email TO mail;",
     good: "ALTER TABLE users ADD COLUMN mail text;",
-    check({ action, isLive }) {
+    check({ action, isLive, state }) {
       if (action.kind !== "RenameStmt" || action.node["renameType"] !== "OBJECT_COLUMN") return undefined;
-      if (action.node["relationType"] !== "OBJECT_TABLE" || !isLive(action.table)) return undefined;
+      const isRelation = RELATIONS.has(String(action.node["relationType"]));
+      if (!isRelation || !isLive(action.table) || state.newViews.has(action.table?.name ?? "")) return undefined;
       const from = textOf(action.node, "subname") ?? "";
       const to = textOf(action.node, "newname") ?? "";
       return {

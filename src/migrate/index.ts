@@ -122,3 +122,4 @@ export {
   type PartitionConversion,
   type PartitionConversionPlan,
 } from "./partitions/plan-conversion.ts";
+export { rehearsePlan, type Rehearsal, type RehearsalOptions, type RehearsedStep } from "./rehearse.ts";

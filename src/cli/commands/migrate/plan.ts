@@ -3,15 +3,21 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   describeChange,
+  durationText,
   estimatePlan,
   planMigration,
   readSources,
+  rehearsePlan,
   tableSizes,
+  type Plan,
   type PlanEstimate,
+  type Rehearsal,
   type Source,
+  type SourcesRead,
 } from "../../../migrate/index.ts";
-import { readCatalog } from "../../../catalog/index.ts";
+import { readCatalog, type Catalog } from "../../../catalog/index.ts";
 import { InvalidInputError, type Database } from "../../../postgres/index.ts";
+import { wholeNumber } from "../../arguments.ts";
 import type { Run } from "../../command.ts";
 import {
   openExisting,
@@ -21,6 +27,7 @@ import {
   type CommandContext,
   type CommandSettings,
 } from "../../context.ts";
+import { printable } from "../../output.ts";
 import { renderPlanTable } from "../../plan-table.ts";
 import { withDecidedRenameOptions, decideRenames, type DecidedRenameOptions } from "../../renames.ts";
 import { isDatabaseUrl, sourceOfPath } from "../../sources.ts";
@@ -33,6 +40,8 @@ interface Options extends DecidedRenameOptions {
   readonly complete?: boolean;
   readonly casing?: "snake_case" | "camelCase";
   readonly maxLock: number;
+  /** Rows of each table; true for the usual number. */
+  readonly rehearse?: number | true;
 }
 
 export function planCommand(run: Run): Command {
@@ -54,15 +63,22 @@ export function planCommand(run: Run): Command {
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
     .option("--max-lock <duration>", "warn when writers are held up for longer, e.g. 500ms, 2s", duration, 2_000)
+    .option(
+      "--rehearse [rows]",
+      "run it on a throw-away copy of the schema with so many rows of each table (default: 10000), and measure",
+      wholeNumber,
+    )
     .addHelpText(
       "before",
       `Examples:
   pgsteward migrate plan --models src/db/schema.ts
   pgsteward migrate plan --to schema.sql --database postgres://localhost/app --max-lock 500ms
   pgsteward migrate plan --from database --to schema.sql --json
+  pgsteward migrate plan --from database --models src/db/schema.ts --rehearse 50000
 
 Sizes come from the database of --database or the settings; without one they are unknown. Nothing is written anywhere.
-Exit codes: 0 nothing holds up writers for longer than --max-lock, 1 something does or cannot be planned, 64 wrong use.
+Exit codes: 0 nothing holds up writers for longer than --max-lock, 1 something does, cannot be planned or failed
+in the rehearsal, 64 wrong use.
 `,
     );
   return withDecidedRenameOptions(command).action((options: Options) =>
@@ -87,23 +103,64 @@ async function plan(context: CommandContext, options: Options): Promise<number> 
   const serverVersion = database === undefined ? undefined : (await database.serverFacts()).version.number;
   const renames = await decideRenames(context, options, read.from.catalog, read.to.catalog);
   const planned = planMigration(read.from.catalog, read.to.catalog, { serverVersion, renames });
+  const live = database === undefined ? undefined : await readCatalog(database, { signal: context.signal });
   const estimate =
-    database === undefined
-      ? undefined
-      : estimatePlan(planned, tableSizes(await readCatalog(database, { signal: context.signal })), {
-          maxLockMs: options.maxLock,
-        });
+    live === undefined ? undefined : estimatePlan(planned, tableSizes(live), { maxLockMs: options.maxLock });
+  const rehearsal = await rehearse(context, database, planned, read, live, options.rehearse);
   const notCovered = planned.notCovered.map(describeChange);
-  context.output.result(context.output.json ? { ...planned, estimate: estimate ?? null } : undefined, () =>
-    planned.changes.length === 0
-      ? "no changes"
-      : [
-          ...notCovered.map((line) => `not planned: ${line}`),
-          renderPlanTable({ plan: planned, estimate, paint: context.output.paint }),
-          ...(estimate === undefined ? ["", "No database is named, so sizes are unknown: give --database."] : []),
-        ].join("\n"),
+  context.output.result(
+    context.output.json ? { ...planned, estimate: estimate ?? null, rehearsal: rehearsal ?? null } : undefined,
+    () =>
+      planned.changes.length === 0
+        ? "no changes"
+        : [
+            ...notCovered.map((line) => `not planned: ${line}`),
+            renderPlanTable({
+              plan: planned,
+              estimate,
+              measured: rehearsal === undefined ? undefined : measuredTexts(planned, rehearsal),
+              paint: context.output.paint,
+            }),
+            ...(rehearsal === undefined ? [] : ["", rehearsalText(rehearsal)]),
+            ...(estimate === undefined ? ["", "No database is named, so sizes are unknown: give --database."] : []),
+          ].join("\n"),
   );
-  return notCovered.length > 0 || isTooLong(estimate) ? 1 : 0;
+  return notCovered.length > 0 || isTooLong(estimate) || rehearsal?.failure !== undefined ? 1 : 0;
+}
+
+async function rehearse(
+  context: CommandContext,
+  database: Database | undefined,
+  planned: Plan,
+  { from, to }: SourcesRead,
+  live: Catalog | undefined,
+  rows: Options["rehearse"],
+): Promise<Rehearsal | undefined> {
+  if (rows === undefined) return undefined;
+  if (database === undefined || live === undefined) {
+    throw new InvalidInputError("a rehearsal takes its rows from a database, and none is named", {
+      hint: "give --database postgres://user@host/name",
+    });
+  }
+  return rehearsePlan(database, planned, { present: from.catalog, wanted: to.catalog }, live, {
+    rowsPerTable: rows === true ? undefined : rows,
+    signal: context.signal,
+  });
+}
+
+function measuredTexts({ steps }: Plan, { steps: done, failure }: Rehearsal): readonly string[] {
+  return steps.map((_, index) => {
+    const step = done[index];
+    if (step === undefined) return failure?.step === index + 1 ? "failed" : "not run";
+    const whole = step.scaledMs === undefined ? "?" : durationText(step.scaledMs);
+    return step.scaledMs === step.tookMs ? whole : `${durationText(step.tookMs)}, whole ${whole}`;
+  });
+}
+
+function rehearsalText({ engine, copied, failure }: Rehearsal): string {
+  const rows = copied.reduce((sum, table) => sum + table.rows, 0);
+  const about = `Rehearsed on ${engine} with ${rows} rows of ${copied.length} ${copied.length === 1 ? "table" : "tables"}; "whole" is the time by all rows.`;
+  return failure === undefined ? about : `${about}\nstep ${failure.step} failed: ${printable(failure.message)}`;
 }
 
 function isTooLong(estimate: PlanEstimate | undefined): boolean {

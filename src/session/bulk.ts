@@ -291,8 +291,12 @@ async function insertDefaults(job: Job, group: RowGroup): Promise<number> {
 function* copyLines(json: JsonRows, group: RowGroup): Generator<string> {
   let piece = "";
   for (const texts of json.allTexts(group)) {
-    const cells = texts.map((text) => (text === null ? "\\N" : text.replace(/[\\\n\r\t]/g, escaped)));
-    piece += `${cells.join("\t")}\n`;
+    let separator = "";
+    for (const text of texts) {
+      piece += separator + (text === null ? "\\N" : SPECIAL.test(text) ? text.replaceAll(EACH_SPECIAL, escaped) : text);
+      separator = "\t";
+    }
+    piece += "\n";
     if (piece.length < 64 * 1024) continue;
     yield piece;
     piece = "";
@@ -300,6 +304,8 @@ function* copyLines(json: JsonRows, group: RowGroup): Generator<string> {
   if (piece !== "") yield piece;
 }
 
+const SPECIAL = /[\\\n\r\t]/;
+const EACH_SPECIAL = new RegExp(SPECIAL, "g");
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 function escaped(character: string): string {
   return ESCAPES[character] ?? character;

@@ -82,8 +82,12 @@ export function valueText(column: PgColumn, value: unknown): string | null {
   });
 }
 
+const PLAIN: ReadonlySet<unknown> = new Set([Object.prototype, Array.prototype, Date.prototype, null]);
+
 function isSqlValue(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false; // Drizzle's own test walks prototypes
+  if (typeof value !== "object" || value === null) return false;
+  // Drizzle's own test walks prototypes, four times for a plain document: a fifth of the cost of many rows.
+  if (PLAIN.has(Object.getPrototypeOf(value))) return false;
   return is(value, SQL) || is(value, Param) || is(value, PgColumn) || is(value, SQL.Aliased);
 }
 

@@ -46,6 +46,7 @@ const OUTSIDE_RANK = 1_000;
 const VALIDATE_RANK = 2_000;
 /** Under what else is done outside of transactions. */
 const FILL_RANK = -100;
+const DROP_INDEX_RANK = 500;
 
 const AUTHORISATION: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "privileges",
@@ -89,7 +90,10 @@ export class PlanNodes {
       if (object === undefined) continue;
       const isGone = object.kind === "sequence owner" && dropped.has(object.parent ?? "");
       const statements = isGone ? [] : dropStatements(object, this.#context);
-      this.#add("drop", object, statements, -rankOf(object.kind), () => this.#reversals.ofDrop(parts));
+      // An index that is built instead of one that goes is there first.
+      const isLate = !created.has(id) && statements.some(({ transaction }) => transaction === "outside");
+      const rank = isLate ? DROP_INDEX_RANK : -rankOf(object.kind);
+      this.#add("drop", object, statements, rank, () => this.#reversals.ofDrop(parts));
     }
     for (const [id, statements] of altered) this.#addAlter(id, statements);
     for (const object of after.values()) {
@@ -283,6 +287,8 @@ export class PlanNodes {
       for (const need of after.get(id)?.needs ?? []) {
         if (created.has(need)) link(createKey(id), createKey(need));
         else if (altered.has(need)) link(createKey(id), `alter ${need}`);
+        // The constraint that makes a column NOT NULL may come in a transaction of its own.
+        if (id.startsWith("comment ")) link(createKey(id), `validate ${need}`);
         // A partition's column becomes NOT NULL with that of its table.
         if (this.#isPrimaryKey(id))
           for (let column = after.get(need); column !== undefined; column = after.get(column.inheritedFrom ?? ""))
@@ -290,6 +296,12 @@ export class PlanNodes {
       }
     }
     for (const id of altered.keys()) {
+      // A column is NOT NULL as long as it is part of a primary key.
+      if (this.#isPrimaryKey(id))
+        for (const need of [...(before.get(id)?.needs ?? []), ...(after.get(id)?.needs ?? [])]) {
+          if (after.get(id)?.needs.includes(need) === true) link(`alter ${id}`, `validate ${need}`);
+          else link(`alter ${need}`, `alter ${id}`);
+        }
       for (const need of after.get(id)?.needs ?? []) {
         if (created.has(need)) link(`alter ${id}`, createKey(need));
         else if (altered.has(need)) link(`alter ${id}`, `alter ${need}`);

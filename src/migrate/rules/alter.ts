@@ -28,6 +28,7 @@ import {
   type PlannedStatement,
   type RuleContext,
 } from "./statement.ts";
+import { swapIndex, swapKey } from "./swap-index.ts";
 
 type Alter = {
   readonly [K in ObjectKind]: (before: CatalogObject<K>, after: CatalogObject<K>, context: RuleContext) => Alteration;
@@ -112,6 +113,8 @@ function alterConstraint(
 ): Alteration {
   const old = before.facts;
   const wanted = after.facts;
+  const isKey = [old, wanted].every(({ kind }) => kind === "primary key" || kind === "unique");
+  if (isKey && before.inheritedFrom === after.inheritedFrom) return swapKey(before, after, context);
   const rest = equal({ ...old, definition: "" }, { ...wanted, definition: "" });
   if (!rest || before.inheritedFrom !== after.inheritedFrom) return "recreate";
   const start = alterTable(context.after.get(after.parent ?? ""), after);
@@ -131,9 +134,10 @@ function alterConstraint(
   return "recreate";
 }
 
-function alterIndex(before: CatalogObject<"index">, after: CatalogObject<"index">): Alteration {
+function alterIndex(before: CatalogObject<"index">, after: CatalogObject<"index">, context: RuleContext): Alteration {
   const same = ({ facts }: CatalogObject<"index">): unknown => ({ ...facts, statisticsTargets: [] });
-  if (!equal(same(before), same(after)) || !after.facts.isUsable) return "recreate";
+  if (!after.facts.isUsable) return "recreate";
+  if (!equal(same(before), same(after))) return swapIndex(before, after, context);
   const name = identifier(after.schema ?? "", after.part ?? "");
   const positions = [...before.facts.statisticsTargets, ...after.facts.statisticsTargets].map(([position]) => position);
   return inPlace(

@@ -168,30 +168,39 @@ function constraintStatements(
       validation: [validation(object, context)],
     };
   }
-  const key = KEY.exec(constraintDefinition({ ...object.facts, storageParameters: [], tablespace: undefined }));
-  if (
-    key === null ||
-    isPartitioned ||
-    object.inheritedFrom !== undefined ||
-    object.facts.storageParameters.length > 0 ||
-    object.facts.tablespace !== undefined
-  ) {
+  const key = isPartitioned || object.inheritedFrom !== undefined ? undefined : keyParts(object);
+  if (key === undefined) {
     return done(
       plain.map((sql) =>
         statement(sql, [{ kind: "blocks writes", why: "the index is built while the table is locked" }]),
       ),
     );
   }
-  const [, word = "", distinct = "", columns = "", include = "", tail = ""] = key;
   const name = partOf(object);
   return done([
-    statement(
-      `CREATE UNIQUE INDEX CONCURRENTLY ${name} ON ${nameOf(object)} ${columns}${include}${distinct}`,
-      [],
-      "outside",
+    undoneBy(
+      `DROP INDEX CONCURRENTLY IF EXISTS ${identifier(object.schema ?? "", object.part ?? "")}`,
+      statement(
+        `CREATE UNIQUE INDEX CONCURRENTLY ${name} ON ${nameOf(object)} ${key.columns}`,
+        [{ kind: "may fail", why: "rows may have the same values" }],
+        "outside",
+      ),
     ),
-    statement(`${alterTable(table, object)} ADD CONSTRAINT ${name} ${word} USING INDEX ${name}${tail}`),
+    statement(`${alterTable(table, object)} ADD CONSTRAINT ${name} ${key.word} USING INDEX ${name}${key.tail}`),
   ]);
+}
+
+/** What a key's index is made of; `undefined` when no other statement makes such an index. */
+export function keyParts({
+  facts,
+}: CatalogObject<"constraint">):
+  | { readonly word: string; readonly columns: string; readonly tail: string }
+  | undefined {
+  if (facts.storageParameters.length > 0 || facts.tablespace !== undefined) return undefined;
+  const found = KEY.exec(constraintDefinition(facts));
+  if (found === null) return undefined;
+  const [, word = "", distinct = "", columns = "", include = "", tail = ""] = found;
+  return { word, columns: `${columns}${include}${distinct}`, tail };
 }
 
 /** Reads the table under a lock that lets others read and write. */

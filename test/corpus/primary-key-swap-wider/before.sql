@@ -1,0 +1,2 @@
+CREATE TABLE s (id integer CONSTRAINT s_pk PRIMARY KEY, k integer);
+INSERT INTO s VALUES (1, 5);

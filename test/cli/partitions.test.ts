@@ -73,7 +73,7 @@ test("the conversion of a table is written as migrations, or printed", async () 
     runCli([...convert, "--weaker-keys", "--dry-run", "--every", "year"], { env }),
   ]);
   expect(refused).toMatchObject({ code: 64, stderr: expect.stringContaining("--weaker-keys") as string });
-  expect(neither).toMatchObject({ code: 64, stderr: expect.stringContaining("--range or --list") as string });
+  expect(neither).toMatchObject({ code: 64, stderr: expect.stringContaining("--range, --list and --hash") as string });
   expect(JSON.parse(written.stdout)).toMatchObject({
     files: ["0001_prepare_partitions_of_orders_by_at.sql", "0002_partition_orders_by_at.sql"],
   });

@@ -24,6 +24,27 @@ export function backfillGroups(work: BackfillSql): readonly ExpandGroup[] {
 
 function backfillBlock({ schema, table, key, set, where, mustFinish }: BackfillSql): string {
   const relation = identifier(schema, table);
+  const finish = `
+  IF EXISTS (SELECT FROM ${relation} WHERE ${where}) THEN
+    RAISE EXCEPTION 'rows of % are still to do', '${relation.replaceAll("'", "''")}'
+      USING HINT = 'something writes them in the meantime: run this again';
+  END IF;`;
+  const batch = (window: string): string => `UPDATE ${relation} SET ${set} WHERE ${window} AND (${where});`;
+  return batchedBlock(relation, key, batch, mustFinish ? finish : "");
+}
+
+/**
+ * A DO block that walks a table by key and commits after each window of it.
+ *
+ * @param batch - the statement for one window, which it gets as a condition over the key
+ * @param finish - what is done after the last one
+ */
+export function batchedBlock(
+  relation: string,
+  key: readonly string[],
+  batch: (window: string) => string,
+  finish: string,
+): string {
   const columns = key.map((name) => identifier(name));
   const here = key.map((_, index) => `pgsteward_here_${index + 1}`);
   const next = key.map((_, index) => `pgsteward_next_${index + 1}`);
@@ -31,11 +52,6 @@ function backfillBlock({ schema, table, key, set, where, mustFinish }: BackfillS
     names.map((name, index) => `  ${name} ${relation}.${columns[index] ?? ""}%TYPE;`).join("\n");
   const row = (parts: readonly string[]): string => `ROW(${parts.join(", ")})`;
   const window = `${row(columns)} >= ${row(here)}`;
-  const finish = `
-  IF EXISTS (SELECT FROM ${relation} WHERE ${where}) THEN
-    RAISE EXCEPTION 'rows of % are still to do', '${relation.replaceAll("'", "''")}'
-      USING HINT = 'something writes them in the meantime: run this again';
-  END IF;`;
   return `DO $pgsteward$
 #variable_conflict use_column
 DECLARE
@@ -51,15 +67,13 @@ BEGIN
     FROM ${relation} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET ${BATCH_SIZE} LIMIT 1;
     pgsteward_has_more := FOUND;
     IF pgsteward_has_more THEN
-      UPDATE ${relation} SET ${set}
-      WHERE ${window} AND ${row(columns)} < ${row(next)} AND (${where});
+      ${batch(`${window} AND ${row(columns)} < ${row(next)}`)}
     ELSE
-      UPDATE ${relation} SET ${set}
-      WHERE ${window} AND (${where});
+      ${batch(window)}
     END IF;
     COMMIT;
     ${here.map((name, index) => `${name} := ${next[index] ?? ""};`).join(" ")}
-  END LOOP;${mustFinish ? finish : ""}
+  END LOOP;${finish}
 END
 $pgsteward$`;
 }

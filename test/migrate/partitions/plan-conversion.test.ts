@@ -146,6 +146,54 @@ test("a table becomes a list by tenant, whose default partition it is", async ()
   expect(differences(before, await shopCatalog(database))).toEqual([]);
 });
 
+test("a table becomes partitioned by hash through a copy that is kept equal, and plain again", async () => {
+  await database.exec(
+    "DROP TABLE shop.notes; ALTER TABLE shop.events DROP CONSTRAINT uq_number; ALTER TABLE shop.events ADD COLUMN doc json",
+  );
+  const start = await shopCatalog(database);
+  const { phases } = await plan({ ...range, by: { kind: "hash", column: "id", modulus: 3 } });
+  expect(phases.map(({ phase }) => phase)).toEqual(["expand", "backfill", "switch", "contract"]);
+  const [expand, backfill, change, contract] = phases;
+  if (expand === undefined || backfill === undefined || change === undefined || contract === undefined)
+    throw new Error("a phase is missing");
+  await runPhase(database, expand, "up");
+  await runPhase(database, expand, "down");
+  expect(differences(start, await shopCatalog(database))).toEqual([]);
+  await runPhase(database, expand, "up");
+  await database.exec(`
+    INSERT INTO shop.events (at, kind, amount) VALUES ('2027-01-15', 'b', 1000);
+    UPDATE shop.events SET amount = amount + 2000 WHERE amount <= 3;
+    DELETE FROM shop.events WHERE amount = 10;`);
+  await runPhase(database, backfill, "up");
+  const copied = await shopCatalog(database);
+  await runPhase(database, change, "up");
+  await database.exec(
+    "INSERT INTO shop.events (kind, amount) VALUES ('a', 1002); DELETE FROM shop.events WHERE amount = 11; UPDATE shop.events SET amount = 5000 WHERE amount = 12",
+  );
+  const content = async (table: string): Promise<unknown> =>
+    (
+      await database.query(
+        `SELECT count(*)::int4 AS rows, sum(amount)::int4 AS sum, max(id) AS id, md5(string_agg(e::text, ';' ORDER BY id)) AS all FROM shop.${table} AS e`,
+      )
+    ).rows;
+  expect(await content("events")).toMatchObject([{ rows: 320, id: 645 }]);
+  expect(await content("events_old")).toEqual(await content("events"));
+  expect((await database.query("SELECT count(*)::int4 AS rows FROM shop.recent")).rows).toEqual([{ rows: 320 }]);
+  const rows = await content("events");
+  await runPhase(database, change, "down");
+  expect(differences(copied, await shopCatalog(database))).toEqual([]);
+  expect(await content("events")).toEqual(rows);
+  await runPhase(database, change, "up");
+  await runPhase(database, contract, "up");
+  expect(await content("events")).toEqual(rows);
+  const [status] = await readPartitions(database, { schema: "shop" });
+  expect(status).toMatchObject({
+    strategy: "hash",
+    problems: [],
+    partitions: [{ name: "events_p0" }, { name: "events_p1" }, { name: "events_p2" }],
+  });
+});
+
 test("what a partitioned table cannot have is refused with the way out", async () => {
   const messages: string[] = [];
   const refuse = async (conversion: PartitionConversion, setup = ""): Promise<void> => {
@@ -177,32 +225,45 @@ test("what a partitioned table cannot have is refused with the way out", async (
   ]);
 });
 
-test("programs write through the whole conversion, there and back, and no write is lost", async () => {
-  await database.exec("ALTER TABLE shop.events DROP COLUMN day");
-  const { phases } = await plan(range);
-  let isRunning = true;
-  const written: number[] = [];
-  const errors: unknown[] = [];
-  const writer = (async () => {
-    for (let amount = 10_000; isRunning; amount++) {
-      const at = amount % 3 === 0 ? "2026-12-30" : "2026-11-22";
-      await database.query("INSERT INTO shop.events (at, amount) VALUES ($1, $2)", [at, amount]).then(
-        () => written.push(amount),
-        (error: unknown) => errors.push(error),
-      );
+test.each<PartitionConversion["by"]>([range.by, { kind: "hash", column: "id", modulus: 2 }])(
+  "programs write through the whole conversion, there and back, and no write is lost: $kind",
+  async (by) => {
+    await database.exec(
+      "ALTER TABLE shop.events DROP COLUMN day; DROP TABLE shop.notes; ALTER TABLE shop.events DROP CONSTRAINT uq_number",
+    );
+    const all = (await plan({ ...range, by })).phases;
+    const phases = all.filter(({ phase }) => phase !== "contract");
+    let isRunning = true;
+    const written: number[] = [];
+    const errors: unknown[] = [];
+    const writer = (async () => {
+      for (let amount = 10_000; isRunning; amount++) {
+        const at = amount % 3 === 0 ? "2026-12-30" : "2026-11-22";
+        await database
+          .query("INSERT INTO shop.events (at, amount) VALUES ($1, $2)", [at, amount])
+          .then(() =>
+            database.query("UPDATE shop.events SET kind = 'b' WHERE amount IN ($1, $2)", [amount, amount % 320]),
+          )
+          .then(
+            () => written.push(amount),
+            (error: unknown) => errors.push(error),
+          );
+      }
+    })();
+    const steps = [
+      ...phases.map((phase) => [phase, "up"] as const),
+      ...phases.toReversed().map((phase) => [phase, "down"] as const),
+    ];
+    for (const [phase, direction] of steps) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await runPhase(database, phase, direction);
     }
-  })();
-  const steps = [
-    ...phases.map((phase) => [phase, "up"] as const),
-    ...phases.toReversed().map((phase) => [phase, "down"] as const),
-  ];
-  for (const [phase, direction] of steps) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await runPhase(database, phase, direction);
-  }
-  isRunning = false;
-  await writer;
-  expect(errors).toEqual([]);
-  const { rows } = await database.query("SELECT amount FROM shop.events WHERE amount >= 10000 ORDER BY amount");
-  expect(rows.map((row) => row["amount"] as number)).toEqual(written);
-});
+    isRunning = false;
+    await writer;
+    expect(errors).toEqual([]);
+    const { rows } = await database.query(
+      "SELECT amount FROM shop.events WHERE amount >= 10000 AND kind = 'b' ORDER BY amount",
+    );
+    expect(rows.map((row) => row["amount"] as number)).toEqual(written);
+  },
+);

@@ -18,6 +18,8 @@ import { DEFAULT_FOLDER } from "../migrate/generate.ts";
 interface Options {
   readonly range?: string;
   readonly list?: string;
+  readonly hash?: string;
+  readonly modulus?: number;
   readonly every: Period;
   readonly ahead?: number;
   readonly boundary?: string;
@@ -28,10 +30,12 @@ interface Options {
 
 export function convertCommand(run: Run): Command {
   const command = new Command("convert")
-    .description("write the migrations that make a partitioned table of a plain one, without copying it")
+    .description("write the migrations that make a partitioned table of a plain one, while it is in use")
     .argument("<table>", "the table; without a schema: public")
     .option("--range <column>", "partition by this time")
     .option("--list <column>", "partition by this value, e.g. the tenant; the table becomes the default partition")
+    .option("--hash <column>", "partition by a hash of this column: the rows are copied")
+    .option("--modulus <number>", "with --hash: number of partitions (default: 8)", wholeNumber)
     .addOption(
       new Option("--every <period>", "length of the ranges, in UTC")
         .choices(["day", "week", "month", "year"])
@@ -50,6 +54,7 @@ export function convertCommand(run: Run): Command {
       `Examples:
   pgsteward partitions convert shop.events --range created_at --every month --weaker-keys
   pgsteward partitions convert messaging.chats --list tenant_id --dry-run
+  pgsteward partitions convert shop.parts --hash id --modulus 16
 
 The database of the settings is read and not changed. Exit codes: 0 written, 64 wrong use, or something that a partitioned table
 cannot have.
@@ -81,15 +86,17 @@ async function convert(context: CommandContext, table: string, options: Options)
   return 0;
 }
 
-function partitionBy({ range, list, every, ahead, boundary }: Options): PartitionBy {
-  if ((range === undefined) === (list === undefined))
-    throw new InvalidInputError("give --range or --list, with the column", {
-      hint: "--range created_at for time, --list tenant_id for tenants",
+function partitionBy({ range, list, hash, modulus, every, ahead, boundary }: Options): PartitionBy {
+  const [column, ...others] = [range, list, hash].filter((given) => given !== undefined);
+  if (column === undefined || others.length > 0)
+    throw new InvalidInputError("give one of --range, --list and --hash, with the column", {
+      hint: "--range created_at for time, --list tenant_id for tenants, --hash id to spread rows evenly",
     });
-  if (list !== undefined) return { kind: "list", column: list };
-  if (boundary === undefined) return { kind: "range", column: range ?? "", every, ahead };
+  if (list !== undefined) return { kind: "list", column };
+  if (hash !== undefined) return { kind: "hash", column, modulus: modulus ?? 8 };
+  if (boundary === undefined) return { kind: "range", column, every, ahead };
   const date = new Date(boundary);
   if (!/^\d{4}-\d\d-\d\d$/.test(boundary) || Number.isNaN(date.getTime()))
     throw new InvalidInputError(`--boundary ${boundary} is no date`, { hint: "write it as 2027-01-01" });
-  return { kind: "range", column: range ?? "", every, ahead, boundary: date };
+  return { kind: "range", column, every, ahead, boundary: date };
 }

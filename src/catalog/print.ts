@@ -180,6 +180,11 @@ export function attachOrder(objects: CatalogObjects): readonly (readonly [earlie
     if (object.kind !== "constraint" && object.kind !== "index") continue;
     if (object.kind === "constraint" && object.facts.kind === "check") {
       if (object.inheritedFrom !== undefined)
+      // A new heir proves a check that its parent has not proven, unless the heir was there first.
+      const above = objects.get(object.inheritedFrom ?? "");
+      const table = objects.get(object.parent ?? "");
+      if (above !== undefined && isUnproven(above) && table?.kind === "table" && table.facts.inherits.length > 0)
+        pairs.push(isUnproven(object) ? [table.id, above.id] : [above.id, table.id]);
         pairs.push([object.id, objectId("partition", object.schema, object.name)]);
       // The parent's check must not come down to a partition that is about to get it itself.
       for (const partition of partitionsOf.get(object.parent ?? "") ?? []) pairs.push([partition, object.id]);
@@ -206,4 +211,8 @@ function keysBeforeReferences(objects: CatalogObjects): readonly (readonly [stri
     for (const key of object.needs) for (const part of attachedTo.get(key) ?? []) pairs.push([part, object.id]);
   }
   return pairs;
+}
+
+function isUnproven(object: CatalogObject): boolean {
+  return object.kind === "constraint" && object.facts.definition.endsWith(" NOT VALID");
 }

@@ -159,6 +159,16 @@ export function decideActions(
     for (const id of heldBy) remake(id);
   }
   return { dropped, created, altered, swapped };
+  const isGone = (id: string): boolean => dropped.has(id);
+  for (const id of swapped) {
+    const type = before.get(id);
+    const wanted = after.get(id);
+    const again =
+      type === undefined || wanted === undefined
+        ? "recreate"
+        : swap(type as TypeObject, wanted as TypeObject, { ...context, isGone });
+    if (again !== "recreate") altered.set(id, again.statements);
+  }
 }
 
 /** A partition's index cannot leave its parent's; while the partition stays, only the parent's index can be made again. */

@@ -15,6 +15,11 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
   for (const id of actions.altered.keys()) {
     const object = after.get(id);
     links.link(`late ${id}`, `alter ${id}`);
+    if (actions.swapped.has(id))
+      for (const need of before.get(id)?.needs ?? [])
+        if (actions.dropped.has(need)) links.link(links.dropKey(need), `late ${id}`);
+    if (object?.kind === "column" || object?.kind === "function")
+      for (const need of before.get(id)?.needs ?? []) links.link(`late ${need}`, `alter ${id}`);
     if (object?.kind === "table") connectHeir(object, context, actions, links);
     if (object?.kind === "composite" || object?.kind === "domain" || object?.kind === "range")
       for (const need of before.get(id)?.needs ?? []) {
@@ -31,6 +36,14 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
     if (actions.dropped.has(object.inheritedFrom))
       links.link(links.dropKey(object.inheritedFrom), links.dropKey(partition));
   }
+  for (const id of [...actions.created, ...actions.altered.keys()]) {
+    const object = after.get(id);
+    if (object?.kind === "view") connectRows(object, context, actions, links);
+    if (object?.kind !== "table" || !actions.created.has(id)) continue;
+    // An heir gets what its parents have when it is made.
+    for (const { schema, name } of object.facts.inherits)
+      followRelation(links.createKey(id), schema, name, context, actions, links);
+  }
   for (const id of actions.created) {
     const partition = after.get(id);
     if (partition?.kind !== "partition") continue;
@@ -42,6 +55,38 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
     }
   }
+}
+
+/** The text of a view over a function names all columns of the rows that the function gives. */
+function connectRows(view: CatalogObject<"view">, context: RuleContext, actions: Actions, links: Links): void {
+  const key = actions.created.has(view.id) ? links.createKey(view.id) : `alter ${view.id}`;
+  for (const called of view.needs) {
+    const source = context.after.get(called);
+    if (source?.kind !== "function") continue;
+    for (const need of source.needs) {
+      const rows = context.after.get(need);
+      if (rows?.kind === "table") followRelation(key, rows.schema ?? "", rows.name, context, actions, links);
+    }
+  }
+}
+
+/** Puts a node after everything that happens to the columns of a table and to their defaults. */
+function followRelation(
+  key: string,
+  schema: string,
+  name: string,
+  { before, after }: RuleContext,
+  actions: Actions,
+  { dropKey, createKey, link }: Links,
+): void {
+  const isPart = (object: CatalogObject): boolean =>
+    object.schema === schema && object.name === name && (object.kind === "column" || object.kind === "default");
+  for (const part of after.values()) {
+    if (!isPart(part)) continue;
+    link(key, `alter ${part.id}`);
+    if (actions.created.has(part.id)) link(key, createKey(part.id));
+  }
+  for (const part of before.values()) if (isPart(part) && actions.dropped.has(part.id)) link(key, dropKey(part.id));
 }
 
 function connectHeir(

@@ -56,7 +56,7 @@ export function alterComposite(
     const now = wanted.find(({ name }) => name === attribute.name);
     return now?.type !== attribute.type || now.collation !== attribute.collation;
   });
-  const isUsed = columnsOfType(before, context).length > 0;
+  const isUsed = [...context.before.values()].some(({ kind, needs }) => kind === "column" && needs.includes(before.id));
   if (!inOrder || (changed.length > 0 && isUsed)) return swap(before, after, context);
   const actions = [
     ...old.filter(({ name }) => !names.includes(name)).map(({ name }) => `DROP ATTRIBUTE ${identifier(name)}`),
@@ -124,9 +124,10 @@ export function isInsideOthers(domain: CatalogObject<"domain">, objects: Catalog
 }
 
 /** Columns of tables that are of this type, or an array of it. */
-function columnsOfType(type: TypeObject, { before }: RuleContext): readonly TypedColumn[] {
+function columnsOfType(type: TypeObject, { before, after, isGone }: RuleContext): readonly TypedColumn[] {
   return [...before.values()].flatMap((object) => {
     if (object.kind !== "column" || !object.needs.includes(type.id) || object.inheritedFrom !== undefined) return [];
+    if (after.get(object.id)?.needs.includes(type.id) !== true || isGone?.(object.id) === true) return [];
     const value = before.get(`default ${object.id.slice("column ".length)}`);
     return [
       {

@@ -1,0 +1,3 @@
+CREATE TABLE sale (id bigint NOT NULL PRIMARY KEY, pieces int) PARTITION BY RANGE (id);
+CREATE TABLE sale_first PARTITION OF sale FOR VALUES FROM (1) TO (200);
+ALTER TABLE sale ADD CONSTRAINT sale_pieces CHECK (pieces > 0);

@@ -1,0 +1,3 @@
+CREATE TABLE sale (id int NOT NULL, pieces int) PARTITION BY RANGE (id);
+CREATE TABLE sale_first PARTITION OF sale FOR VALUES FROM (1) TO (100);
+INSERT INTO sale VALUES (5, 2);

@@ -1,0 +1,1 @@
+CREATE TABLE pupil (id int, mark int[], born date[]);

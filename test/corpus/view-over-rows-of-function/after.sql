@@ -1,0 +1,3 @@
+CREATE TABLE parcel (id int, grams int, note text);
+CREATE FUNCTION heavy() RETURNS SETOF parcel LANGUAGE sql STABLE AS 'SELECT * FROM parcel WHERE grams > 2000';
+CREATE VIEW heavy_ids AS SELECT id FROM heavy();

@@ -1,7 +1,5 @@
 // Whether a column's default is computed once for all rows (constant or STABLE: no rewrite) or for each row (VOLATILE: rewrite).
-import type { Catalog } from "../catalog/index.ts";
-import { BatchState } from "./batch-state.ts";
-import { parseStatement } from "./parse-statement.ts";
+import type { BatchState } from "./batch-state.ts";
 import { nameOfParts, stringsOf, walk, type Node } from "./syntax.ts";
 
 /** Built-in functions people put into defaults that are IMMUTABLE or STABLE (pg_proc.provolatile, the same in 14 to 18). */
@@ -35,13 +33,4 @@ export function volatileFunctionIn(expression: unknown, state: BatchState): stri
   };
   walk([expression], look);
   return found;
-}
-
-/** Tells of expressions, as the server prints them, whether they are VOLATILE where the catalog's functions are what they are. */
-export function volatilityIn(catalog: Catalog): (expression: string) => boolean {
-  let state: BatchState | undefined;
-  return (expression) => {
-    state ??= new BatchState({ ...catalog, tables: [], domains: [] });
-    return volatileFunctionIn(parseStatement(`SELECT ${expression}`).node, state) !== undefined;
-  };
 }

@@ -1,7 +1,7 @@
 // Turns the difference of two catalogs into ordered statements: what depends on what decides the order, and what PostgreSQL allows
 // inside a transaction decides the groups.
 import { catalogObjects, compareCatalogs, type Catalog, type Change } from "../catalog/index.ts";
-import { volatilityIn } from "./default-volatility.ts";
+import { volatilityIn } from "./catalog-volatility.ts";
 import { canBeMadeAgain, decideActions } from "./plan-actions.ts";
 import { inCircles } from "./plan-circles.ts";
 import { PlanLocks } from "./plan-locks.ts";

@@ -1,6 +1,8 @@
 // How each kind of object is created: one function a kind, from facts to SQL. Altering and dropping are the planner's.
 import { identifier } from "../postgres/index.ts";
 import { CREATE_OTHERS, foreignOptions } from "./create-others.ts";
+import { createView } from "./create-view.ts";
+import { nameOf, optionList, partOf } from "./spelling.ts";
 import { literal } from "./literal.ts";
 import type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry, SequenceFacts } from "./object-facts.ts";
 import {
@@ -31,16 +33,6 @@ export function createStatements(object: CatalogObject, context: CreateContext):
   return create(object, context);
 }
 
-/** The qualified name of an object, or of the table, view or domain it is a part of. */
-export function nameOf({ schema, name }: { readonly schema: string | undefined; readonly name: string }): string {
-  return schema === undefined ? identifier(name) : identifier(schema, name);
-}
-
-/** The name of a part: column, constraint, trigger. */
-export function partOf({ part, name }: { readonly part: string | undefined; readonly name: string }): string {
-  return identifier(part ?? name);
-}
-
 /** `ALTER TABLE [ONLY] name`, or the form for a foreign table. */
 export function alterTable(
   table: CatalogObject | undefined,
@@ -49,21 +41,6 @@ export function alterTable(
 ): string {
   const word = table?.kind === "table" && table.facts.kind === "foreign" ? "FOREIGN TABLE" : "TABLE";
   return `ALTER ${word} ${only}${nameOf(named)}`;
-}
-
-/** Options as they are kept, `fillfactor=70`, as SQL: `fillfactor='70'`. */
-export function optionList(options: readonly string[]): string {
-  return options
-    .map((option) => {
-      const at = option.indexOf("=");
-      const name = option
-        .slice(0, at)
-        .split(".")
-        .map((part) => identifier(part))
-        .join(".");
-      return `${name} = ${literal(option.slice(at + 1))}`;
-    })
-    .join(", ");
 }
 
 export function sequenceOptions(facts: SequenceFacts): string {
@@ -214,25 +191,6 @@ export function policyClauses({ roles, using, withCheck }: FactsOfKind["policy"]
   return ` TO ${to}${using === undefined ? "" : `\n  USING (${using})`}${withCheck === undefined ? "" : `\n  WITH CHECK (${withCheck})`}`;
 }
 
-function createView(view: CatalogObject<"view">): readonly string[] {
-  const { kind, definition, options, columns, defaults, isPopulated } = view.facts;
-  const with_ = options.length === 0 ? "" : ` WITH (${optionList(options)})`;
-  const names = columns.map(({ name }) => identifier(name)).join(", ");
-  const body = definition.replace(/;\s*$/, "");
-  if (kind === "materialized view") {
-    return [
-      `CREATE MATERIALIZED VIEW ${nameOf(view)} (${names})${with_} AS\n${body}${isPopulated ? "" : "\nWITH NO DATA"}`,
-    ];
-  }
-  return [
-    `CREATE OR REPLACE VIEW ${nameOf(view)} (${names})${with_} AS\n${body}`,
-    ...defaults.map(
-      ({ column, expression }) =>
-        `ALTER VIEW ${nameOf(view)} ALTER COLUMN ${identifier(column)} SET DEFAULT ${expression}`,
-    ),
-  ];
-}
-
 const CREATE: Create = {
   ...CREATE_OTHERS,
   schema: (object) =>
@@ -344,6 +302,9 @@ const CREATE: Create = {
     ...(object.facts.enabled === "origin"
       ? []
       : [`ALTER TABLE ${nameOf(object)} ${firing(object.facts.enabled, "TRIGGER")} ${partOf(object)}`]),
+  ],
+  "trigger state": (object) => [
+    `ALTER TABLE ${nameOf(object)} ${firing(object.facts.enabled, "TRIGGER")} ${partOf(object)}`,
   ],
   policy: (object) => {
     const { isPermissive, command } = object.facts;

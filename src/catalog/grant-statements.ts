@@ -59,6 +59,8 @@ export function initialDefaults(
   facts: FactsOfKind["default privileges"],
   serverVersion: number,
 ): readonly PrivilegeEntry[] {
+  if (facts.schema === undefined && facts.of === "large objects")
+    return [{ grantee: OWNER, privileges: ["SELECT", "UPDATE"], grantable: [] }];
   const of = DEFAULTS_OF[facts.of];
   return facts.schema !== undefined || of === undefined ? [] : builtInPrivileges(of, serverVersion);
 }

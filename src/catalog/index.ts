@@ -68,8 +68,9 @@ export {
   subscriptionOptions,
   type OtherObjectKind,
 } from "./create-others.ts";
+export { viewColumnSettings } from "./create-view.ts";
 export { MASKED } from "./masked.ts";
-export { spellingOf } from "./spelling.ts";
+export { nameOf, optionList, partOf, spellingOf } from "./spelling.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
 export { compareCatalogs, compareObjects, type Change, type FactChange } from "./compare.ts";
@@ -87,15 +88,19 @@ export {
   createStatements,
   firing,
   identityClause,
-  nameOf,
   onlyOf,
-  optionList,
-  partOf,
   policyClauses,
   sequenceOptions,
   type CreateContext,
 } from "./create.ts";
-export type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry, SequenceFacts } from "./object-facts.ts";
+export type {
+  CatalogObject,
+  ColumnSettings,
+  FactsOfKind,
+  ObjectKind,
+  PrivilegeEntry,
+  SequenceFacts,
+} from "./object-facts.ts";
 export {
   defaultPrivilegeStatements,
   initialDefaults,

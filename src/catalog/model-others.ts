@@ -235,6 +235,19 @@ export interface Subscription extends OwnedInDatabase {
   readonly failover: boolean | undefined;
 }
 
+export interface EventTrigger {
+  readonly name: string;
+  readonly owner: string;
+  readonly event: string;
+  /** Command tags of its WHEN clause; empty when it fires for all. */
+  readonly tags: readonly string[];
+  readonly functionSchema: string;
+  readonly functionName: string;
+  readonly enabled: "origin" | "disabled" | "replica" | "always";
+  readonly comment: string | undefined;
+  readonly extension: string | undefined;
+}
+
 /** `SECURITY LABEL`: what a label provider such as sepgsql or anon keeps about an object. */
 export interface SecurityLabel {
   readonly provider: string;

@@ -2,7 +2,11 @@
 // order of names, so that two catalogs can be compared and one can be stored.
 
 import type { Aggregate } from "./aggregate.ts";
-import type { OtherKind, OtherLists } from "./model-others.ts";
+import type { EventTrigger, OtherKind, OtherLists } from "./model-others.ts";
+import type { CompositeType, Domain, Enum, RangeType } from "./model-types.ts";
+
+export type { EventTrigger } from "./model-others.ts";
+export type { CompositeType, Domain, Enum, RangeType } from "./model-types.ts";
 
 /** One reading of a database. Lists are sorted by schema, then name; names are as in pg_catalog, never quoted. */
 export interface Catalog extends OtherLists {
@@ -290,6 +294,9 @@ export interface View extends ObjectBase {
   readonly rules: readonly Rule[];
   /** False for a materialized view created WITH NO DATA. */
   readonly isPopulated: boolean;
+  /** Of a materialized view. */
+  readonly tablespace: string | undefined;
+  readonly accessMethod: string | undefined;
 }
 
 export interface Function extends ObjectBase {
@@ -308,46 +315,6 @@ export interface Function extends ObjectBase {
   /** `pg_get_functiondef`; for an aggregate `undefined`, see `aggregate`. */
   readonly definition: string | undefined;
   readonly aggregate: Aggregate | undefined;
-}
-
-export interface Enum extends ObjectBase {
-  readonly labels: readonly string[];
-}
-
-export interface Domain extends ObjectBase {
-  /** The type it stands on as written, which may be another domain. */
-  readonly type: string;
-  /** `format_type` of the type at the bottom. */
-  readonly baseType: string;
-  readonly isNullable: boolean;
-  readonly default: string | undefined;
-  readonly collation: string | undefined;
-  readonly constraints: readonly {
-    readonly name: string;
-    readonly definition: string;
-    readonly isValidated: boolean;
-    readonly comment: string | undefined;
-  }[];
-}
-
-export interface CompositeType extends ObjectBase {
-  readonly attributes: readonly {
-    readonly name: string;
-    readonly type: string;
-    readonly collation: string | undefined;
-    readonly comment: string | undefined;
-  }[];
-}
-
-/** Its multirange type belongs to it and is not listed elsewhere. Names as SQL. */
-export interface RangeType extends ObjectBase {
-  readonly subtype: string;
-  readonly operatorClass: string;
-  readonly isDefaultOperatorClass: boolean;
-  readonly collation: string | undefined;
-  readonly canonicalFunction: string | undefined;
-  readonly differenceFunction: string | undefined;
-  readonly multirangeName: string;
 }
 
 export interface Sequence extends ObjectBase {
@@ -413,19 +380,6 @@ export interface Statistics extends ObjectBase {
   /** `pg_get_statisticsobjdef`. */
   readonly definition: string;
   readonly statisticsTarget: number | undefined;
-}
-
-export interface EventTrigger {
-  readonly name: string;
-  readonly owner: string;
-  readonly event: string;
-  /** Command tags of its WHEN clause; empty when it fires for all. */
-  readonly tags: readonly string[];
-  readonly functionSchema: string;
-  readonly functionName: string;
-  readonly enabled: "origin" | "disabled" | "replica" | "always";
-  readonly comment: string | undefined;
-  readonly extension: string | undefined;
 }
 
 export interface UnknownObject {

@@ -37,6 +37,15 @@ type FactsOfOthers = {
   readonly [K in Exclude<OtherKind, "base type" | "publication" | "subscription">]: Omit<OtherObjects[K], NotFacts>;
 };
 
+/** How the values of a column are kept and counted. */
+export interface ColumnSettings {
+  readonly column: string;
+  readonly storage: string | undefined;
+  readonly compression: string | undefined;
+  readonly statisticsTarget: number | undefined;
+  readonly options: readonly string[];
+}
+
 /** The facts of each kind of object. Texts are SQL as the server prints it, with every name qualified. */
 export interface FactsOfKind extends FactsOfOthers {
   readonly schema: object;
@@ -137,9 +146,15 @@ export interface FactsOfKind extends FactsOfOthers {
     }[];
     readonly defaults: readonly { readonly column: string; readonly expression: string }[];
     readonly isPopulated: boolean;
+    readonly tablespace: string | undefined;
+    readonly accessMethod: string | undefined;
+    /** Columns of a materialized view on which something is set. */
+    readonly columnSettings: readonly ColumnSettings[];
   };
   readonly rule: { readonly definition: string; readonly enabled: string };
   readonly trigger: { readonly definition: string; readonly isConstraint: boolean; readonly enabled: string };
+  /** Of a partition's clone of its table's trigger, where it fires otherwise than that. */
+  readonly "trigger state": { readonly enabled: string; readonly inherited: string };
   readonly policy: {
     readonly isPermissive: boolean;
     readonly command: string;

@@ -44,6 +44,8 @@ export function catalogObjects(catalog: Catalog): CatalogObjects {
     const facts = { subtype, operatorClass, collation, canonicalFunction, differenceFunction, multirangeName };
     collector.add("range", type.schema, type.name, undefined, facts, []);
     collector.comment("range", type, undefined, `TYPE ${qualified(type)}`, type.comment);
+    const multirange = identifier(type.schema, multirangeName);
+    collector.comment("range", type, undefined, `TYPE ${multirange}`, type.multirangeComment);
   }
   for (const sequence of catalog.sequences.filter(isOwn)) collector.sequence(sequence);
   for (const fn of catalog.functions.filter(isOwn)) collector.function(fn);

@@ -50,6 +50,7 @@ const KINDS: readonly ObjectKind[] = [
   "view",
   "rule",
   "trigger",
+  "trigger state",
   "row security",
   "policy",
   "publication",
@@ -179,12 +180,12 @@ export function attachOrder(objects: CatalogObjects): readonly (readonly [earlie
   for (const object of objects.values()) {
     if (object.kind !== "constraint" && object.kind !== "index") continue;
     if (object.kind === "constraint" && object.facts.kind === "check") {
-      if (object.inheritedFrom !== undefined)
       // A new heir proves a check that its parent has not proven, unless the heir was there first.
       const above = objects.get(object.inheritedFrom ?? "");
       const table = objects.get(object.parent ?? "");
       if (above !== undefined && isUnproven(above) && table?.kind === "table" && table.facts.inherits.length > 0)
         pairs.push(isUnproven(object) ? [table.id, above.id] : [above.id, table.id]);
+      if (object.inheritedFrom !== undefined)
         pairs.push([object.id, objectId("partition", object.schema, object.name)]);
       // The parent's check must not come down to a partition that is about to get it itself.
       for (const partition of partitionsOf.get(object.parent ?? "") ?? []) pairs.push([partition, object.id]);

@@ -2,6 +2,7 @@
 import { identifier } from "../postgres/index.ts";
 import type { Catalog, Grant } from "./model.ts";
 import type { CatalogObject, PrivilegeEntry, SecurableKind } from "./object-facts.ts";
+import { objectId } from "./object-id.ts";
 
 /** Stands for the owner of the object, whoever that is. */
 export const OWNER = "$owner";
@@ -51,7 +52,7 @@ export function privilegeObjects(
     else list.push(grant);
   }
   const owners = ownersOf(catalog);
-  const targets = targetsOf(objects);
+  const targets = new Map([...targetsOf(objects), ...hiddenTargets(catalog, objects)]);
   const found: CatalogObject[] = [];
   for (const list of lists.values()) {
     const [first] = list;
@@ -90,7 +91,7 @@ function listObject(
   const of = first.objectKind as SecurableKind;
   const target = targets.get(JSON.stringify([of, first.schema ?? "", first.object]));
   if (target === undefined) return undefined;
-  const { parent, on, column } = target;
+  const { parent, on, column, id } = target;
   const owner = owners.get(ownerKey(parent)) ?? "";
   const entries = entriesOf(list, owner);
   const isPublicSchema = of === "schema" && first.object === "public";
@@ -100,7 +101,7 @@ function listObject(
   if (JSON.stringify(entries) === JSON.stringify(usual)) return undefined;
   return {
     kind: "privileges",
-    id: `privileges ${parent.id}`,
+    id: `privileges ${id ?? parent.id}`,
     schema: parent.schema,
     name: parent.name,
     part: parent.part,
@@ -125,6 +126,8 @@ interface Target {
   readonly parent: CatalogObject;
   readonly on: string;
   readonly column: string | undefined;
+  /** Where the parent has another list of its own. */
+  readonly id?: string;
 }
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -137,6 +140,31 @@ const WORDS: Readonly<Record<string, string>> = {
   "foreign data wrapper": "FOREIGN DATA WRAPPER",
   "foreign server": "FOREIGN SERVER",
 };
+
+/** Columns of views and sequences of identity columns, which are no objects of their own. */
+function hiddenTargets(
+  catalog: Catalog,
+  objects: ReadonlyMap<string, CatalogObject>,
+): readonly (readonly [string, Target])[] {
+  const ofViews = catalog.views.flatMap(({ schema, name, columns }) => {
+    const parent = objects.get(objectId("view", schema, name));
+    if (parent === undefined) return [];
+    const on = `TABLE ${identifier(schema, name)}`;
+    return columns.map(({ name: column }) => {
+      const id = objectId("column", schema, name, column);
+      return [JSON.stringify(["column", schema, `${name}.${column}`]), { parent, on, column, id }] as const;
+    });
+  });
+  const ofIdentities = catalog.sequences.flatMap(({ schema, name, ownedBy }) => {
+    if (ownedBy?.isIdentity !== true) return [];
+    const parent = objects.get(objectId("column", ownedBy.schema, ownedBy.table, ownedBy.column));
+    if (parent === undefined) return [];
+    const on = `SEQUENCE ${identifier(schema, name)}`;
+    const id = objectId("sequence", schema, name);
+    return [[JSON.stringify(["sequence", schema, name]), { parent, on, column: undefined, id }] as const];
+  });
+  return [...ofViews, ...ofIdentities];
+}
 
 /** By kind, schema and name, as a grant names its object. */
 function targetsOf(objects: ReadonlyMap<string, CatalogObject>): ReadonlyMap<string, Target> {

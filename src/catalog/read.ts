@@ -37,6 +37,8 @@ export interface ReadCatalogOptions {
    * Default false: the extension itself stands for its members.
    */
   readonly includeExtensionObjects?: boolean | undefined;
+  /** False leaves `dependencies` empty: a third of the time, and comparing two catalogs needs none. Default true. */
+  readonly includeDependencies?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Limit of the reading in milliseconds; definitions of views wait for whoever alters their tables. Default 60_000. */
   readonly timeoutMs?: number | undefined;
@@ -165,11 +167,12 @@ async function readParts(
 ): Promise<Catalog> {
   const queryOptions = { timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS, signal: options.signal };
   const serverVersion = await readVersion(db, owner);
-  const parts = partsOf({
+  const scope = {
     serverVersion,
     schemas: options.schemas,
     includeExtensionObjects: options.includeExtensionObjects ?? false,
-  });
+  };
+  const parts = partsOf(scope, options.includeDependencies ?? true);
   const statements = Object.values(parts).map((part) => part.statement);
   const results = await db.batch([...before, ...statements, ...after], queryOptions);
   return assemble(serverVersion, mapParts(parts, results.slice(before.length)), options.schemas);
@@ -189,8 +192,10 @@ async function readVersion(db: Queryable, owner: object): Promise<number> {
   return version;
 }
 
+const NO_DEPENDENCIES: ReturnType<typeof dependencies> = { statement: { text: "SELECT WHERE false" }, map: () => [] };
+
 /** Every statement of a reading, in the order they are sent. */
-function partsOf(scope: Scope) {
+function partsOf(scope: Scope, includeDependencies: boolean) {
   return {
     databaseName: databaseName(),
     schemas: schemas(),
@@ -213,7 +218,7 @@ function partsOf(scope: Scope) {
     securityLabels: securityLabels(scope),
     settings: databaseSettings(),
     unknownObjects: unknownObjects(scope),
-    dependencies: dependencies(scope),
+    dependencies: includeDependencies ? dependencies(scope) : NO_DEPENDENCIES,
   } satisfies Record<string, Part<unknown>>;
 }
 

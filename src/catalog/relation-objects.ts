@@ -1,7 +1,7 @@
 // Tables and views as objects: their columns, constraints, indexes, triggers, rules, policies, and what is set on them.
 import { identifier } from "../postgres/index.ts";
 import type { Catalog, Column, Constraint, Index, Sequence, Table, View } from "./model.ts";
-import type { FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
+import type { ColumnSettings, FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
 import { objectId, qualified } from "./object-id.ts";
 
 /** Where objects go. */
@@ -119,6 +119,10 @@ export class RelationObjects {
       notNullName: notNull?.name,
     });
     const id = objectId("column", schema, name, column.name);
+    if (notNull !== undefined && notNull.isLocal) {
+      const on = `CONSTRAINT ${identifier(notNull.name)} ON ${qualified(table)}`;
+      this.#sink.comment("column", table, column.name, on, notNull.comment);
+    }
     if (column.default !== undefined) {
       this.#sink.add("default", schema, name, column.name, { expression: column.default }, [], { parent: id });
     }
@@ -263,7 +267,10 @@ export class RelationObjects {
   #acting(relation: Table | View, parent: string): void {
     const { schema, name } = relation;
     for (const { name: part, definition, isConstraint, enabled, isLocal, comment } of relation.triggers) {
-      if (!isLocal) continue;
+      if (!isLocal) {
+        this.#cloned(relation, part, enabled, comment, parent);
+        continue;
+      }
       this.#sink.add("trigger", schema, name, part, { definition, isConstraint, enabled }, [], { parent });
       this.#sink.comment("trigger", relation, part, `TRIGGER ${identifier(part)} ON ${qualified(relation)}`, comment);
     }
@@ -271,6 +278,23 @@ export class RelationObjects {
       this.#sink.add("rule", schema, name, part, { definition, enabled }, [], { parent });
       this.#sink.comment("rule", relation, part, `RULE ${identifier(part)} ON ${qualified(relation)}`, comment);
     }
+  }
+
+  /** A partition's clone of a trigger is the parent's, but for how it fires and its comment. */
+  #cloned(relation: Table | View, part: string, enabled: string, comment: string | undefined, parent: string): void {
+    if (!("partitionOf" in relation) || relation.partitionOf === undefined) return;
+    const { schema, name } = relation;
+    const on = `TRIGGER ${identifier(part)} ON ${qualified(relation)}`;
+    this.#sink.comment("table", relation, undefined, on, comment);
+    const above = this.#tables.get(qualified(relation.partitionOf));
+    const inherited = above?.triggers.find((trigger) => trigger.name === part);
+    if (above === undefined || inherited === undefined) return;
+    if (inherited.enabled === enabled) return;
+    const needs = [
+      objectId("partition", schema, name),
+      objectId(inherited.isLocal ? "trigger" : "trigger state", above.schema, above.name, part),
+    ];
+    this.#sink.add("trigger state", schema, name, part, { enabled, inherited: inherited.enabled }, needs, { parent });
   }
 
   view(view: View): void {
@@ -284,6 +308,9 @@ export class RelationObjects {
         expression === undefined ? [] : [{ column, expression }],
       ),
       isPopulated,
+      tablespace: view.tablespace,
+      accessMethod: view.accessMethod === "heap" ? undefined : view.accessMethod,
+      columnSettings: kind === "view" ? [] : view.columns.flatMap(settingsOf),
     };
     this.#sink.add("view", schema, name, undefined, facts, []);
     const parent = objectId("view", schema, name);
@@ -304,8 +331,21 @@ export class RelationObjects {
       );
     }
     for (const index of view.indexes) this.#index(view, index, parent);
+    const clustered = view.indexes.find(({ isClustered }) => isClustered);
+    if (clustered !== undefined) {
+      const needs = [objectId("index", schema, name, clustered.name)];
+      this.#sink.add("clustering", schema, name, undefined, { index: clustered.name }, needs, { parent });
+    }
     this.#acting(view, parent);
   }
+}
+
+function settingsOf(column: Column): readonly ColumnSettings[] {
+  const { name, compression, statisticsTarget } = column;
+  const storage = column.isDefaultStorage ? undefined : column.storage;
+  const options = [...column.options].sort();
+  const isSet = [storage, compression, statisticsTarget].some((value) => value !== undefined) || options.length > 0;
+  return isSet ? [{ column: name, storage, compression, statisticsTarget, options }] : [];
 }
 
 export function sequenceFacts({ type, start, increment, minimum, maximum, cache, cycles }: Sequence): SequenceFacts {

@@ -1,5 +1,6 @@
-// How COMMENT, ALTER and DROP name an object beside tables, views, functions and common types.
+// Names and options as SQL; how COMMENT, ALTER and DROP name an object beside tables, views, functions and common types.
 import { identifier } from "../postgres/index.ts";
+import { literal } from "./literal.ts";
 import type { OtherKind } from "./model-others.ts";
 
 export interface NamedObject {
@@ -8,8 +9,31 @@ export interface NamedObject {
   readonly part: string | undefined;
 }
 
-const nameOf = ({ schema, name }: NamedObject): string =>
-  schema === undefined ? identifier(name) : identifier(schema, name);
+/** The qualified name of an object, or of the table, view or domain it is a part of. */
+export function nameOf({ schema, name }: { readonly schema: string | undefined; readonly name: string }): string {
+  return schema === undefined ? identifier(name) : identifier(schema, name);
+}
+
+/** The name of a part: column, constraint, trigger. */
+export function partOf({ part, name }: { readonly part: string | undefined; readonly name: string }): string {
+  return identifier(part ?? name);
+}
+
+/** Options as they are kept, `fillfactor=70`, as SQL: `fillfactor='70'`. */
+export function optionList(options: readonly string[]): string {
+  return options
+    .map((option) => {
+      const at = option.indexOf("=");
+      const name = option
+        .slice(0, at)
+        .split(".")
+        .map((part) => identifier(part))
+        .join(".");
+      return `${name} = ${literal(option.slice(at + 1))}`;
+    })
+    .join(", ");
+}
+
 const named =
   (words: string) =>
   (object: NamedObject): string =>

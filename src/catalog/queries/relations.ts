@@ -140,6 +140,8 @@ function toView(row: RelationRow): BareView {
     definition: printed(row.definition),
     options: row.options ?? [],
     isPopulated: row.isPopulated,
+    tablespace: optional(row.tablespace),
+    accessMethod: optional(row.accessMethod),
   };
 }
 

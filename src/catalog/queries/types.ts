@@ -41,7 +41,7 @@ SELECT t.oid, t.typrelid AS relation, n.nspname AS schema, t.typname AS name,
   opc.opcdefault AS "isDefaultOperatorClass",
   ${collationUnless("r.rngcollation", "sub.typcollation")} AS "rangeCollation",
   NULLIF(r.rngcanonical::text, '-') AS "canonicalFunction", NULLIF(r.rngsubdiff::text, '-') AS "differenceFunction",
-  mt.typname AS "multirangeName"
+  mt.typname AS "multirangeName", pg_catalog.obj_description(r.rngmultitypid, 'pg_type') AS "multirangeComment"
 FROM pg_catalog.pg_type AS t
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
@@ -80,6 +80,7 @@ interface TypeRow {
   readonly canonicalFunction: string | null;
   readonly differenceFunction: string | null;
   readonly multirangeName: string | null;
+  readonly multirangeComment: string | null;
 }
 
 export interface TypesRead {
@@ -128,6 +129,7 @@ function toRange(row: TypeRow): RangeType {
     canonicalFunction: optional(row.canonicalFunction),
     differenceFunction: optional(row.differenceFunction),
     multirangeName: row.multirangeName ?? "",
+    multirangeComment: optional(row.multirangeComment),
   };
 }
 

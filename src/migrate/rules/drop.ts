@@ -2,6 +2,7 @@
 import {
   alterTable,
   defaultPrivilegeStatements,
+  firing,
   initialDefaults,
   initialPrivileges,
   nameOf,
@@ -13,6 +14,7 @@ import {
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { DROP_OTHERS } from "./drop-others.ts";
+import { detachStatements } from "./partition.ts";
 import { statement, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Drop = {
@@ -87,9 +89,7 @@ const DROP: Drop = {
       loses("the rows of the table are gone"),
     ),
   ],
-  partition: (object) => [
-    `ALTER TABLE ${identifier(object.facts.parentSchema, object.facts.parentTable)} DETACH PARTITION ${nameOf(object)}`,
-  ],
+  partition: detachStatements,
   column: (object, context) => [
     statement(
       `${alterTable(tableOf(object, context), object)} DROP COLUMN ${partOf(object)}`,
@@ -129,6 +129,9 @@ const DROP: Drop = {
   view: (object) => [`DROP ${object.facts.kind === "view" ? "VIEW" : "MATERIALIZED VIEW"} ${nameOf(object)}`],
   rule: (object) => [`DROP RULE ${partOf(object)} ON ${nameOf(object)}`],
   trigger: (object) => [`DROP TRIGGER ${partOf(object)} ON ${nameOf(object)}`],
+  "trigger state": (object) => [
+    `ALTER TABLE ${nameOf(object)} ${firing(object.facts.inherited, "TRIGGER")} ${partOf(object)}`,
+  ],
   policy: (object) => [
     statement(`DROP POLICY ${partOf(object)} ON ${nameOf(object)}`, [
       { kind: "authorisation", why: "who sees which rows changes" },

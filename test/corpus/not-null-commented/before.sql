@@ -1,0 +1,1 @@
+CREATE TABLE orders (id int NOT NULL, total int);

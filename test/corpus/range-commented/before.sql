@@ -1,0 +1,1 @@
+CREATE TYPE prices AS RANGE (subtype = numeric, multirange_type_name = many_prices);

@@ -35,6 +35,7 @@ const REBUILT: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "view",
   "rule",
   "trigger",
+  "trigger state",
   "policy",
   "statistics",
   "event trigger",
@@ -158,7 +159,6 @@ export function decideActions(
     if (heldBy.length === 0) break;
     for (const id of heldBy) remake(id);
   }
-  return { dropped, created, altered, swapped };
   const isGone = (id: string): boolean => dropped.has(id);
   for (const id of swapped) {
     const type = before.get(id);
@@ -169,6 +169,7 @@ export function decideActions(
         : swap(type as TypeObject, wanted as TypeObject, { ...context, isGone });
     if (again !== "recreate") altered.set(id, again.statements);
   }
+  return { dropped, created, altered, swapped };
 }
 
 /** A partition's index cannot leave its parent's; while the partition stays, only the parent's index can be made again. */

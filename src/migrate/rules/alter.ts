@@ -10,6 +10,7 @@ import {
   policyClauses,
   privilegeStatements,
   sequenceOptions,
+  viewColumnSettings,
   type CatalogObject,
   type ObjectKind,
 } from "../../catalog/index.ts";
@@ -148,18 +149,41 @@ function alterIndex(before: CatalogObject<"index">, after: CatalogObject<"index"
   );
 }
 
+function settingsOfColumns(before: CatalogObject<"view">, after: CatalogObject<"view">): readonly string[] {
+  const old = before.facts.columnSettings;
+  const wanted = after.facts.columnSettings;
+  const columns = new Set([...old, ...wanted].map(({ column }) => column));
+  return [...columns].flatMap((column) => {
+    const none = { column, storage: undefined, compression: undefined, statisticsTarget: undefined, options: [] };
+    const settings = wanted.find((other) => other.column === column) ?? none;
+    return viewColumnSettings(
+      after,
+      settings,
+      old.find((other) => other.column === column),
+    );
+  });
+}
+
 function alterView(before: CatalogObject<"view">, after: CatalogObject<"view">, context: RuleContext): Alteration {
   const old = before.facts;
   const wanted = after.facts;
   if (old.kind !== wanted.kind) return "recreate";
   if (wanted.kind === "materialized view") {
     if (old.definition !== wanted.definition || !equal(old.columns, wanted.columns)) return "recreate";
+    if (old.accessMethod !== wanted.accessMethod && context.serverVersion < 150000) return "recreate";
     const start = `ALTER MATERIALIZED VIEW ${nameOf(after)}`;
     const gone = namesOf(old.options).filter((name) => !namesOf(wanted.options).includes(name));
     const set = wanted.options.filter((option) => !old.options.includes(option));
     return inPlace([
       ...(gone.length > 0 ? [`${start} RESET (${gone.map(dotted).join(", ")})`] : []),
       ...(set.length > 0 ? [`${start} SET (${optionList(set)})`] : []),
+      ...(old.tablespace === wanted.tablespace
+        ? []
+        : [`${start} SET TABLESPACE ${identifier(wanted.tablespace ?? "pg_default")}`]),
+      ...(old.accessMethod === wanted.accessMethod
+        ? []
+        : [`${start} SET ACCESS METHOD ${identifier(wanted.accessMethod ?? "heap")}`]),
+      ...settingsOfColumns(before, after),
       ...(old.isPopulated === wanted.isPopulated
         ? []
         : [`REFRESH MATERIALIZED VIEW ${nameOf(after)}${wanted.isPopulated ? "" : " WITH NO DATA"}`]),
@@ -252,6 +276,8 @@ const ALTER: Alter = {
     before.facts.definition === after.facts.definition
       ? inPlace([`ALTER TABLE ${nameOf(after)} ${firing(after.facts.enabled, "TRIGGER")} ${partOf(after)}`])
       : "recreate",
+  "trigger state": (_before, after) =>
+    inPlace([`ALTER TABLE ${nameOf(after)} ${firing(after.facts.enabled, "TRIGGER")} ${partOf(after)}`]),
   policy: alterPolicy,
   statistics: (before, after) =>
     before.facts.definition === after.facts.definition

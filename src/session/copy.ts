@@ -2,7 +2,7 @@
 import { getTableColumns, getTableName, is, SQL, sql, type SQLWrapper } from "drizzle-orm";
 import { PgDialect, PgTable, type PgColumn } from "drizzle-orm/pg-core";
 import pg from "pg";
-import { DatabaseError, InvalidInputError } from "../postgres/index.ts";
+import { DatabaseError, InvalidInputError, toStewardError } from "../postgres/index.ts";
 import { CopyOut, copyFrom, type CopySource } from "./copy-wire.ts";
 import { columnList } from "./json-rows.ts";
 import { checkTable } from "./locking.ts";
@@ -60,6 +60,7 @@ export async function* copyOut(
   const text = `COPY ${copySource(source)} TO STDOUT ${formatText(options)}`;
   const copy = new CopyOut(text);
   const hold = { what: "a COPY that is being read", isOver: () => copy.isStopped, stop: () => copy.discard() };
+  const sentAt = performance.now();
   const running = unit.exclusive(async (connection) => {
     // A savepoint of its own: leaving early cancels the statement, which would fail the whole unit.
     await connection.batch([{ text: "SAVEPOINT pgsteward_copy" }]);
@@ -70,7 +71,7 @@ export async function* copyOut(
     unit.aborted.catch(() => copy.discard());
     try {
       try {
-        await copy.run(connection);
+        unit.observeOwn({ text }, await copy.run(connection), sentAt, undefined);
       } finally {
         await cancelling; // a late cancel request would hit the next statement
       }
@@ -80,7 +81,9 @@ export async function* copyOut(
         await connection.batch([{ text: "ROLLBACK TO SAVEPOINT pgsteward_copy" }]);
         await connection.batch([{ text: "RELEASE SAVEPOINT pgsteward_copy" }]);
       }
-      if (!copy.isDiscarding) throw error;
+      if (copy.isDiscarding) return;
+      unit.observeOwn({ text }, null, sentAt, toStewardError(error));
+      throw error;
     }
   }, hold);
   running.catch((error: unknown) => copy.fail(error));
@@ -101,13 +104,17 @@ export async function sendCopy(
   rowOfLine: (line: number) => number | undefined,
 ): Promise<number> {
   let isOver = false;
+  const sentAt = performance.now();
   try {
-    return await unit.exclusive((connection) => copyFrom(connection, text, source, unit.aborted), {
+    const rowCount = await unit.exclusive((connection) => copyFrom(connection, text, source, unit.aborted), {
       what: "a COPY that is being written",
       isOver: () => isOver,
       stop: () => undefined, // it ends with its source
     });
+    unit.observeOwn({ text }, rowCount, sentAt, undefined);
+    return rowCount;
   } catch (error) {
+    unit.observeOwn({ text }, null, sentAt, toStewardError(error));
     const line = error instanceof DatabaseError ? copyLine(error) : undefined;
     throw line === undefined ? error : atRow(error as DatabaseError, rowOfLine(line), `line ${line} of the COPY`);
   } finally {

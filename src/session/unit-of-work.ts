@@ -36,7 +36,7 @@ import {
 } from "./unit-errors.ts";
 import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
-import { observationOf, observeEnd, observeFlush, type UnitObservation } from "./unit-observer.ts";
+import { observationOf, observeEnd, observeFlush, type FlushRecord, type UnitObservation } from "./unit-observer.ts";
 import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
 import { commitStatements, openingStatements, TRANSACTION_CONTROL } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
@@ -188,6 +188,19 @@ export class UnitOfWork implements OpenUnit {
       if (this.#queue.length > 0) this.#schedule();
       else this.#gapBegins();
     }
+  }
+
+  /** Tells observers of a statement that `exclusive` work ran by itself. */
+  observeOwn(statement: Statement, rowCount: number | null, sentAt: number, error: StewardError | undefined): void {
+    if (this.observation === undefined) return;
+    const record: FlushRecord = {
+      unit: this.observation,
+      statements: [{ statement, rowCount, issuedAt: this.observation.issuer }],
+      tookMs: performance.now() - sentAt,
+      waitedMs: 0,
+      error,
+    };
+    for (const observer of this.settings.observers) observer.flushed?.(record);
   }
 
   /** Runs just before COMMIT; what it sends is part of the unit. */

@@ -9,7 +9,7 @@ import {
   type RepeatedNotice,
 } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
-import { describeDatabases, type TestDatabase } from "../support/test-database.ts";
+import { describeDatabases, testDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const users = pgTable("users", { id: integer().primaryKey(), email: text().notNull() });
 const posts = pgTable("posts", { id: integer().primaryKey(), user_id: integer().notNull(), body: text() });
@@ -24,6 +24,27 @@ DROP SCHEMA IF EXISTS pgsteward CASCADE;`;
 /** Each makes a shape of its own; names of output columns do not. */
 const FUNCTIONS =
   "abs sign sqrt exp ln ceil floor round trunc cbrt sin cos tan atan degrees radians float8 chr int8 float4".split(" ");
+
+test("COPY in both directions is recorded with its rows, and with its failure", async () => {
+  await using database = await testDatabase({ setup: SETUP });
+  const recorder = createRecorder({ flushIntervalMs: 0 });
+  const sessions = createSessionFactory(database, { guard: "off", observers: [recorder] });
+  await sessions.begin({}, async (tx) => {
+    expect(await tx.copyIn(users, ["id", "email"], ["31\ta@example.org\n32\tb@example.org\n"])).toBe(2);
+    let bytes = 0;
+    for await (const piece of tx.copyOut(users)) bytes += piece.length;
+    expect(bytes).toBeGreaterThan(100);
+  });
+  const failed = sessions.begin({}, (tx) => tx.copyIn(users, ["id", "email"], ["31\ttwice\n"]));
+  await expect(failed).rejects.toMatchObject({ code: "UNIQUE_VIOLATION" });
+  const copies = (await recorder.statements()).filter(({ command }) => command === "COPY");
+  expect(copies.map(({ tables, calls, rows, errors }) => ({ tables, calls, rows, errors }))).toEqual(
+    expect.arrayContaining([
+      { tables: ["users"], calls: 2, rows: 2, errors: 1 },
+      { tables: ["users"], calls: 1, rows: 32, errors: 0 },
+    ]),
+  );
+});
 
 describeDatabases((_, open) => {
   const start = async (options: RecorderOptions = {}) => {

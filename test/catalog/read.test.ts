@@ -24,6 +24,12 @@ describeDatabases((_kind, open) => {
   const named = <T extends { readonly name: string }>(items: readonly T[], name: string): T | undefined =>
     items.find((item) => item.name === name);
 
+  test("without dependencies the rest is the same", async () => {
+    const bare = await readCatalog(database, { includeDependencies: false });
+    expect(catalog.dependencies.length).toBeGreaterThan(0);
+    expect(bare).toEqual({ ...catalog, dependencies: [] });
+  });
+
   test("the server, its schemas with comments, and no schema of the system are read", () => {
     expect(catalog.serverVersion).toBeGreaterThanOrEqual(180000);
     expect(catalog.databaseName).not.toBe("");

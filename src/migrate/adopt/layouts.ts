@@ -10,8 +10,22 @@ import { toolOfFile, type MigrationTool } from "./tools.ts";
 export function layoutOf(files: FolderFiles, wanted: MigrationTool | undefined, notices: string[]): Layout {
   const sql = files.names.filter((name) => name.toLowerCase().endsWith(".sql"));
   const tool = wanted ?? toolOfFolder(files, sql);
+  refuseOtherDatabases(files);
   const entries = READERS[tool](files, sql, notices);
   return { tool, entries };
+}
+
+/** Prisma and Drizzle say which database their SQL is for. */
+function refuseOtherDatabases(files: FolderFiles): void {
+  const lock = files.names.find((name) => basename(name) === "migration_lock.toml");
+  const journal = journalOf(files);
+  const dialect =
+    (lock === undefined ? undefined : /^\s*provider\s*=\s*"(\w+)"/m.exec(files.read(lock))?.[1]) ??
+    (journal === undefined ? undefined : /"dialect"\s*:\s*"(\w+)"/.exec(files.read(journal))?.[1]);
+  if (dialect === undefined || ["postgresql", "postgres", "pg", "cockroachdb"].includes(dialect)) return;
+  throw new InvalidInputError(`these migrations are for ${dialect}, not PostgreSQL`, {
+    hint: "give a folder of PostgreSQL migrations",
+  });
 }
 
 function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool {

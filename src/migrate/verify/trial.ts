@@ -258,7 +258,7 @@ class MigrationTrial {
   }
 
   async #readCatalog(): Promise<Catalog> {
-    return readCatalog(this.#place.reads, { signal: this.#place.signal });
+    return readCatalog(this.#place.reads, { includeDependencies: false, signal: this.#place.signal });
   }
 
   async #fingerprint(catalog: Catalog): Promise<DatabaseRows> {

@@ -120,7 +120,7 @@ class Verification {
     };
     try {
       if (!(await this.#prepareDatabase(place))) return false;
-      let catalog = await readCatalog(place.reads, { signal });
+      let catalog = await readCatalog(place.reads, { includeDependencies: false, signal });
       const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
       while (this.#verified.length < this.#prepared.length) {
         if (signal?.aborted === true)

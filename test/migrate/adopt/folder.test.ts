@@ -259,7 +259,10 @@ test("two files of one version, and a way back without a migration, are told", (
 test("a folder without SQL, a missing one, and a plan whose file is gone are refused with what to do", () => {
   expect(() => readMigrationFolder(folderOf({ "a.ts": "" }))).toThrow(InvalidInputError);
   expect(() => readMigrationFolder("/nowhere/at/all")).toThrow("/nowhere/at/all does not exist");
-  const journal = JSON.stringify({ entries: [{ idx: 0, tag: "0000_gone" }] });
+  expect(() =>
+    readMigrationFolder(folderOf({ "migration_lock.toml": 'provider = "mysql"', "1_a/migration.sql": A })),
+  ).toThrow("these migrations are for mysql, not PostgreSQL");
+  const journal = JSON.stringify({ dialect: "postgresql", entries: [{ idx: 0, tag: "0000_gone" }] });
   expect(() => readMigrationFolder(folderOf({ "meta/_journal.json": journal, "0001_a.sql": A }))).toThrow(
     /0000_gone\.sql cannot be read/,
   );

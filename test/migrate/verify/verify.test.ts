@@ -1,6 +1,7 @@
 // What verifying says about migrations that are right, and about those that are wrong in one way each.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  parseSqlFiles,
   verifyMigrations,
   type AdoptedMigration,
   type MigrationScript,
@@ -233,6 +234,32 @@ test("roles of a server that is not ours are left alone, and nothing of ours sta
     SELECT rolname FROM pg_roles WHERE rolname = 'pgsteward_verify_probe'
     UNION ALL SELECT datname FROM pg_database WHERE datname LIKE 'pgsteward_shadow_%' AND datname LIKE '%\\_' || ${process.pid} || '\\_%'`);
   expect(rows).toEqual([]);
+});
+
+test("on a server of our own roles are made, for each database anew", async () => {
+  const report = await verifyMigrations(
+    history([
+      {
+        up: "CREATE ROLE app LOGIN; CREATE TABLE t (id int); GRANT SELECT ON t TO app, reporting;",
+        down: "DROP TABLE t; DROP ROLE app;",
+      },
+      { up: "CREATE INDEX CONCURRENTLY i ON t (id);", down: "SELECT 1;", transaction: "statement" },
+      {
+        up: "CREATE EXTENSION IF NOT EXISTS no_such_extension; REVOKE ALL ON t FROM reporting;",
+        down: "GRANT SELECT ON t TO reporting;",
+      },
+    ]),
+    { engine: "embedded", setup: await parseSqlFiles([{ name: "before.sql", text: "CREATE SCHEMA before;" }]) },
+  );
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["not reversible", "down-does-not-restore error", "up-again-fails error"],
+    ["reversible"],
+  ]);
+  expect(report.notices).toEqual([
+    "roles made for the check: reporting",
+    "the extension no_such_extension is not available in the throw-away database: it was left out",
+  ]);
 });
 
 test("an abort ends it, and progress is told", async () => {

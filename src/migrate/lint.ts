@@ -158,11 +158,16 @@ class LintRun {
     const seen: string[] = [];
     const taken: LockEffect[] = [];
     for (const action of linted.actions) {
-      const effects = lockEffects(action, this.#state, this.#version).filter(({ table }) => this.#isLive(table));
+      // Outside a transaction few rules ask for the locks.
+      let known: readonly LockEffect[] | undefined;
+      const effectsOf = (): readonly LockEffect[] =>
+        (known ??= lockEffects(action, this.#state, this.#version).filter(({ table }) => this.#isLive(table)));
       const context: RuleContext = {
         ...linted,
         action,
-        effects,
+        get effects() {
+          return effectsOf();
+        },
         before,
         state: this.#state,
         version: this.#version,
@@ -180,10 +185,10 @@ class LintRun {
           const key = `${rule.id} ${match.message}`;
           if (seen.includes(key)) continue; // an ALTER TABLE with the same command for one thing twice
           seen.push(key);
-          this.#report(rule, match.severity ?? severity, match, linted, effects);
+          this.#report(rule, match.severity ?? severity, match, linted, effectsOf());
         }
       }
-      taken.push(...effects);
+      if (before !== undefined) taken.push(...effectsOf());
       this.#noteConstraints(action, linted);
       applyAction(this.#state, action);
     }

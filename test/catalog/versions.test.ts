@@ -6,12 +6,13 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { readCatalog, type Catalog, type Table } from "../../src/catalog/index.ts";
-import { openDatabase } from "../../src/postgres/index.ts";
+import { compareCatalogs, printCatalog, readCatalog, type Catalog, type Table } from "../../src/catalog/index.ts";
+import { openDatabase, type Database } from "../../src/postgres/index.ts";
 import { startEmbeddedServer } from "../../src/postgres/embedded-server.ts";
 import { testDatabase } from "../support/test-database.ts";
 
 const setup = await readFile(new URL("fixtures/shop.sql", import.meta.url), "utf8");
+const everyKind = await readFile(new URL("fixtures/every-kind.sql", import.meta.url), "utf8");
 const folderOf = (major: number): string =>
   fileURLToPath(new URL(`../versions/node_modules/pg${major}`, import.meta.url));
 
@@ -83,7 +84,7 @@ test("the run's own server is PostgreSQL 18", () => {
 });
 
 describe.each(majors)("PostgreSQL %i", (major) => {
-  test("gives the same catalog as PostgreSQL 18, but for what it cannot say", async () => {
+  test("gives the same catalog as PostgreSQL 18, but for what it cannot say, and prints every kind", async () => {
     await using server = await startEmbeddedServer({ binaries: folderOf(major) });
     await using database = await openDatabase(server.url);
     await database.exec(setup);
@@ -101,5 +102,19 @@ describe.each(majors)("PostgreSQL %i", (major) => {
       check(extra);
       await database.exec("DROP TABLE extra");
     }
+
+    const open = async (name: string): Promise<Database> => {
+      await database.exec(`CREATE DATABASE ${name} TEMPLATE template0`);
+      const url = new URL(server.url);
+      url.pathname = `/${name}`;
+      return openDatabase(url.href);
+    };
+    await using every = await open("every_kind");
+    await every.exec(everyKind);
+    const original = await readCatalog(every);
+    expect(original.unknownObjects).toEqual([]);
+    await using copy = await open("copy");
+    await copy.exec(printCatalog(original));
+    expect(compareCatalogs(original, await readCatalog(copy))).toEqual([]);
   });
 });

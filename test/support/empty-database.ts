@@ -33,6 +33,14 @@ BEGIN
   LOOP
     EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', thing.name);
   END LOOP;
+  FOR thing IN SELECT amname AS name FROM pg_catalog.pg_am WHERE oid >= 16384 LOOP
+    EXECUTE format('DROP ACCESS METHOD IF EXISTS %I CASCADE', thing.name);
+  END LOOP;
+  FOR thing IN
+    SELECT format('%s AS %s', castsource::regtype, casttarget::regtype) AS name FROM pg_catalog.pg_cast WHERE oid >= 16384
+  LOOP
+    EXECUTE format('DROP CAST (%s)', thing.name);
+  END LOOP;
   PERFORM lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata;
   FOR thing IN
     SELECT rolname AS name FROM pg_catalog.pg_roles WHERE oid >= 16384 AND rolname <> current_user

@@ -5,6 +5,7 @@ import { applyAction } from "./apply-statement.ts";
 import { BatchState, type TableState } from "./batch-state.ts";
 import { readBatch, type FileState, type LintedStatement } from "./lint-batch.ts";
 import { recogniseFile, type LintFile } from "./lint-files.ts";
+import { statementsOfBlock } from "./lint-parse.ts";
 import type { LintFinding, LintOptions, LintReport } from "./lint-report.ts";
 import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
@@ -37,7 +38,10 @@ export async function lintSql(files: readonly LintFile[], options: LintOptions =
   const before = new BatchState(options.catalog);
   for (const file of options.applied ?? []) {
     const script = await parseSqlScript(recogniseFile(file).text, file.name);
-    for (const statement of script.statements) for (const action of actionsOf(statement)) applyAction(before, action);
+    for (const statement of script.statements) {
+      const run = statement.kind === "DoStmt" ? (await statementsOfBlock(statement)).statements : [statement];
+      for (const action of run.flatMap((item) => actionsOf(item))) applyAction(before, action);
+    }
     before.settle();
   }
   const run = new LintRun(options, before, version, severities);

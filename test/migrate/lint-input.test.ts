@@ -96,6 +96,13 @@ END $$;`;
   ).toEqual([]);
 });
 
+test("what a block did in a file that ran before is known", async () => {
+  const text = "DO $$ BEGIN CREATE TABLE t (a varchar(9)); EXCEPTION WHEN duplicate_table THEN NULL; END $$;";
+  const alter = "ALTER TABLE t ALTER a TYPE varchar(20);";
+  expect(await lint(alter, { applied: [{ name: "0.sql", text }] })).toEqual([]);
+  expect(await lint(alter)).toEqual(["1:1 change-column-type"]);
+});
+
 test("all that a DO block does is one transaction", async () => {
   expect(await lint("DO $$ BEGIN CREATE INDEX CONCURRENTLY i ON a (b); END $$;")).toEqual([
     "1:13 concurrently-in-transaction",

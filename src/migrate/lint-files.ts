@@ -24,11 +24,8 @@ export interface RecognisedFile {
 
 export function recogniseFile(file: LintFile): RecognisedFile {
   const tool = toolOfFile(file.name, file.text);
-  return {
-    tool,
-    text: withoutDownPart(file.text),
-    transaction: file.transaction ?? transactionScope(tool, file.text),
-  };
+  const text = withoutDownPart(file.text);
+  return { tool, text, transaction: file.transaction ?? transactionScope(tool, text) };
 }
 
 /** A statement with the transaction it runs in; statements of one transaction share the number. */

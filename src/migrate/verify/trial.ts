@@ -3,6 +3,7 @@
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
 import { DatabaseError, type Connection, type Queryable } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
+import { separateColumnOrder } from "./column-order.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
 import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
 import {
@@ -221,12 +222,17 @@ class MigrationTrial {
 
   async #compareRestored(withoutRows: boolean): Promise<boolean> {
     const restored = await this.#readCatalog();
-    const changes = compareCatalogs(this.#before, restored);
+    const all = compareCatalogs(this.#before, restored);
+    const { order, rest: changes } = separateColumnOrder(this.#before, restored, all);
     if (changes.length > 0) {
       const count = changes.length === 1 ? "1 difference" : `${changes.length} differences`;
       this.#find("down-does-not-restore", "error", `its way back leads to another schema: ${count}`, undefined, {
         changes,
       });
+    } else if (order.length > 0) {
+      const message =
+        "after its way back columns of views stand in another order, as a column that comes back stands last";
+      this.#find("down-does-not-restore", "info", message, undefined, { changes: order });
     }
     const lost = withoutRows ? [] : compareRows(this.#rowsBefore, await this.#fingerprint(restored));
     if (lost.length > 0) {
@@ -250,7 +256,7 @@ class MigrationTrial {
       return;
     }
     const again = await this.#readCatalog();
-    const changes = compareCatalogs(this.#after, again);
+    const { rest: changes } = separateColumnOrder(this.#after, again, compareCatalogs(this.#after, again));
     if (changes.length === 0) return;
     this.#find("up-again-differs", "error", "applied again after its way back it leads to another schema", undefined, {
       changes,

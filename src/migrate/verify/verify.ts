@@ -244,8 +244,11 @@ function verdictOf(
   if (direction === "up") return "applied";
   if (migration.irreversible !== undefined) return "irreversible";
   if (down === undefined || has("down-missing")) return "no way back";
-  if (has("down-fails", "down-does-not-restore", "up-again-fails", "up-again-differs")) return "not reversible";
-  if (findings.some(({ rule, severity }) => rule === "down-fails-on-rows" && severity === "warning"))
-    return "not reversible";
+  const isWrong = findings.some(
+    ({ rule, severity }) =>
+      (severity === "error" && rule !== "refused-in-transaction") ||
+      (severity === "warning" && rule === "down-fails-on-rows"),
+  );
+  if (isWrong) return "not reversible";
   return has("data-not-restored") ? "data lost" : "reversible";
 }

@@ -280,3 +280,16 @@ test("variables are put in, in each tool's form", () => {
     `CREATE TABLE app.a (b text DEFAULT 'app', c text DEFAULT 'x:schema', d app.t, e "app".t, f int8::schema, g int DEFAULT (1)::app.t);`,
   );
 });
+
+test("each part says for itself whether it takes a transaction", () => {
+  const scopes = (text: string) => {
+    const [migration] = readMigrationFolder(folderOf({ "1_a.sql": text })).migrations;
+    return [migration?.up.transaction, migration?.down?.transaction];
+  };
+  expect(scopes(`-- migrate:up\n${A}\n-- migrate:down transaction:false\n${DROP}`)).toEqual(["file", "statement"]);
+  expect(scopes(`-- +migrate Up notransaction\n${A}\n-- +migrate Down\n${DROP}`)).toEqual(["statement", "file"]);
+  expect(scopes(`-- +goose NO TRANSACTION\n-- +goose Up\n${A}\n-- +goose Down\n${DROP}`)).toEqual([
+    "statement",
+    "statement",
+  ]);
+});

@@ -186,6 +186,26 @@ test("deferred constraints are checked where COMMIT would check them", async () 
   expect(report.migrations.map(({ verdict }) => verdict)).toEqual(["reversible", "data lost", "failed"]);
 });
 
+test("a view whose columns stand in another order after a column came back is a note, any other difference is not", async () => {
+  const view = (more = "") => `CREATE VIEW v AS SELECT t.*, 1 AS one${more} FROM t;`;
+  const report = await verify([
+    { up: `CREATE TABLE t (id int, a int, b int); ${view()}`, down: "DROP VIEW v; DROP TABLE t;" },
+    {
+      up: `DROP VIEW v; ALTER TABLE t DROP COLUMN a; ${view()}`,
+      down: `DROP VIEW v; ALTER TABLE t ADD COLUMN a int; ${view()}`,
+    },
+    {
+      up: `DROP VIEW v; ALTER TABLE t DROP COLUMN b; ${view()}`,
+      down: `DROP VIEW v; ALTER TABLE t ADD COLUMN b int; ${view(", 2 AS two")}`,
+    },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["data lost", "down-does-not-restore info", "data-not-restored warning"],
+    ["not reversible", "down-does-not-restore error", "data-not-restored warning"],
+  ]);
+});
+
 test("trying the way back takes no ids away from the migrations that follow", async () => {
   const report = await verify([
     {

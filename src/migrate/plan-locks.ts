@@ -6,6 +6,7 @@ import { applyAction } from "./apply-statement.ts";
 import { BatchState, type TableState } from "./batch-state.ts";
 import { lockEffects, LOCK_MODES, type LockMode } from "./locks.ts";
 import { parseStatement } from "./parse-statement.ts";
+import { PROOF_SUFFIX } from "./rules/partition.ts";
 import {
   actionsOf,
   childOf,
@@ -83,7 +84,10 @@ export class PlanLocks {
     const effects = lockEffects(action, this.#state, this.#version);
     return effects.flatMap(({ table, mode, rewrites, scans }) => {
       if (table.isNew) return [];
-      const lock = { relation: identifier(table.schema, table.name), mode, rewrite: rewrites, scan: scans };
+      // A partitioned table alone has no rows.
+      const isProved = action.kind === "AT_AttachPartition" && hasProof(table);
+      const scan = scans && !isProved && !(isOnly && table.isPartitioned);
+      const lock = { relation: identifier(table.schema, table.name), mode, rewrite: rewrites, scan };
       return !isOnly && reachesChildren(action) ? [lock, ...this.#childLocks(table, lock)] : [lock];
     });
   }
@@ -142,7 +146,9 @@ export class PlanLocks {
       }
       case "AT_AttachPartition":
         // Rows of the default partition that belong into the new one would be found by reading it.
-        return this.#defaultPartition(table).flatMap((name) => on(name, "ACCESS EXCLUSIVE", "scan"));
+        return this.#defaultPartition(table).flatMap((name) =>
+          on(name, "ACCESS EXCLUSIVE", hasProof(this.#state.table(name)) ? "none" : "scan"),
+        );
       case "OBJECT_INDEX AT_AttachPartition":
         return [...on(table, "SHARE UPDATE EXCLUSIVE"), ...on(relationName(childOf(node, "name")), "ACCESS EXCLUSIVE")];
       default:
@@ -228,6 +234,11 @@ const RELATIONS: ReadonlySet<unknown> = new Set([
   "OBJECT_INDEX",
   "OBJECT_SEQUENCE",
 ]);
+
+/** Whether a check says already what ATTACH would read the table for. */
+function hasProof({ constraints }: TableState): boolean {
+  return [...constraints].some(([name, { isValidated }]) => isValidated && name.endsWith(PROOF_SUFFIX));
+}
 
 function sqlName({ schema, name }: Name): string {
   return identifier(schema ?? "public", name);

@@ -18,6 +18,16 @@ import type { Actions } from "./plan-actions.ts";
 import { connectMoments } from "./plan-moments.ts";
 import { namesTaken } from "./plan-names.ts";
 import { renameNodes, type RenameSteps } from "./plan-rename-nodes.ts";
+import {
+  ALTER_RANK,
+  AUTHORISATION_RANK,
+  EARLY_RANK,
+  FILL_RANK,
+  LABEL_RANK,
+  OUTSIDE_RANK,
+  VALIDATE_RANK,
+  dropRank,
+} from "./plan-ranks.ts";
 import { Reversals } from "./plan-reversal.ts";
 import { createStatements, validation } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
@@ -36,17 +46,6 @@ export interface PlanNode {
   /** Undoes all its statements; `undefined` when nothing does without what needs the object. */
   readonly reversal: () => string | undefined;
 }
-
-/** Labels of enums: committed before anything uses them, and before anything is dropped. */
-const LABEL_RANK = -1_000;
-const EARLY_RANK = -500;
-const ALTER_RANK = 100;
-const AUTHORISATION_RANK = 800;
-const OUTSIDE_RANK = 1_000;
-const VALIDATE_RANK = 2_000;
-/** Under what else is done outside of transactions. */
-const FILL_RANK = -100;
-const DROP_INDEX_RANK = 500;
 
 const AUTHORISATION: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "privileges",
@@ -90,9 +89,7 @@ export class PlanNodes {
       if (object === undefined) continue;
       const isGone = object.kind === "sequence owner" && dropped.has(object.parent ?? "");
       const statements = isGone ? [] : dropStatements(object, this.#context);
-      // An index that is built instead of one that goes is there first.
-      const isLate = !created.has(id) && statements.some(({ transaction }) => transaction === "outside");
-      const rank = isLate ? DROP_INDEX_RANK : -rankOf(object.kind);
+      const rank = dropRank(object, statements, created.has(id));
       this.#add("drop", object, statements, rank, () => this.#reversals.ofDrop(parts));
     }
     for (const [id, statements] of altered) this.#addAlter(id, statements);

@@ -1,5 +1,4 @@
 // The nodes of a plan as steps: transactions, locks, what each may do to a live server, what undoes it.
-import { identifier } from "../postgres/index.ts";
 import type { BackfillDefinition } from "./backfill/definition.ts";
 import { blocksWrites } from "./locks.ts";
 import type { PlanLocks, StepLock } from "./plan-locks.ts";
@@ -38,11 +37,11 @@ export function stepsOf(nodes: readonly PlanNode[], locks: PlanLocks): readonly 
   for (const node of nodes) {
     // The first statement that does not say itself what undoes it is undone with all of the node.
     let isUndone = false;
-    for (const { sql, transaction, hazards: said, reversal: own, backfill } of node.statements) {
+    for (const { sql, transaction, hazards: said, reversal: own, backfill, locks: known } of node.statements) {
       if (transaction !== "shared" || !isOpen || isAuthorisation !== node.isAuthorisation) group++;
       isOpen = transaction === "shared";
       isAuthorisation = node.isAuthorisation;
-      const taken = backfill === undefined ? locks.of(sql) : writesRows(backfill);
+      const taken = known ?? locks.of(sql);
       const hazards = withLocks(said, taken);
       const isFinal = hazards.some(({ kind }) => kind === "data loss" || kind === "irreversible");
       const isSetting = sql.startsWith("SET LOCAL ");
@@ -70,10 +69,6 @@ const ONLY_BY_A_PLAN: Hazard = {
   kind: "irreversible",
   why: "no statement alone undoes it: what needs the object has to go and come back, as the plan of the way back does",
 };
-
-function writesRows({ schema, table }: BackfillDefinition): readonly StepLock[] {
-  return [{ relation: identifier(schema, table), mode: "ROW EXCLUSIVE", rewrite: false, scan: true }];
-}
 
 /** What the locks tell of rewriting and reading counts more than what a rule had to assume. */
 function withLocks(said: readonly Hazard[], locks: readonly StepLock[]): Hazard[] {

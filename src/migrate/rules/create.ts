@@ -15,6 +15,7 @@ import { identifier } from "../../postgres/index.ts";
 import { backfillBlock } from "./backfill-block.ts";
 import { authorisation } from "./drop.ts";
 import { nullability } from "./not-null.ts";
+import { attachStatements } from "./partition.ts";
 import { statement, undoneBy, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 export interface Creation {
@@ -27,6 +28,7 @@ export interface Creation {
 export function createStatements(object: CatalogObject, context: RuleContext, create: CreateContext): Creation {
   const plain = plainStatements(object, create);
   if (object.kind === "index") return done(indexStatements(object, plain, context));
+  if (object.kind === "partition") return done(attachStatements(object, plain, context));
   if (object.kind === "constraint") return constraintStatements(object, plain, context);
   if (object.kind === "column") return columnStatements(object, plain, context, create);
   if (object.kind === "privileges" || object.kind === "default privileges") return done(plain.map(authorisation));
@@ -122,7 +124,12 @@ function filledColumn(
           ]),
     ],
     validation: [
-      { ...fill, reversal: "", backfill: work },
+      {
+        ...fill,
+        reversal: "",
+        backfill: work,
+        locks: [{ relation: nameOf(column), mode: "ROW EXCLUSIVE", rewrite: false, scan: true }],
+      },
       ...(column.facts.isNullable ? [] : nullability(empty, column, context)),
     ],
   };

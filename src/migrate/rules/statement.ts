@@ -1,6 +1,7 @@
 // What the rules of object kinds hand to the planner: statements, how each may run, and what it may do to a live server.
 import type { CatalogObject, CatalogObjects } from "../../catalog/index.ts";
 import type { BackfillDefinition } from "../backfill/definition.ts";
+import type { StepLock } from "../plan-locks.ts";
 
 export interface Hazard {
   /** `incompatible`: code that runs now fails from here on; `irreversible`: nothing is lost, but no statement undoes it. */
@@ -28,6 +29,8 @@ export interface PlannedStatement {
   readonly moment?: "early" | "late";
   /** It writes rows: the same work for `runBackfill`, which goes slower when the server is busy. */
   readonly backfill?: BackfillDefinition;
+  /** Of a block whose statements cannot be read from its text. */
+  readonly locks?: readonly StepLock[];
 }
 
 /** How an object gets from one state to the other: in place, or by being dropped and made again. */

@@ -6,6 +6,7 @@ import { compareCatalogs, readCatalog } from "../../../src/catalog/index.ts";
 import {
   draftMigration,
   planMigration,
+  readMigrationFolder,
   readMigrations,
   readSource,
   readSources,
@@ -61,6 +62,7 @@ test("migrations written from models one after the other make the models", async
   expect(second?.text).toMatch(/^-- 0002_step_1: to see how\n/);
   expect(second?.up.isTransactional).toBe(false);
   expect(second?.irreversible).toBeUndefined();
+  expect(readMigrationFolder(migrations).migrations[1]?.down?.transaction).toBe("statement");
   expect(third?.irreversible).toContain("gone");
 });
 

@@ -8,6 +8,7 @@ import {
   InvalidSqlError,
   type Connection,
 } from "../postgres/index.ts";
+import { refusedHere } from "./refused-here.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 import type { SqlFile } from "./sql-files.ts";
 
@@ -279,7 +280,7 @@ function located(
   const hint =
     skippedExtensions.size > 0 && error instanceof InvalidSqlError
       ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://…`
-      : error.hint;
+      : (refusedHere(error) ?? error.hint);
   return sqlErrorAt(file.text, statement.offset + inStatement, file.name, error.message, {
     sqlState: error.sqlState,
     cause: error,

@@ -151,11 +151,24 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
   };
   const own = defaultOf(column.id);
   const name = partOf(column);
+  // An heir starts with the storage and the compression of its parent's column, and with no statistics target.
+  const { storage, compression } = column.facts;
+  const usual = context.serverVersion >= 160000 ? "DEFAULT" : "EXTENDED";
   return [
     ...(own === defaultOf(parent.id)
       ? []
       : [`ALTER COLUMN ${name} ${own === undefined ? "DROP DEFAULT" : `SET DEFAULT ${own}`}`]),
     ...(parent.facts.isNullable && !column.facts.isNullable ? [`ALTER COLUMN ${name} SET NOT NULL`] : []),
+    ...(storage === parent.facts.storage
+      ? []
+      : [`ALTER COLUMN ${name} SET STORAGE ${storage?.toUpperCase() ?? usual}`]),
+    ...(compression === parent.facts.compression
+      ? []
+      : [`ALTER COLUMN ${name} SET COMPRESSION ${compression ?? "default"}`]),
+    ...columnSettings(
+      { ...column, facts: { ...column.facts, storage: undefined, compression: undefined, isNotNullPending: false } },
+      false,
+    ),
   ];
 }
 

@@ -1,0 +1,7 @@
+CREATE TABLE thing (id int, label text, note text);
+ALTER TABLE thing ALTER COLUMN note SET COMPRESSION pglz;
+CREATE TABLE book (pages int) INHERITS (thing);
+ALTER TABLE thing ALTER COLUMN label SET STATISTICS 300;
+ALTER TABLE book ALTER COLUMN label SET STORAGE EXTERNAL;
+ALTER TABLE book ALTER COLUMN note SET COMPRESSION default;
+ALTER TABLE book ALTER COLUMN id SET (n_distinct = 7);

@@ -293,7 +293,7 @@ function escaped(text: string): string {
 }
 
 /** Numbers part by part: 2 before 10, 1.9 before 1.10, a long timestamp as a whole. */
-export function byVersion(a: string, b: string): number {
+function byVersion(a: string, b: string): number {
   const left = a.split(/[._-]/);
   const right = b.split(/[._-]/);
   for (let index = 0; index < Math.max(left.length, right.length); index++) {

@@ -153,8 +153,13 @@ function verifyText({ migrations, examined, shadow, tookMs }: VerifyReport, pain
     printable(name),
     paint(VERDICT_STYLES[verdict], verdict) + (irreversible === undefined ? "" : `: ${printable(irreversible)}`),
   ]);
+  // Of tools that know no way back it is said once.
+  const isToldOnce = ({ rule, severity }: VerifyFinding): boolean => rule === "down-missing" && severity === "info";
+  const hasNoDowns = migrations.some(({ findings }) => findings.some(isToldOnce));
   const details = migrations.flatMap((migration) =>
-    migration.findings.map((finding) => findingText(migration, finding, paint)),
+    migration.findings
+      .filter((finding) => !isToldOnce(finding))
+      .map((finding) => findingText(migration, finding, paint)),
   );
   const unseeded = examined.unseededTables.map(({ table, why }) => `  ${printable(table)}: ${printable(why)}`);
   const counts = new Map<Verdict, number>();
@@ -163,6 +168,7 @@ function verifyText({ migrations, examined, shadow, tookMs }: VerifyReport, pain
   return [
     alignColumns(rows),
     ...details,
+    ...(hasNoDowns ? ["no migration has a way back: only that each applies was examined"] : []),
     ...(unseeded.length === 0 ? [] : [`without rows, so that none could be lost:\n${unseeded.join("\n")}`]),
     `${summary}; ${examined.ups} applied, ${examined.downs} taken back, ${examined.seededRows} rows in ${examined.seededTables} tables, PostgreSQL ${shadow.version} (${shadow.kind}), ${(tookMs / 1_000).toFixed(1)} s`,
   ].join("\n\n");

@@ -1,5 +1,6 @@
 // Plans a change that a live table cannot take in one step, as separate migrations between which old and new programs both work.
 import type { Catalog } from "../../catalog/index.ts";
+import { acknowledgeHazards } from "./acknowledge.ts";
 import type { ExpandChange, ExpandPlan } from "./change.ts";
 import { columnWork } from "./column-names.ts";
 import { columnPhases } from "./column-phases.ts";
@@ -19,9 +20,9 @@ import { tableRenamePhases } from "./table-rename.ts";
 export async function planExpandContract(catalog: Catalog, change: ExpandChange): Promise<ExpandPlan> {
   switch (change.kind) {
     case "table rename":
-      return { change, phases: tableRenamePhases(catalog, change), notices: [] };
+      return { change, phases: await acknowledgeHazards(tableRenamePhases(catalog, change), catalog), notices: [] };
     case "column not null":
-      return { change, phases: notNullPhases(catalog, change), notices: [] };
+      return { change, phases: await acknowledgeHazards(notNullPhases(catalog, change), catalog), notices: [] };
     case "column type":
     case "column rename": {
       const work = await columnWork(catalog, change);
@@ -38,7 +39,7 @@ export async function planExpandContract(catalog: Catalog, change: ExpandChange)
             )
           : []),
       ];
-      return { change, phases: await columnPhases(work), notices };
+      return { change, phases: await acknowledgeHazards(await columnPhases(work), catalog), notices };
     }
   }
 }

@@ -1,6 +1,7 @@
 // Plans how a plain table becomes a partitioned one while it is in use.
 import type { Catalog } from "../../catalog/index.ts";
 import { InvalidInputError } from "../../postgres/index.ts";
+import { acknowledgeHazards } from "../expand/acknowledge.ts";
 import type { ExpandPhase } from "../expand/change.ts";
 import { conversionParts } from "./conversion-parts.ts";
 import { attachPhases, type AttachBy } from "./plan-attach.ts";
@@ -50,5 +51,8 @@ export async function planPartitionConversion(
     throw new InvalidInputError(`modulus must be a whole number of 1 to 1000, not ${by.modulus}`);
   const phases = by.kind === "hash" ? await copyPhases(parts, by.modulus) : await attachPhases(parts, by, now);
   const weaker = parts.uniques.filter(({ holdsKey }) => !holdsKey).map(({ index }) => index.name);
-  return { phases, notices: weaker.map((name) => `${name} is unique only together with ${by.column} afterwards`) };
+  return {
+    phases: await acknowledgeHazards(phases, catalog),
+    notices: weaker.map((name) => `${name} is unique only together with ${by.column} afterwards`),
+  };
 }

@@ -3,7 +3,7 @@ import { readCatalog, type Catalog } from "../../../src/catalog/index.ts";
 import type { ExpandChange } from "../../../src/migrate/index.ts";
 import type { Database } from "../../../src/postgres/index.ts";
 import { describeDatabases } from "../../support/test-database.ts";
-import { differences, planOn, runPhase, shopCatalog } from "./support.ts";
+import { differences, lintPhases, planOn, runPhase, shopCatalog } from "./support.ts";
 
 const SETUP = `
 DROP SCHEMA IF EXISTS shop CASCADE;
@@ -73,11 +73,6 @@ const CHANGES: readonly (readonly [string, ExpandChange, string | undefined])[] 
   ],
   ["json to jsonb", { ...orders, kind: "column type", column: "payload", type: "jsonb" }, undefined],
   [
-    "the name of a serial",
-    { ...orders, kind: "column rename", column: "number", to: "no" },
-    "ALTER TABLE shop.orders RENAME COLUMN number TO no",
-  ],
-  [
     "the name of a text",
     { ...orders, kind: "column rename", column: "region", to: "Region" },
     'ALTER TABLE shop.orders RENAME COLUMN region TO "Region"',
@@ -111,8 +106,8 @@ describeDatabases((kind, open) => {
   });
   beforeEach(() => database.exec(SETUP));
 
-  // Each reads the catalog a dozen times, so the embedded database takes the ones that use the most of PostgreSQL.
-  test.each(kind === "pglite" ? CHANGES.slice(0, 2) : CHANGES)(
+  // Each reads the catalog a dozen times, so the embedded database takes the one that uses the most of PostgreSQL.
+  test.each(kind === "pglite" ? CHANGES.slice(1, 2) : CHANGES)(
     "%s: every phase leads back to an equal catalog, and all of them to what was wanted",
     async (_name, change, plain) => {
       if (change.kind !== "column type" && change.kind !== "column rename") throw new Error("another kind of change");
@@ -122,6 +117,8 @@ describeDatabases((kind, open) => {
       const wanted = plain === undefined ? undefined : await catalogAfter(database, plain);
       const { phases } = await planOn(database, change);
       expect(phases.map(({ phase }) => phase)).toEqual(["expand", "backfill", "validate", "switch", "contract"]);
+      const remaining = await lintPhases(phases, start);
+      expect(remaining.filter((finding) => finding !== "warning foreign-key-type-mismatch")).toEqual([]);
       let before = start;
       for (const phase of phases) {
         await runPhase(database, phase, "up");

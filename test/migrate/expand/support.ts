@@ -2,6 +2,7 @@
 import { compareCatalogs, readCatalog, type Catalog } from "../../../src/catalog/index.ts";
 import {
   formatExpandPhase,
+  lintSql,
   parseMigration,
   parseSqlScript,
   planExpandContract,
@@ -39,6 +40,16 @@ export async function runPhase(
 
 export function shopCatalog(database: Database): Promise<Catalog> {
   return readCatalog(database, { schemas: ["shop"] });
+}
+
+/** What the linter still says about the files of a plan, e.g. `error drop-column`. */
+export async function lintPhases(phases: readonly ExpandPhase[], catalog: Catalog): Promise<readonly string[]> {
+  const files = phases.map((phase, index) => ({
+    name: `000${index + 1}_${phase.name}.sql`,
+    text: formatExpandPhase(phase),
+  }));
+  const { findings } = await lintSql(files, { catalog });
+  return findings.map(({ severity, rule }) => `${severity} ${rule}`);
 }
 
 /** Ids of what differs. */

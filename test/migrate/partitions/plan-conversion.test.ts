@@ -4,7 +4,7 @@ import { planPartitionConversion, readPartitions, type PartitionConversion } fro
 import type { Database } from "../../../src/postgres/index.ts";
 import { failureOf } from "../../support/failure-of.ts";
 import { testDatabase } from "../../support/test-database.ts";
-import { differences, runPhase, shopCatalog } from "../expand/support.ts";
+import { differences, lintPhases, runPhase, shopCatalog } from "../expand/support.ts";
 
 const now = new Date("2026-11-22T10:00:00Z");
 const SETUP = `
@@ -70,6 +70,7 @@ test("a table becomes partitioned by time with all that it has, and plain again 
     "pk_events is unique only together with at afterwards",
     "uq_amount is unique only together with at afterwards",
   ]);
+  expect(await lintPhases(phases, start)).toEqual([]);
   const [prepare, change] = phases;
   if (prepare === undefined || change === undefined) throw new Error("a phase is missing");
   await runPhase(database, prepare, "up");
@@ -153,6 +154,7 @@ test("a table becomes partitioned by hash through a copy that is kept equal, and
   const start = await shopCatalog(database);
   const { phases } = await plan({ ...range, by: { kind: "hash", column: "id", modulus: 3 } });
   expect(phases.map(({ phase }) => phase)).toEqual(["expand", "backfill", "switch", "contract"]);
+  expect(await lintPhases(phases, start)).toEqual([]);
   const [expand, backfill, change, contract] = phases;
   if (expand === undefined || backfill === undefined || change === undefined || contract === undefined)
     throw new Error("a phase is missing");

@@ -10,7 +10,7 @@ import { literal, type Catalog } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import type { BuildStatement } from "./build.ts";
 import { shownName, type Models } from "./models.ts";
-import { sequenceOptions } from "./model-text.ts";
+import { sequenceOptions, type ModelText } from "./model-text.ts";
 import { TableDdl, type TableContext } from "./table-ddl.ts";
 
 /** Types and operator classes that come with an extension: naming one asks for the extension. */
@@ -24,10 +24,12 @@ const EXTENSION_WORDS: readonly (readonly [extension: string, words: RegExp])[] 
 ];
 
 /** Extensions that the models' types and indexes come from. */
-export function modelExtensions({ tables }: Models): readonly string[] {
+export function modelExtensions({ tables }: Models, text: ModelText): readonly string[] {
   const words = tables.flatMap((table) => {
-    const { columns, indexes } = getTableConfig(table);
-    const types = columns.map((column) => column.getSQLType().replaceAll(/(?:\[\d*\])+$/g, ""));
+    const { name, schema, columns, indexes } = getTableConfig(table);
+    const types = columns.map((column) =>
+      text.type(column, `${shownName(schema, name)}.${column.name}`).replaceAll(/(?:\[\d*\])+$/g, ""),
+    );
     const keys = indexes.flatMap(({ config }) => [
       config.method ?? "",
       ...config.columns.map((key) => ("indexConfig" in key ? (key.indexConfig?.opClass ?? "") : "")),
@@ -59,7 +61,7 @@ export function modelStatements(models: Models, context: TableContext): ModelDdl
       ...models.schemas
         .filter((name) => name !== "public")
         .map((name) => needed(`the schema ${name}`, `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`)),
-      ...modelExtensions(models).map((name) => extensionStatement(name, context.present)),
+      ...modelExtensions(models, context.text).map((name) => extensionStatement(name, context.present)),
       ...models.enums.map(({ schema, enumName, enumValues }) =>
         needed(
           `the enum ${shownName(schema, enumName)}`,

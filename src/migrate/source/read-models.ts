@@ -20,17 +20,18 @@ export async function prepareModels(source: ModelSource, options: ReadSourceOpti
   const models = collectModels(await loadModules(source.paths.filter((path) => !isSql(path))));
   const files = await parseSqlFiles(source.paths.filter(isSql).flatMap(readSqlFiles));
   const { present, signal } = options;
-  const statements = allStatements(source, models, files, present);
+  const text = new ModelText(source.casing);
+  const statements = allStatements(text, models, files, present);
   const presentExtensions = (present?.extensions ?? []).map(({ name }) => name).filter((name) => name !== "plpgsql");
   return {
-    extensions: [...new Set([...modelExtensions(models), ...requiredExtensions(files), ...presentExtensions])],
+    extensions: [...new Set([...modelExtensions(models, text), ...requiredExtensions(files), ...presentExtensions])],
     build: async (database, info) => {
       await using connection = await database.connect();
       await createRoles(connection, [...models.roles, ...rolesOfCatalog(present)], info);
       const { leftOut } = await buildSchema(connection, statements, describeFailure, { signal });
       const catalog = await namedAsPresent(connection, present, signal);
       const notices = leftOut
-        .filter(({ subject }) => !isPartOfModel(subject))
+        .filter(({ subject }) => !isMinor(subject))
         .map(({ subject, reason }) => `${subject} is not kept: ${reason}`);
       return { catalog: withUnknown(catalog, present), notices };
     },
@@ -38,12 +39,12 @@ export async function prepareModels(source: ModelSource, options: ReadSourceOpti
 }
 
 function allStatements(
-  source: ModelSource,
+  text: ModelText,
   models: Models,
   files: readonly ParsedSqlFile[],
   present: Catalog | undefined,
 ): readonly BuildStatement[] {
-  const ddl = modelStatements(models, { text: new ModelText(source.casing), present });
+  const ddl = modelStatements(models, { text, present });
   const kept = present === undefined ? undefined : keptStatements(present, models);
   const beside = files.flatMap(({ name, script }) =>
     script.statements
@@ -75,9 +76,9 @@ const NOT_SCHEMA: ReadonlySet<string> = new Set([
   "DeleteStmt",
 ]);
 
-/** Settings of columns are taken along where they still fit; nobody asked for them. */
-function isPartOfModel(subject: string): boolean {
-  return subject.startsWith("settings of the column ");
+/** Goes with what it is on, or is taken along where it still fits: nothing that anybody has to be told. */
+function isMinor(subject: string): boolean {
+  return /^(?:settings of the column|comment|privileges|default|sequence owner|row security) /.test(subject);
 }
 
 function describeFailure({ subject, sql }: BuildStatement, error: DatabaseError): Error {

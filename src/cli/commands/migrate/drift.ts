@@ -1,4 +1,5 @@
 // `pgsteward migrate drift`: what a live database has that its migrations do not make, and the reverse.
+import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { Command } from "commander";
 import {
@@ -9,6 +10,7 @@ import {
   withoutRecords,
   type Plan,
 } from "../../../migrate/index.ts";
+import { InvalidInputError } from "../../../postgres/index.ts";
 import type { Run } from "../../command.ts";
 import { chooseDatabase, openExisting, readCommandSettings, requireValid, type CommandContext } from "../../context.ts";
 import { printable } from "../../output.ts";
@@ -40,6 +42,11 @@ async function drift(context: CommandContext, options: Options): Promise<number>
   const settings = await readCommandSettings(context);
   requireValid(settings);
   const folder = resolve(context.cwd, options.from ?? settings.settings.migrations ?? DEFAULT_FOLDER);
+  if (!existsSync(folder)) {
+    throw new InvalidInputError(`there are no migrations at ${relative(context.cwd, folder)}`, {
+      hint: "name their folder: --from db/migrations",
+    });
+  }
   await using database = await openExisting(context, settings, chooseDatabase(context, settings));
   const { from, to } = await readSources({ kind: "database", database }, presentSource(folder), {
     server: database,

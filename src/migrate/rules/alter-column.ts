@@ -42,14 +42,18 @@ export function alterColumn(before: Column, after: Column, context: RuleContext)
   if (old.generated !== undefined && wanted.generated === undefined) alter("DROP EXPRESSION");
   if (old.identity !== undefined && wanted.identity === undefined) alter("DROP IDENTITY");
   if (typeChanged && !inherited.has("type")) {
-    const using =
-      isForeign || wanted.generated !== undefined ? "" : ` USING ${conversion(column, old.type, wanted.type)}`;
+    const isPlain = isForeign || wanted.generated !== undefined || isTextToText(old.type, wanted.type);
+    const using = isPlain ? "" : ` USING ${conversion(column, old.type, wanted.type)}`;
+    const lost = lostBetween(old.type, wanted.type);
     statements.push(
       statement(`${start} ALTER COLUMN ${column} TYPE ${wanted.type}${collate(wanted.collation)}${using}`, [
         { kind: "rewrite", why: `${old.type} to ${wanted.type}: the table may be rewritten while it is locked` },
         ...(isNarrower(old.type, wanted.type)
           ? [{ kind: "may fail" as const, why: "a value may not fit the new type" }]
           : []),
+        ...(lost === undefined
+          ? []
+          : [{ kind: "data loss" as const, why: `${lost} of ${after.schema}.${after.name}.${after.part} is gone` }]),
       ]),
     );
   }
@@ -126,6 +130,29 @@ const WORD_PAIRS = new Set([
   "oid integer",
 ]);
 
+/** Without USING a value that is too long is an error; a cast that is written would cut it. */
+function isTextToText(from: string, to: string): boolean {
+  return TEXTS.test(from) && /^(?:text|character)\b/.test(to) && !from.endsWith("[]") && !to.endsWith("[]");
+}
+
+/** What a value of the old type says and one of the new type cannot; what does not fit at all is an error. */
+function lostBetween(from: string, to: string): string | undefined {
+  const scale = (type: string): number =>
+    Number(/^numeric\(\d+,(-?\d+)\)/.exec(type)?.[1] ?? (type.startsWith("numeric(") ? 0 : Infinity));
+  const isWhole = /^(?:smallint|integer|bigint)$/.test(to);
+  if (/^numeric\b/.test(from) && (isWhole ? scale(from) > 0 : to.startsWith("numeric(") && scale(to) < scale(from)))
+    return isWhole ? "what follows the decimal point" : `what follows the ${scale(to)} decimal places`;
+  if (/^(?:real|double precision)$/.test(from) && (isWhole || to.startsWith("numeric("))) return "what is rounded away";
+  if (from === "double precision" && to === "real") return "precision beyond six digits";
+  if (from.startsWith("timestamp") && to === "date") return "the time of day";
+  if (from.startsWith("timestamp") && /^time\b/.test(to)) return "the date";
+  const fraction = (type: string): number => Number(/\((\d)\)/.exec(type)?.[1] ?? 6);
+  const isTime = /^(?:time|timestamp)\b/.test(from) && from.replace(/\(\d\)/, "") === to.replace(/\(\d\)/, "");
+  return isTime && fraction(to) < fraction(from)
+    ? `what follows the ${fraction(to)} decimal places of a second`
+    : undefined;
+}
+
 /** Through text where the server has no cast of its own between two types. */
 function conversion(column: string, from: string, to: string): string {
   const base = (type: string): string =>
@@ -148,6 +175,8 @@ function conversion(column: string, from: string, to: string): string {
     TEXTS.test(toBase) ||
     WORD_PAIRS.has(`${fromBase} ${toBase}`) ||
     FAMILIES.some((family) => family.test(fromBase) && family.test(toBase));
+  // The server casts the rest of the way itself, and refuses what is too long.
+  if (/^character\b/.test(to) && !to.endsWith("[]")) return `${column}::text`;
   return isDirect ? `${column}::${to}` : `${column}::text::${to}`;
 }
 

@@ -37,7 +37,10 @@ export function alterEnum(
     const next = wanted.slice(position + 1).find((later) => old.includes(later));
     const place = next === undefined ? "" : ` BEFORE ${literal(next)}`;
     // Committed on its own: a new label cannot be used in the transaction that adds it.
-    return [statement(`ALTER TYPE ${nameOf(after)} ADD VALUE ${literal(label)}${place}`, [], "own")];
+    const stays: readonly Hazard[] = [
+      { kind: "irreversible", why: `${literal(label)} stays in the type: to take it away, the type is made again` },
+    ];
+    return [statement(`ALTER TYPE ${nameOf(after)} ADD VALUE ${literal(label)}${place}`, stays, "own")];
   });
   return inPlace(statements);
 }

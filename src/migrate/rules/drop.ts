@@ -35,6 +35,11 @@ export function dropStatements(object: CatalogObject, context: RuleContext): rea
 
 const type = (object: CatalogObject): readonly string[] => [`DROP TYPE ${nameOf(object)}`];
 
+/** As a person writes it, without quotes. */
+function said({ schema, name, part }: CatalogObject): string {
+  return [schema, name, part].filter((text) => text !== undefined).join(".");
+}
+
 function loses(what: string): readonly Hazard[] {
   return [{ kind: "data loss", why: what }];
 }
@@ -65,14 +70,16 @@ const DROP: Drop = {
   ...DROP_OTHERS,
   schema: (object) => [`DROP SCHEMA ${nameOf(object)}`],
   extension: (object) => [
-    statement(`DROP EXTENSION ${nameOf(object)}`, loses("columns of its types go with an extension")),
+    statement(`DROP EXTENSION ${nameOf(object)}`, loses(`the columns of types of ${object.name} are gone`)),
   ],
   enum: type,
   composite: type,
   range: type,
   domain: (object) => [`DROP DOMAIN ${nameOf(object)}`],
   "domain constraint": (object) => [`ALTER DOMAIN ${nameOf(object)} DROP CONSTRAINT ${partOf(object)}`],
-  sequence: (object) => [statement(`DROP SEQUENCE ${nameOf(object)}`, loses("its last value is gone"))],
+  sequence: (object) => [
+    statement(`DROP SEQUENCE ${nameOf(object)}`, loses(`the last value of ${said(object)} is gone`)),
+  ],
   "sequence owner": (object) => [`ALTER SEQUENCE ${nameOf(object)} OWNED BY NONE`],
   // A base type that is made anew has taken its functions along.
   function: (object, { before, after }) => {
@@ -86,14 +93,14 @@ const DROP: Drop = {
   table: (object) => [
     statement(
       `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,
-      loses("the rows of the table are gone"),
+      loses(`the rows of ${said(object)} are gone`),
     ),
   ],
   partition: detachStatements,
   column: (object, context) => [
     statement(
       `${alterTable(tableOf(object, context), object)} DROP COLUMN ${partOf(object)}`,
-      object.facts.generated === undefined ? loses("the values of the column are gone") : [],
+      object.facts.generated === undefined ? loses(`the values of ${said(object)} are gone`) : [],
     ),
   ],
   default: (object, context) => {

@@ -356,7 +356,8 @@ class DatabaseHandle implements Database {
       sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
       onRelease,
     });
-    const { version, isBehindPooler } = await this.#detect(client, connection);
+    const { version, isBehindPooler } =
+      traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(client, connection));
     connection.serverVersion = version;
     this.#isBehindPooler = isBehindPooler;
     return connection;
@@ -364,8 +365,6 @@ class DatabaseHandle implements Database {
 
   /** Once per engine: its version, and whether PgBouncer stands between (it tells its clients another process id than the backend has). */
   async #detect(client: PoolClient, connection: LeasedConnection): Promise<ServerTraits> {
-    const known = traitsOfEngine.get(this.#shared.engine);
-    if (known !== undefined) return known;
     try {
       const { rows } = await connection.query<TraitsRow>(TRAITS_SQL);
       const told = (client as unknown as { processID: number | null }).processID;

@@ -102,16 +102,16 @@ export class LeasedConnection implements Connection {
     if (signal?.aborted === true)
       throw new CancelledError("cancelled before anything was sent", { cause: signal.reason });
     const batch = new Batch(statements);
-    const watch = this.#watchSignal(signal);
+    const watch = signal === undefined ? undefined : this.#watchSignal(signal);
     this.client.query(batch as unknown as Submittable);
     this.#running = batch;
     const outcome = await batch.outcome;
     this.#running = undefined;
-    await watch.stop();
+    if (watch !== undefined) await watch.stop();
     // A cancel request names the backend, not the statement: it must be through before anything else runs.
     if (this.#cancelling !== undefined) await this.#cancelling;
     if (outcome.kind === "done") return { results: outcome.results };
-    return { outcome, error: this.#errorOf(outcome, watch.isAborted(), preludeLength) };
+    return { outcome, error: this.#errorOf(outcome, watch?.isAborted() === true, preludeLength) };
   }
 
   async exec(script: string, options: QueryOptions = {}): Promise<void> {

@@ -243,7 +243,8 @@ export class Engine {
             ),
           ),
         );
-      const timer = setTimeout(onTimeout, limitMs);
+      // One that is idle for each of those who ask: it comes in the next tick, and needs no limit.
+      const timer = this.pool.idleCount > this.pool.waitingCount ? undefined : setTimeout(onTimeout, limitMs);
       options.signal?.addEventListener("abort", onAbort, { once: true });
       const queued = this.pool.waitingCount;
       this.pool.connect((error, client, release) => {

@@ -1,6 +1,6 @@
 // Drizzle's prepared query on a unit of work. Besides running it, our own features ask it for its statement and let it map
 // rows that came another way (a cursor, a page with extra columns).
-import { fillPlaceholders, is, Param, Placeholder, SQL } from "drizzle-orm";
+import { is, Param, Placeholder, SQL } from "drizzle-orm";
 import { NodePgPreparedQuery, type NodePgClient } from "drizzle-orm/node-postgres";
 import { NoopCache } from "drizzle-orm/cache/core";
 import { NoopLogger } from "drizzle-orm/logger";
@@ -34,6 +34,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   readonly #text: string;
   readonly #mapper: ((rows: unknown[][]) => T["execute"]) | undefined;
   readonly #isMapped: boolean;
+  #slots: readonly Slot[] | undefined;
   #rowMapper: RowMapper | undefined;
   #decodeRow: ((row: readonly unknown[]) => unknown) | undefined;
 
@@ -67,8 +68,8 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 
   override async execute(placeholders: PlaceholderValues = {}): Promise<T["execute"]> {
-    const { values, ...statement } = this.statementWith(placeholders);
-    return this.decoded(await this.#sender.query(statement, values ?? []));
+    const statement = this.statementWith(placeholders);
+    return this.decoded(await this.#sender.query(statement, statement.values ?? []));
   }
 
   get #statement(): Statement {
@@ -95,15 +96,18 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
   }
 
   #valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
-    const { params } = this.getQuery();
-    for (const param of params) {
-      const placeholder = is(param, Param) ? param.value : param;
-      if (is(placeholder, Placeholder) && !Object.hasOwn(placeholders, placeholder.name))
-        throw new InvalidInputError(`no value for the placeholder ${placeholder.name}`, {
+    this.#slots ??= this.getQuery().params.map(slotOf);
+    return this.#slots.map((slot) => {
+      if (slot.name === undefined) return slot.value;
+      if (!Object.hasOwn(placeholders, slot.name)) {
+        throw new InvalidInputError(`no value for the placeholder ${slot.name}`, {
           hint: `values are given for ${Object.keys(placeholders).join(", ") || "none"}`,
         });
-    }
-    return fillPlaceholders(params, placeholders);
+      }
+      const value = placeholders[slot.name];
+      // Drizzle encodes NULL too when it fills a placeholder: a JSON null, or a crash.
+      return slot.encoder === undefined || value === null ? value : slot.encoder.mapToDriverValue(value);
+    });
   }
 
   /** Maps a result of `statement`, or of one that has the same leading columns. */
@@ -126,6 +130,19 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     const decoded: unknown = this.decode(result);
     return this.#isMapped ? (decoded as readonly unknown[]) : (decoded as QueryResult).rows;
   }
+}
+
+/** A parameter of the text: a value, or the place of one. */
+interface Slot {
+  readonly name?: string;
+  readonly encoder?: Pick<Param["encoder"], "mapToDriverValue">;
+  readonly value?: unknown;
+}
+
+function slotOf(param: unknown): Slot {
+  if (is(param, Placeholder)) return { name: param.name };
+  if (is(param, Param) && is(param.value, Placeholder)) return { name: param.value.name, encoder: param.encoder };
+  return { value: param };
 }
 
 /** One row of a query: a builder's, or what `sql<Row>` says. */

@@ -70,6 +70,27 @@ describeDatabases((kind, open) => {
     expect(await fixture.sessions.run({}, (tx) => tx.$count(agents))).toBe(3);
   });
 
+  test("null for a placeholder is NULL, also in columns whose values are encoded", async () => {
+    await using fixture = await start();
+    const insert = fixture.sessions.prepare((tx) =>
+      tx.insert(agents).values({
+        id: sql.placeholder("id"),
+        name: "eve",
+        state: sql.placeholder("state"),
+        seenAt: sql.placeholder("seenAt"),
+      }),
+    );
+    await insert({}, { id: 3, state: null, seenAt: null });
+    await insert({}, { id: 4, state: { step: 2 }, seenAt: new Date(0) });
+    const { rows } = await fixture.database.query(
+      "SELECT state IS NULL AS state, seen_at IS NULL AS seen FROM agents WHERE id > 2 ORDER BY id",
+    );
+    expect(rows).toEqual([
+      { state: true, seen: true },
+      { state: false, seen: false },
+    ]);
+  });
+
   test("inside an open unit it is part of that unit", async () => {
     await using fixture = await start();
     const rename = fixture.sessions.prepare((tx) =>

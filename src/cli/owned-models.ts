@@ -2,7 +2,7 @@
 import { relative, resolve } from "node:path";
 import type { CheckReport, Finding, Subject } from "../advise/index.ts";
 import type { CatalogObject } from "../catalog/index.ts";
-import { planMigration, readSources, type Plan } from "../migrate/index.ts";
+import { describeObject, planMigration, readSources, type Plan } from "../migrate/index.ts";
 import { presentSource } from "./commands/migrate/generate.ts";
 import type { CommandContext, CommandSettings } from "./context.ts";
 import { modelsOf } from "./sources.ts";
@@ -57,10 +57,11 @@ function findingsOf(
     // A new table is one finding, and not one for each of its columns.
     if (change.kind !== "alter" && object.parent !== undefined && parents.has(object.parent)) return [];
     const facts = change.kind === "alter" ? ` (${change.facts.map(({ fact }) => fact).join(", ")})` : "";
+    const name = describeObject(object);
     const message = {
-      create: `${object.id} is in the models and in no migration`,
-      drop: `${object.id} is made by the migrations and is not in the models`,
-      alter: `${object.id} is another in the models than the migrations make it${facts}`,
+      create: `${name} is in the models and in no migration`,
+      drop: `${name} is made by the migrations and is not in the models`,
+      alter: `${name} is another in the models than the migrations make it${facts}`,
     }[change.kind];
     const own = steps.filter(({ subject }) => subject === object.id).map(({ sql }) => `${sql};`);
     return [

@@ -74,6 +74,7 @@ export {
 export type { ModelCasing } from "./source/model-text.ts";
 export {
   describeChange,
+  describeObject,
   draftMigration,
   inGroups,
   migrationName,

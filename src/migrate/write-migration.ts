@@ -1,7 +1,7 @@
 // Plans as migration files: number and name, a header that says why and what may happen, the way there, the way back.
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Change } from "../catalog/index.ts";
+import type { CatalogObject, Change } from "../catalog/index.ts";
 import { InvalidInputError } from "../postgres/index.ts";
 import { parseMigration, readMigrations } from "./migration-files.ts";
 import type { Plan } from "./plan.ts";
@@ -214,7 +214,7 @@ export function summaryOf(changes: readonly Change[]): readonly string[] {
     // The parts of what is new, or gone, go without saying.
     if (change.kind !== "alter" && object.parent !== undefined && parents.has(object.parent)) continue;
     const list = byVerb.get(verbs[change.kind]) ?? [];
-    list.push(oneLine(object.id));
+    list.push(describeObject(object));
     byVerb.set(verbs[change.kind], list);
   }
   const most = 6;
@@ -229,7 +229,14 @@ export function describeChange(change: Change): string {
     const { kind, schema, name } = change.object;
     return `${change.what} ${kind} ${schema === undefined ? "" : `${schema}.`}${name}`;
   }
-  return `${change.kind} ${change.kind === "drop" ? change.before.id : change.after.id}`;
+  return `${change.kind} ${describeObject(change.kind === "drop" ? change.before : change.after)}`;
+}
+
+/** An object in words: its id, and for a comment or a list of privileges what it is on. */
+export function describeObject(object: CatalogObject): string {
+  if (object.kind !== "comment" && object.kind !== "privileges") return oneLine(object.id);
+  const column = object.kind === "privileges" && object.facts.column !== undefined ? ` (${object.facts.column})` : "";
+  return oneLine(`${object.kind} on ${object.facts.on.replaceAll('"', "")}${column}`);
 }
 
 function oneLine(text: string): string {

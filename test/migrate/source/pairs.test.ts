@@ -10,6 +10,7 @@ import {
   readMigrations,
   readSource,
   readSources,
+  summaryOf,
   withoutRecords,
   writeMigration,
   type Source,
@@ -88,6 +89,22 @@ test("an equal schema from SQL, from migrations and from a database differs in n
   const whole = await readSource({ kind: "database", database }, { includeRecords: true });
   expect(compareCatalogs(whole.catalog, to.catalog).length).toBeGreaterThan(3);
   expect(compareCatalogs(withoutRecords(whole.catalog), withoutRecords(await readCatalog(database)))).toEqual([]);
+});
+
+test("what a plan changes is said in words, comments and privileges by what they are on", async () => {
+  const folder = filesOf({
+    "a.sql": "CREATE TABLE t (id integer);",
+    "b.sql": `CREATE TABLE t (id integer); COMMENT ON TABLE t IS 'x'; GRANT SELECT ON t TO PUBLIC; CREATE VIEW v AS SELECT 1 AS one;`,
+  });
+  await using database = await testDatabase();
+  const { from, to } = await readSources(
+    { kind: "sql", path: join(folder, "a.sql") },
+    { kind: "sql", path: join(folder, "b.sql") },
+    { engine: "scratch", server: database },
+  );
+  expect(summaryOf(planMigration(from.catalog, to.catalog).changes)).toEqual([
+    "creates comment on TABLE public.t, view public.v, privileges on TABLE public.t",
+  ]);
 });
 
 test("a throw-away database that cannot be emptied is not used again", async () => {

@@ -4,6 +4,7 @@ import { relative, resolve } from "node:path";
 import { Command } from "commander";
 import {
   describeChange,
+  describeObject,
   inGroups,
   planMigration,
   readSources,
@@ -85,7 +86,7 @@ function renderDrift(plan: Plan, url: string, folder: string): string {
               `\n      ${fact}: ${shownFact(before)} in the database, ${shownFact(after)} by the migrations`,
           )
         : [];
-    return [`  ${words[change.kind]}: ${object.id}${facts.join("")}`];
+    return [`  ${words[change.kind]}: ${describeObject(object)}${facts.join("")}`];
   });
   return printable(
     [

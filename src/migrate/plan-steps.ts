@@ -42,7 +42,7 @@ export function stepsOf(nodes: readonly PlanNode[], locks: PlanLocks): readonly 
       isOpen = transaction === "shared";
       isAuthorisation = node.isAuthorisation;
       const taken = known ?? locks.of(sql);
-      const hazards = withLocks(said, taken);
+      const hazards = withLocks(lendsRights(sql) ? [...said, OWNERS_RIGHTS] : said, taken);
       const isFinal = hazards.some(({ kind }) => kind === "data loss" || kind === "irreversible");
       const isSetting = sql.startsWith("SET LOCAL ");
       const reversal = isFinal ? undefined : (own ?? (isUndone || isSetting ? "" : node.reversal()));
@@ -69,6 +69,14 @@ const ONLY_BY_A_PLAN: Hazard = {
   kind: "irreversible",
   why: "no statement alone undoes it: what needs the object has to go and come back, as the plan of the way back does",
 };
+
+const OWNERS_RIGHTS: Hazard = { kind: "authorisation", why: "it runs with its owner's rights, whoever calls it" };
+
+/** Whether a function is made SECURITY DEFINER; its body may say the words too. */
+function lendsRights(sql: string): boolean {
+  const head = /^CREATE OR REPLACE (?:FUNCTION|PROCEDURE) [\s\S]*?(?=\n(?:AS |BEGIN ATOMIC|RETURN )|$)/.exec(sql)?.[0];
+  return head !== undefined && /\bSECURITY DEFINER\b/.test(head);
+}
 
 /** What the locks tell of rewriting and reading counts more than what a rule had to assume. */
 function withLocks(said: readonly Hazard[], locks: readonly StepLock[]): Hazard[] {

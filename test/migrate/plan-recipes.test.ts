@@ -214,6 +214,14 @@ describe("who may do what", () => {
   });
 });
 
+test("a function with its owner's rights changes who may do what, one that only says the words does not", async () => {
+  const define = (name: string, security: string): string =>
+    `CREATE FUNCTION ${name}() RETURNS text LANGUAGE sql ${security} AS $$ SELECT 'SECURITY DEFINER' $$;`;
+  const plan = await planOf("", `${define("lent", "SECURITY DEFINER")}${define("own", "")}`);
+  const marked = plan.steps.filter(({ authorisation }) => authorisation).map(({ subject }) => subject);
+  expect(marked).toEqual(["function public.lent."]);
+});
+
 describe("what undoes a step", () => {
   test("leads back to the schema before, undone in reverse", async () => {
     const before = `CREATE TABLE t (id integer PRIMARY KEY, a varchar(10), b integer); CREATE INDEX i ON t (b);

@@ -192,6 +192,27 @@ describe("a partition", () => {
   });
 });
 
+describe("a foreign key of a partitioned table", () => {
+  const tables = `CREATE TABLE r (id integer PRIMARY KEY); CREATE TABLE p (id integer, at date NOT NULL) PARTITION BY RANGE (at);
+    CREATE TABLE c PARTITION OF p FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');`;
+  const key = "ALTER TABLE p ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES r(id)";
+
+  test("is proved by each partition before 18", async () => {
+    expect(lines(await planOf(tables, `${tables}${key}`, 140000))).toEqual([
+      "1 ALTER TABLE c ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES r(id) NOT VALID",
+      "2 ALTER TABLE c VALIDATE CONSTRAINT f",
+      `3 ${key}`,
+    ]);
+  });
+
+  test("is validated later from 18 on", async () => {
+    expect(lines(await planOf(tables, `${tables}${key}`, 180000))).toEqual([
+      `1 ${key} NOT VALID`,
+      "2 ALTER TABLE p VALIDATE CONSTRAINT f",
+    ]);
+  });
+});
+
 describe("who may do what", () => {
   test("has transactions of its own on tables in use, and those of the table on new ones", async () => {
     const plan = await planOf(

@@ -165,10 +165,10 @@ function constraintStatements(
   if (kind === "check" || kind === "foreign key") {
     // Before 18 the foreign key of a partitioned table cannot be NOT VALID; NOT ENFORCED ones are never checked.
     const isPlain = isPartitioned && kind === "foreign key" && context.serverVersion < 180000;
+    if (isPlain && !/ NOT (?:VALID|ENFORCED)$/.test(definition)) return done(byPartitions(object, plain, context));
     // A table that is about to join its parent proves the parent's check before.
     const joins = object.inheritedFrom !== undefined;
-    if (isPlain || joins || / NOT (?:VALID|ENFORCED)$/.test(definition))
-      return done(plain.map((sql) => statement(sql)));
+    if (joins || / NOT (?:VALID|ENFORCED)$/.test(definition)) return done(plain.map((sql) => statement(sql)));
     const [sql = ""] = plain;
     return {
       statements: [statement(`${sql} NOT VALID`)],
@@ -195,6 +195,57 @@ function constraintStatements(
     ),
     statement(`${alterTable(table, object)} ADD CONSTRAINT ${name} ${key.word} USING INDEX ${name}${key.tail}`),
   ]);
+}
+
+/** Each partition proves its own foreign key; that of the table takes them as they are, and reads nothing. */
+function byPartitions(
+  object: CatalogObject<"constraint">,
+  plain: readonly string[],
+  context: RuleContext,
+): readonly PlannedStatement[] {
+  const leaves = leavesOf(object.schema, object.name, context);
+  const name = partOf(object);
+  const lock = { mode: "SHARE ROW EXCLUSIVE", rewrite: false, scan: false } as const;
+  // The triggers of the partitions' own foreign keys go from the referenced table (measured on 14).
+  const locks = [
+    ...[object, ...leaves].map((table) => ({ ...lock, relation: nameOf(table) })),
+    ...object.needs.flatMap((id) => {
+      const table = context.after.get(id);
+      const isReferenced = table?.kind === "table" && id !== object.parent;
+      return isReferenced ? [{ ...lock, relation: nameOf(table), mode: "ACCESS EXCLUSIVE" as const }] : [];
+    }),
+  ];
+  return [
+    ...leaves.map((leaf) =>
+      undoneBy(
+        `${alterTable(leaf, leaf)} DROP CONSTRAINT IF EXISTS ${name}`,
+        statement(`${alterTable(leaf, leaf)} ADD CONSTRAINT ${name} ${object.facts.definition} NOT VALID`),
+      ),
+    ),
+    ...leaves.map((leaf) =>
+      undoneBy(
+        "",
+        statement(
+          `${alterTable(leaf, leaf)} VALIDATE CONSTRAINT ${name}`,
+          [{ kind: "scan", why: "reads the whole table; others read and write meanwhile" }],
+          "own",
+        ),
+      ),
+    ),
+    ...plain.map((sql) => (leaves.length === 0 ? statement(sql) : { ...statement(sql), locks })),
+  ];
+}
+
+/** Partitions that hold rows, at any depth, as they are before and after. */
+function leavesOf(schema: string | undefined, name: string, context: RuleContext): readonly CatalogObject<"table">[] {
+  return [...context.after.values()].flatMap((object) => {
+    if (object.kind !== "partition" || object.facts.parentSchema !== schema || object.facts.parentTable !== name)
+      return [];
+    const table = context.after.get(object.parent ?? "");
+    if (table?.kind !== "table" || !context.isLive(table.id) || !context.before.has(object.id)) return [];
+    if (table.facts.kind === "partitioned") return leavesOf(table.schema, table.name, context);
+    return table.facts.kind === "foreign" ? [] : [table];
+  });
 }
 
 /** What a key's index is made of; `undefined` when no other statement makes such an index. */

@@ -41,6 +41,8 @@ export class Reversals {
 
   /** The index of a partition goes with that of its table, once it is attached. */
   ofCreate(object: CatalogObject, created: ReadonlySet<string> = new Set()): string | undefined {
+    // Its functions need it, and it needs them: they go together.
+    if (object.kind === "base type") return undefined;
     // An attached index leaves with its partition or its table's index only.
     if (object.kind === "index partition") return created.has(object.parent ?? "") ? "" : undefined;
     const own = asText(dropStatements(object, this.#context));
@@ -96,7 +98,8 @@ export class Reversals {
   /** `undefined` where others that need it would have to be made again too. */
   ofAlter(before: CatalogObject, after: CatalogObject): string | undefined {
     const way = alterObject(after, before, this.#context);
-    if (way !== "recreate") return asText(way.statements);
+    // A type that takes another's place takes what is made of it along.
+    if (way !== "recreate") return way.isSwap === true ? undefined : asText(way.statements);
     const isNeeded = [...this.#context.before.values()].some(
       ({ needs, parent }) => needs.includes(after.id) && parent !== after.id,
     );

@@ -85,7 +85,7 @@ export async function travel(database: Database, { before, after, renames }: Cor
   const wanted = await build(database, after);
   const printed = await build(database, printCatalog(wanted));
   const original = await build(database, before);
-  const kept = keptColumns(original, wanted);
+  const kept = keptColumns(original, wanted, renames);
   const rows = await fingerprints(database, kept);
   const lost = new Set<string>();
   const noteLost = async (): Promise<void> => {
@@ -140,12 +140,20 @@ async function run(connection: Connection, sql: string): Promise<void> {
 }
 
 /** By table as SQL, the columns that both schemas have in the same form. */
-function keptColumns(before: Catalog, after: Catalog): ReadonlyMap<string, readonly string[]> {
+function keptColumns(
+  before: Catalog,
+  after: Catalog,
+  renames: readonly Rename[],
+): ReadonlyMap<string, readonly string[]> {
   const kept = new Map<string, readonly string[]>();
+  const renamed = new Set(
+    renames.flatMap(({ kind, from, to }) => (kind === "column" ? [from.split(".").at(-1) ?? "", to] : [])),
+  );
   for (const table of before.tables) {
     const other = after.tables.find(({ schema, name }) => schema === table.schema && name === table.name);
     if (other === undefined || other.kind !== table.kind || table.kind === "foreign") continue;
     const columns = table.columns.filter((column) => {
+      if (renamed.has(column.name)) return false;
       const same = other.columns.find(({ name }) => name === column.name);
       return same?.type === column.type && column.generated === undefined && same.generated === undefined;
     });

@@ -61,9 +61,22 @@ CREATE SCHEMA public AUTHORIZATION pg_database_owner;
 COMMENT ON SCHEMA public IS 'standard public schema';
 GRANT USAGE ON SCHEMA public TO PUBLIC;`;
 
+/** The server does not take the SQL of a case itself, e.g. because it is older than what the case is about. */
+export class RefusedCaseError extends Error {}
+
 async function build(database: Database, sql: string): Promise<Catalog> {
   await database.exec(CLEAN_SQL);
   await database.exec(sql);
+  return readCatalog(database);
+}
+
+async function buildCase(database: Database, sql: string): Promise<Catalog> {
+  await database.exec(CLEAN_SQL);
+  try {
+    await database.exec(sql);
+  } catch (error) {
+    throw new RefusedCaseError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
   return readCatalog(database);
 }
 
@@ -82,9 +95,9 @@ export interface Journey {
 
 /** Goes up, down and up in one database; throws with the statement that the server refuses. */
 export async function travel(database: Database, { before, after, renames }: CorpusCase): Promise<Journey> {
-  const wanted = await build(database, after);
+  const wanted = await buildCase(database, after);
   const printed = await build(database, printCatalog(wanted));
-  const original = await build(database, before);
+  const original = await buildCase(database, before);
   const kept = keptColumns(original, wanted, renames);
   const rows = await fingerprints(database, kept);
   const lost = new Set<string>();
@@ -139,6 +152,19 @@ async function run(connection: Connection, sql: string): Promise<void> {
   }
 }
 
+/** Whether the pair changes how values of a type are written: a renamed value of an enum, another delimiter in arrays. */
+function isSpelledOtherwise(type: string, before: Catalog, after: Catalog, renames: readonly Rename[]): boolean {
+  const element = type.replace(/(?:\[\])+$/, "");
+  const isOf = ({ schema, name }: { readonly schema: string; readonly name: string }): boolean =>
+    element === name || element === `${schema}.${name}`;
+  const delimiterIn = (catalog: Catalog): string | undefined => catalog.baseTypes.find(isOf)?.delimiter;
+  const values = renames.filter(({ kind }) => kind === "enum value");
+  const hasRenamedValue = before.enums.some(
+    (candidate) => isOf(candidate) && values.some(({ from }) => from.includes(`${candidate.name}.`)),
+  );
+  return hasRenamedValue || delimiterIn(before) !== delimiterIn(after);
+}
+
 /** By table as SQL, the columns that both schemas have in the same form. */
 function keptColumns(
   before: Catalog,
@@ -155,7 +181,12 @@ function keptColumns(
     const columns = table.columns.filter((column) => {
       if (renamed.has(column.name)) return false;
       const same = other.columns.find(({ name }) => name === column.name);
-      return same?.type === column.type && column.generated === undefined && same.generated === undefined;
+      return (
+        same?.type === column.type &&
+        column.generated === undefined &&
+        same.generated === undefined &&
+        !isSpelledOtherwise(column.type, before, after, renames)
+      );
     });
     if (columns.length > 0)
       kept.set(

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { openDatabase, ServerError } from "../../src/postgres/index.ts";
+import { DatabaseError, openDatabase } from "../../src/postgres/index.ts";
 import { startEmbeddedServer } from "../../src/postgres/embedded-server.ts";
 import { CORPUS, RefusedCaseError, travel, type CorpusCase } from "./corpus.ts";
 
@@ -34,7 +34,7 @@ const OF_LATER_VERSIONS = ["42601", "0A000", "42883", "42704", "42P13", "42P16",
 function isOfLaterVersion(error: unknown): boolean {
   return (
     error instanceof RefusedCaseError &&
-    error.cause instanceof ServerError &&
+    error.cause instanceof DatabaseError &&
     OF_LATER_VERSIONS.includes(error.cause.sqlState)
   );
 }

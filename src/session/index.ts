@@ -1,15 +1,15 @@
 // Units of work: what agents use to touch rows.
 export { defineTable, tableMetadata, type TableMetadata } from "./define-table.ts";
-export {
-  createSessionFactory,
-  type Declared,
-  type DeclaredResult,
-  type PreparedUnit,
-  type ReadOptions,
-  type SessionFactory,
-  type SessionFactoryOptions,
-  type UnitOptions,
-} from "./session-factory.ts";
+export { createSessionFactory } from "./session-factory.ts";
+export type {
+  Declared,
+  DeclaredResult,
+  PreparedUnit,
+  ReadOptions,
+  SessionFactory,
+  SessionFactoryOptions,
+  UnitOptions,
+} from "./session-types.ts";
 export type { PlaceholderValues } from "./unit-query.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";

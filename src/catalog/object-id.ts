@@ -9,6 +9,12 @@ export function qualified({ schema, name }: { readonly schema: string; readonly 
 
 /** The id of an object, readable: `index shop.orders.orders_state_idx`. */
 export function objectId(kind: ObjectKind, schema: string | undefined, name: string, part?: string): string {
-  const names = [schema, name, part].filter((text) => text !== undefined);
-  return `${kind} ${names.map((text) => (/[."]/.test(text) ? JSON.stringify(text) : text)).join(".")}`;
+  let id = `${kind} `;
+  if (schema !== undefined) id += `${readable(schema)}.`;
+  id += readable(name);
+  return part === undefined ? id : `${id}.${readable(part)}`;
+}
+
+function readable(name: string): string {
+  return /[."]/.test(name) ? JSON.stringify(name) : name;
 }

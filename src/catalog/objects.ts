@@ -234,12 +234,12 @@ class Collector implements ObjectSink {
       else list.add(toId);
     }
     this.#untieBaseTypes(needs);
-    const objects = new Map<string, CatalogObject>();
     for (const object of this.#objects.values()) {
-      const all = new Set([...object.needs, ...(needs.get(object.id) ?? [])]);
-      objects.set(object.id, { ...object, needs: [...all].filter((id) => this.#objects.has(id)) });
+      const more = needs.get(object.id);
+      const all = more === undefined ? object.needs : [...new Set([...object.needs, ...more])];
+      (object as { needs: readonly string[] }).needs = all.filter((id) => this.#objects.has(id));
     }
-    return objects;
+    return this.#objects;
   }
 
   /** A base type needs its functions, and these need it: they are made when only its name is there. */

@@ -51,8 +51,9 @@ export function privilegeObjects(
     if (list === undefined) lists.set(key, [grant]);
     else list.push(grant);
   }
+  const granted = new Set(catalog.grants.map(({ objectKind }) => objectKind as string));
   const owners = ownersOf(catalog);
-  const targets = new Map([...targetsOf(objects), ...hiddenTargets(catalog, objects)]);
+  const targets = new Map([...targetsOf(objects, granted), ...hiddenTargets(catalog, objects)]);
   const found: CatalogObject[] = [];
   for (const list of lists.values()) {
     const [first] = list;
@@ -166,12 +167,16 @@ function hiddenTargets(
   return [...ofViews, ...ofIdentities];
 }
 
-/** By kind, schema and name, as a grant names its object. */
-function targetsOf(objects: ReadonlyMap<string, CatalogObject>): ReadonlyMap<string, Target> {
+/** By kind, schema and name, as a grant names its object; of kinds on which something is granted. */
+function targetsOf(
+  objects: ReadonlyMap<string, CatalogObject>,
+  granted: ReadonlySet<string>,
+): ReadonlyMap<string, Target> {
   const targets = new Map<string, Target>();
   for (const parent of objects.values()) {
     const { kind, schema, name, part } = parent;
     const group = groupOf(kind);
+    if (!granted.has(group)) continue;
     if (kind === "column") {
       const on = `TABLE ${identifier(schema ?? "", name)}`;
       targets.set(JSON.stringify(["column", schema ?? "", `${name}.${part}`]), { parent, on, column: part });

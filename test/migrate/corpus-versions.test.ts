@@ -22,8 +22,8 @@ const majors =
         .filter((major) => major !== 18);
 
 /** One case in so many on each version. */
-const SHARE = 5;
-const LEAST_CASES = 40;
+const SHARE = 10;
+const LEAST_CASES = 20;
 
 /**
  * SQLSTATEs with which an older server answers SQL of a later version: syntax that it does not know, features and forms that it

@@ -2,14 +2,15 @@
 // Each: { name, version, open(url, options) → { name, unit(tenantId, id) → rows, close() } }.
 import { eq, sql as drizzleSql } from "drizzle-orm";
 import { sql as kyselySql } from "kysely";
-import { eq as equals } from "../node_modules/drizzle-orm/index.js";
+import { eq as equals, sql as ownSql } from "../node_modules/drizzle-orm/index.js";
 import { contender, drizzle, kysely, pg, pgsteward, pgTransaction, postgresJs, typeorm } from "./clients.mjs";
 import { Item, own, peer } from "./models.mjs";
 
 export const OURS = "pgsteward run";
+export const PREPARED = "pgsteward prepare";
 const INTERACTIVE = "pgsteward begin";
 /** Forms of pgsteward; all others are peers, but for the driver by hand. */
-export const OWN_FORMS = [OURS, INTERACTIVE];
+export const OWN_FORMS = [OURS, PREPARED, INTERACTIVE];
 export const BY_HAND = "pg by hand";
 
 export const libraries = [
@@ -17,6 +18,15 @@ export const libraries = [
     unit: (tenantId, id) =>
       sessions.run({ tenantId }, (tx) => tx.select().from(own.items).where(equals(own.items.id, id))),
   })),
+  contender(PREPARED, pgsteward, (sessions) => {
+    const itemById = sessions.prepare((tx) =>
+      tx
+        .select()
+        .from(own.items)
+        .where(equals(own.items.id, ownSql.placeholder("id"))),
+    );
+    return { unit: (tenantId, id) => itemById({ tenantId }, { id }) };
+  }),
   contender(INTERACTIVE, pgsteward, (sessions) => ({
     unit: (tenantId, id) =>
       sessions.begin({ tenantId }, async (tx) => await tx.select().from(own.items).where(equals(own.items.id, id))),

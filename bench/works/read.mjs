@@ -1,6 +1,6 @@
 // Tenant-scoped read by key: one unit at a time, and 16 workers on a pool of 4; with latency added, and directly.
 import { POOL_SIZE } from "../clients.mjs";
-import { BY_HAND, libraries, OURS, OWN_FORMS } from "../libraries.mjs";
+import { BY_HAND, libraries, OURS, OWN_FORMS, PREPARED } from "../libraries.mjs";
 import { goal, interleave, medianOf, ratioOf, throughput, timed, withOpened } from "../measure.mjs";
 import { checkIsolation, randomItem, runUnit } from "../workload.mjs";
 
@@ -63,8 +63,14 @@ function goals(delayed, direct, delayMs) {
   const drizzleOf = (rows) => rows.find(({ library }) => library.startsWith("drizzle"));
   const made = [];
   const drizzleDelayed = drizzleOf(delayed);
-  if (drizzleDelayed !== undefined)
+  if (drizzleDelayed !== undefined) {
+    const prepared = delayed.find(({ library }) => library === PREPARED);
     made.push(goal(`time at +${delayMs} ms / drizzle's`, 1 / drizzleDelayed.latencyRatio, "at most", 0.3));
+    if (prepared !== undefined) {
+      const ratio = prepared.latencyRatio / drizzleDelayed.latencyRatio;
+      made.push(goal(`time at +${delayMs} ms, prepared / drizzle's`, ratio, "at most", 0.3));
+    }
+  }
   const [best] = peersOf(delayed).toSorted((a, b) => b.throughputRatio - a.throughputRatio);
   if (best !== undefined)
     made.push(

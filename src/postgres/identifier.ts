@@ -15,7 +15,11 @@ export function identifier(...parts: readonly [string, ...string[]]): string {
   return parts.map(quotePart).join(".");
 }
 
+/** Names that need no look at their bytes: nearly all, and a catalog of 1,000 tables quotes 100,000 of them. */
+const PLAIN = /^[\w ]{1,63}$/;
+
 function quotePart(name: string): string {
+  if (typeof name === "string" && PLAIN.test(name)) return `"${name}"`;
   if (typeof name !== "string" || name.length === 0) {
     throw new InvalidInputError("a name in SQL must be a string of at least one character");
   }

@@ -37,7 +37,13 @@ function onTimer(): void {
   const now = performance.now();
   const due = [...deadlines].filter(({ at }) => at <= now);
   for (const deadline of due) {
-    if (deadlines.delete(deadline)) deadline.run();
+    if (!deadlines.delete(deadline)) continue;
+    try {
+      deadline.run();
+    } catch (error) {
+      // A program's own callback (onWarning): the limits of all other units must hold all the same.
+      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    }
   }
   let next = Infinity;
   for (const { at } of deadlines) next = Math.min(next, at);

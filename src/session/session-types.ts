@@ -108,6 +108,8 @@ export interface SessionFactory<TSchema extends Schema = Record<string, never>> 
    * @example
    * const todoById = sessions.prepare((tx) => tx.select().from(todos).where(eq(todos.id, sql.placeholder("id"))));
    * const [todo] = await todoById({ tenantId }, { id });
+   * With `readOnly` it is READ ONLY, on the factory's own database: only `read` goes to replicas.
+   *
    * @throws InvalidInputError for anything but Drizzle's own queries, and on a call for a placeholder without a value
    */
   prepare<const Q extends Declared | readonly Declared[]>(

@@ -459,6 +459,25 @@ describeDatabases((kind, open) => {
     release?.();
   });
 
+  test("a warning callback that throws takes no limit away from any unit", async () => {
+    await using fixture = await start();
+    const sessions = createSessionFactory(fixture.database, {
+      guard: "off",
+      onWarning: () => {
+        throw new Error("of the program");
+      },
+    });
+    const work = sessions.begin(
+      {},
+      async (tx) => {
+        await tx.select().from(agents);
+        await sleep(2_000);
+      },
+      { limits: { gapWarningMs: 20, unitTimeoutMs: 150 } },
+    );
+    await expect(work).rejects.toMatchObject({ code: "UNIT_TOO_LONG" });
+  });
+
   test("a unit that sends nothing for longer than the idle limit is rolled back, and the database goes on", async () => {
     await using fixture = await start();
     const work = fixture.sessions.begin(

@@ -5,13 +5,13 @@ import pg from "pg";
 import type { Connection as WireConnection, FieldDef, QueryResult, QueryResultRow } from "pg";
 import type { Statement } from "./database.ts";
 import { InvalidInputError } from "./errors.ts";
+import { receiveRows, RowTexts, type RowReceiver } from "./row-messages.ts";
 import { isServerMessage } from "./server-errors.ts";
 
 /** What the driver calls on an object given to `client.query()`. Not part of @types/pg. */
 interface DriverResult extends QueryResult {
   addFields(fields: FieldDef[]): void;
-  parseRow(fields: unknown[]): QueryResultRow;
-  addRow(row: QueryResultRow): void;
+  parseRow(texts: readonly (string | null)[]): QueryResultRow;
   addCommandComplete(message: unknown): void;
   /** Made by addFields(), from the fields and the types alone: reused for a prepared statement. */
   _parsers: readonly ((text: string) => unknown)[] | undefined;
@@ -83,9 +83,16 @@ export class WireStatement {
     this.#mapRow = this.statement.rowMapper?.(this.result._parsers ?? []);
   }
 
-  addRow(fields: unknown[]): void {
-    const row = this.#mapRow === undefined ? this.result.parseRow(fields) : this.#mapRow(fields as (string | null)[]);
-    this.result.addRow(row as QueryResultRow);
+  get wantsRows(): boolean {
+    return !this.ignoresRows && this.decodeFailure === undefined;
+  }
+
+  addRow(texts: readonly (string | null)[]): void {
+    try {
+      this.result.rows.push(this.#mapRow === undefined ? this.result.parseRow(texts) : this.#mapRow(texts));
+    } catch (error) {
+      this.decodeFailure = { error };
+    }
   }
 }
 
@@ -147,7 +154,7 @@ export type BatchOutcome =
   /** The connection ended. `wasSent`: the Sync was written, so the outcome of an implicit transaction is unknown. */
   | { readonly kind: "lost"; readonly wasSent: boolean; readonly error: Error };
 
-export class Batch {
+export class Batch implements RowReceiver {
   readonly outcome: Promise<BatchOutcome>;
   /** The driver reads this; results travel through `outcome`. */
   readonly callback = (): void => {};
@@ -157,6 +164,7 @@ export class Batch {
   #wire: Wire | undefined;
   #serverError: Error | undefined;
   readonly #parsed: WireStatement[] = [];
+  readonly #texts = new RowTexts();
 
   constructor(statements: readonly (Statement | WireStatement)[]) {
     this.#items = statements.map((statement) =>
@@ -206,6 +214,7 @@ export class Batch {
       wire.stream.uncork?.();
     }
     wire.on("parseComplete", this.#onParseComplete);
+    receiveRows(wire, this);
     return null;
   }
 
@@ -230,14 +239,15 @@ export class Batch {
       });
   }
 
-  handleDataRow(message: { fields: unknown[] }): void {
+  receiveRow(bytes: Buffer, start: number): void {
     const item = this.#items[this.#index];
-    if (item === undefined || item.ignoresRows || item.decodeFailure !== undefined) return;
-    try {
-      item.addRow(message.fields);
-    } catch (error) {
-      item.decodeFailure = { error };
-    }
+    if (item?.wantsRows === true) item.addRow(this.#texts.read(bytes, start));
+  }
+
+  /** The embedded database's rows: they come as messages. */
+  handleDataRow(message: { fields: readonly (string | null)[] }): void {
+    const item = this.#items[this.#index];
+    if (item?.wantsRows === true) item.addRow(message.fields);
   }
 
   handleCommandComplete(message: unknown): void {
@@ -307,9 +317,12 @@ export class Batch {
   }
 
   #finish(outcome: BatchOutcome): void {
-    this.#wire?.removeListener("parseComplete", this.#onParseComplete);
-    this.#wire?.removeListener("readyForQuery", this.#onReadyAfterError);
-    this.#wire?.removeListener("end", this.#onEndAfterError);
+    if (this.#wire !== undefined) {
+      receiveRows(this.#wire, undefined);
+      this.#wire.removeListener("parseComplete", this.#onParseComplete);
+      this.#wire.removeListener("readyForQuery", this.#onReadyAfterError);
+      this.#wire.removeListener("end", this.#onEndAfterError);
+    }
     this.#settle(outcome);
   }
 }

@@ -21,7 +21,10 @@ export interface Statement {
   readonly rowMapper?: RowMapper | undefined;
 }
 
-/** Called with the parsers of the result's columns when these are known; what it returns gets the server's text of each row. */
+/**
+ * Called with the parsers of the result's columns when these are known; what it returns gets the server's text of each row, in
+ * an array that the next row overwrites.
+ */
 export type RowMapper = (
   parsers: readonly ((text: string) => unknown)[],
 ) => (texts: readonly (string | null)[]) => unknown;

@@ -18,6 +18,7 @@ import {
   QueueFullError,
 } from "./errors.ts";
 import type { HostChooser } from "./hosts.ts";
+import { splitRowMessages } from "./row-messages.ts";
 import { toStewardError } from "./server-errors.ts";
 
 /** A pre-ping that takes longer than this means a dead connection. */
@@ -85,7 +86,7 @@ export class Engine {
       maxLifetimeSeconds: Math.ceil(options.maxLifetimeMs / 1000),
       keepAlive: true,
       ...source.poolConfig,
-      Client: source.kind === "server" ? ClientThatHangsUp : pg.Client,
+      Client: source.kind === "server" ? ServerClient : pg.Client,
     });
     // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
     // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
@@ -297,11 +298,17 @@ async function isAlive(client: PoolClient): Promise<boolean> {
   return isDone;
 }
 
-/**
- * The driver leaves its socket open when it gives up while logging in (no password to give, for one). The server then waits
- * for the password until authentication_timeout, a minute, and CREATE and DROP DATABASE on it wait as long.
- */
-class ClientThatHangsUp extends pg.Client {
+/** The driver's client, with rows that a batch reads from the socket itself. */
+class ServerClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    splitRowMessages((this as unknown as { connection: object }).connection);
+  }
+
+  /**
+   * The driver leaves its socket open when it gives up while logging in (no password to give, for one). The server then waits
+   * for the password until authentication_timeout, a minute, and CREATE and DROP DATABASE on it wait as long.
+   */
   override connect(): Promise<pg.Client>;
   override connect(callback: (error: Error) => void): void;
   override connect(callback?: (error: Error) => void): Promise<pg.Client> | void {

@@ -9,8 +9,17 @@ export type ColumnDecoder = ((value: unknown) => unknown) | undefined;
 export function columnDecoder(column: Pick<Column, "mapFromDriverValue">): ColumnDecoder {
   if (column.mapFromDriverValue === Column.prototype.mapFromDriverValue) return undefined;
   if (is(column, PgTimestamp) && column.mapFromDriverValue === PgTimestamp.prototype.mapFromDriverValue) {
-    return (value) =>
-      (typeof value === "string" ? timestampDate(value) : undefined) ?? column.mapFromDriverValue(value as string);
+    // Neighbouring rows often have one time: those of a bulk insert, or of a transaction.
+    let lastText: unknown;
+    let lastTime = Number.NaN;
+    return (value) => {
+      if (value === lastText) return new Date(lastTime);
+      const date =
+        (typeof value === "string" ? timestampDate(value) : undefined) ?? column.mapFromDriverValue(value as string);
+      lastText = value;
+      lastTime = date.getTime();
+      return date;
+    };
   }
   return (value) => column.mapFromDriverValue(value);
 }

@@ -202,6 +202,9 @@ class ParentKeys {
   /** The server's own comparison decides, by position, unless both sides are written the same way whenever they are equal. */
   readonly isByPosition: boolean;
   readonly #positions = new Map<string, number>();
+  /** The last key that was looked for: children of a parent mostly come together. */
+  #lastKey: unknown;
+  #lastPosition: number | undefined;
   readonly #reference: ColumnModel | undefined;
   readonly #width: number;
 
@@ -237,7 +240,12 @@ class ParentKeys {
   /** The position of the key that a row of the statement belongs to. */
   indexOf(values: readonly unknown[]): number | undefined {
     if (this.isByPosition) return Number(values[this.#width]) - 1;
-    return this.#positions.get(String(values[this.#reference?.index ?? 0]));
+    const key = values[this.#reference?.index ?? 0];
+    if (key !== this.#lastKey) {
+      this.#lastKey = key;
+      this.#lastPosition = this.#positions.get(String(key));
+    }
+    return this.#lastPosition;
   }
 }
 

@@ -39,6 +39,7 @@ export function applyAction(state: BatchState, action: Action): void {
   } else if (kind === "CreateDomainStmt") createDomain(state, node);
   else if (kind === "CreateFunctionStmt") createFunction(state, node);
   else if (kind === "VariableSetStmt") set(state, node);
+  else if (kind === "SelectStmt") setByCall(state, node);
 }
 
 function typeNameOf(node: Node): Name {
@@ -298,6 +299,16 @@ function set(state: BatchState, node: Node): void {
   if (name === "search_path") {
     const path = values.filter((value) => value !== "" && !value.startsWith("$") && value !== "pg_catalog");
     state.searchPath = node["kind"] === "VAR_SET_VALUE" && path.length > 0 ? path : ["public"];
+  }
+}
+
+/** `SELECT set_config('name', 'value', …)`. A condition is taken to hold: such a line sets what is not set already. */
+function setByCall(state: BatchState, node: Node): void {
+  for (const { node: target } of listOf(node, "targetList")) {
+    const call = childOf(target, "val");
+    if (stringsOf(call, "funcname").at(-1) !== "set_config") continue;
+    const [name, value] = listOf(call, "args").map(({ node: argument }) => textOf(childOf(argument, "sval"), "sval"));
+    if (name !== undefined && value !== undefined) state.settings.set(name.toLowerCase(), value);
   }
 }
 

@@ -93,6 +93,10 @@ test("lock_timeout holds from where it is set, in its file", async () => {
     "2.sql": "ALTER TABLE a ADD z int;",
   };
   expect(await rulesIn(files, { config })).toEqual(["1.sql:1 missing-lock-timeout", "2.sql:1 missing-lock-timeout"]);
+  const call = (limit: string): string =>
+    `SELECT pg_catalog.set_config('lock_timeout', '${limit}', true) WHERE current_setting('lock_timeout') = '0';\nALTER TABLE a ADD x int;`;
+  expect(await rulesIn(call("2s"), { config })).toEqual([]);
+  expect(await rulesIn(call("0"), { config })).toEqual(["missing-lock-timeout"]);
 });
 
 test("a finding has place, statement, lock, reason, safe form and page", async () => {

@@ -5,7 +5,13 @@ import { identifier } from "../../postgres/index.ts";
 import type { ExpandGroup } from "./change.ts";
 import { alone } from "./change.ts";
 
-const BATCH_SIZE = 1_000;
+/** Rows of the first batch. */
+const FIRST_SIZE = 1_000;
+const LARGEST_SIZE = 10_000;
+/** A batch holds its rows so long; a slower one is followed by a smaller one, a faster one by a larger. */
+const TARGET_MS = 100;
+/** Locks that are not to be had, one after the other, before the whole statement gives up. */
+const MOST_FAILURES = 20;
 
 export interface BackfillSql {
   readonly schema: string;
@@ -24,27 +30,35 @@ export function backfillGroups(work: BackfillSql): readonly ExpandGroup[] {
 
 function backfillBlock({ schema, table, key, set, where, mustFinish }: BackfillSql): string {
   const relation = identifier(schema, table);
+  const isLeft = `EXISTS (SELECT FROM ${relation} WHERE ${where})`;
   const finish = `
-  IF EXISTS (SELECT FROM ${relation} WHERE ${where}) THEN
+  IF ${isLeft} THEN
     RAISE EXCEPTION 'rows of % are still to do', '${relation.replaceAll("'", "''")}'
       USING HINT = 'something writes them in the meantime: run this again';
   END IF;`;
-  const batch = (window: string): string => `UPDATE ${relation} SET ${set} WHERE ${window} AND (${where});`;
-  return batchedBlock(relation, key, batch, mustFinish ? finish : "");
+  return batchedBlock(relation, key, {
+    batch: (window) => `UPDATE ${relation} SET ${set} WHERE ${window} AND (${where});`,
+    isLeft,
+    finish: mustFinish ? finish : "",
+  });
+}
+
+export interface BatchedWork {
+  /** The statement for one window of the table, which it gets as a condition over the key. */
+  readonly batch: (window: string) => string;
+  /** Whether there is anything to do at all, as a condition: the table is not walked otherwise. */
+  readonly isLeft?: string;
+  /** What is done after the last batch. */
+  readonly finish: string;
 }
 
 /**
  * A DO block that walks a table by key and commits after each window of it.
  *
- * @param batch - the statement for one window, which it gets as a condition over the key
- * @param finish - what is done after the last one
+ * A lock that is not to be had, by the `lock_timeout` of whoever runs it, costs the batch and not the walk: it is done again, smaller,
+ * a little later. COMMIT has no place in a block that catches errors, so the batch has a block of its own.
  */
-export function batchedBlock(
-  relation: string,
-  key: readonly string[],
-  batch: (window: string) => string,
-  finish: string,
-): string {
+export function batchedBlock(relation: string, key: readonly string[], work: BatchedWork): string {
   const columns = key.map((name) => identifier(name));
   const here = key.map((_, index) => `pgsteward_here_${index + 1}`);
   const next = key.map((_, index) => `pgsteward_next_${index + 1}`);
@@ -52,28 +66,52 @@ export function batchedBlock(
     names.map((name, index) => `  ${name} ${relation}.${columns[index] ?? ""}%TYPE;`).join("\n");
   const row = (parts: readonly string[]): string => `ROW(${parts.join(", ")})`;
   const window = `${row(columns)} >= ${row(here)}`;
+  const nothing = work.isLeft === undefined ? "" : `  IF NOT ${work.isLeft} THEN\n    RETURN;\n  END IF;\n`;
   return `DO $pgsteward$
 #variable_conflict use_column
 DECLARE
 ${declare(here)}
 ${declare(next)}
+  pgsteward_size integer := ${FIRST_SIZE};
+  pgsteward_failures integer := 0;
+  pgsteward_began timestamptz;
   pgsteward_has_more boolean;
 BEGIN
-  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
+${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
   FROM ${relation} ORDER BY ${columns.join(", ")} LIMIT 1;
   pgsteward_has_more := FOUND;
   WHILE pgsteward_has_more LOOP
-    SELECT ${columns.join(", ")} INTO ${next.join(", ")}
-    FROM ${relation} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET ${BATCH_SIZE} LIMIT 1;
-    pgsteward_has_more := FOUND;
-    IF pgsteward_has_more THEN
-      ${batch(`${window} AND ${row(columns)} < ${row(next)}`)}
-    ELSE
-      ${batch(window)}
-    END IF;
+    pgsteward_began := clock_timestamp();
+    BEGIN
+      IF current_setting('lock_timeout') = '0' THEN
+        PERFORM set_config('lock_timeout', '2s', true);
+      END IF;
+      SELECT ${columns.join(", ")} INTO ${next.join(", ")}
+      FROM ${relation} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET pgsteward_size LIMIT 1;
+      pgsteward_has_more := FOUND;
+      IF pgsteward_has_more THEN
+        ${work.batch(`${window} AND ${row(columns)} < ${row(next)}`)}
+      ELSE
+        ${work.batch(window)}
+      END IF;
+      pgsteward_failures := 0;
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+      IF pgsteward_failures >= ${MOST_FAILURES} THEN
+        RAISE;
+      END IF;
+      pgsteward_failures := pgsteward_failures + 1;
+      pgsteward_has_more := true;
+    END;
     COMMIT;
-    ${here.map((name, index) => `${name} := ${next[index] ?? ""};`).join(" ")}
-  END LOOP;${finish}
+    IF pgsteward_failures > 0 THEN
+      pgsteward_size := greatest(1, pgsteward_size / 2);
+      PERFORM pg_sleep(least(5, 0.05 * 2 ^ pgsteward_failures) * (0.5 + random() / 2));
+    ELSE
+      pgsteward_size := greatest(1, least(${LARGEST_SIZE}, pgsteward_size * least(2, greatest(0.5,
+        ${TARGET_MS} / greatest(1, 1000 * extract(epoch FROM clock_timestamp() - pgsteward_began))))));
+      ${here.map((name, index) => `${name} := ${next[index] ?? ""};`).join(" ")}
+    END IF;
+  END LOOP;${work.finish}
 END
 $pgsteward$`;
 }

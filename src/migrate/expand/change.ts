@@ -75,5 +75,7 @@ export function nothingToUndo(): readonly ExpandGroup[] {
   return [{ inTransaction: true, statements: ["SELECT 'the values go with their column' AS nothing_to_undo"] }];
 }
 
-// Whoever waits for a lock makes everybody behind it wait: better to fail and be tried again.
-const LOCK_TIMEOUT_SQL = "SET LOCAL lock_timeout = '2s'";
+// Whoever waits for a lock makes everybody behind it wait: better to fail and be tried again. A limit that is set already stays,
+// as the runner's is, which tries again; this one is for psql and other tools.
+const LOCK_TIMEOUT_SQL =
+  "SELECT pg_catalog.set_config('lock_timeout', '2s', true) WHERE pg_catalog.current_setting('lock_timeout') = '0'";

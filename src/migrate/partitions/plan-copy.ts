@@ -123,7 +123,7 @@ function fillGroups({ parts, table, next, key, columns }: Copy): readonly Expand
   IF ${missing(table, next)} OR ${missing(next, table)} THEN
     RAISE EXCEPTION 'the copy of % is not complete', '${parts.table.name.replaceAll("'", "''")}';
   END IF;`;
-  return alone("SET row_security = off", batchedBlock(table, key, batch, finish), "RESET row_security");
+  return alone("SET row_security = off", batchedBlock(table, key, { batch, finish }), "RESET row_security");
 }
 
 function switchUp(copy: Copy): readonly ExpandGroup[] {

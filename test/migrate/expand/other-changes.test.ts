@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { readCatalog } from "../../../src/catalog/index.ts";
 import {
@@ -80,6 +81,41 @@ test("the backfill of a plan can be run in batches beforehand, and the file then
   await runPhase(database, phases[1] ?? never(), "up");
   expect((await database.query(ids)).rows).toEqual(before);
   await database.exec("DROP SCHEMA pgsteward CASCADE");
+});
+
+test("a lock_timeout that is set stays while a phase runs; where there is none the file has its own", async () => {
+  const { phases } = await planOn(database, total);
+  const up = phases[0]?.up[0]?.statements ?? never();
+  await using connection = await database.connect();
+  for (const [limit, expected] of [
+    ["700ms", "700ms"],
+    ["0", "2s"],
+  ] as const) {
+    await connection.exec(`SET lock_timeout = '${limit}'; BEGIN`);
+    for (const statement of up) await connection.exec(statement);
+    expect((await connection.query("SHOW lock_timeout")).rows).toEqual([{ lock_timeout: expected }]);
+    await connection.exec("ROLLBACK; RESET lock_timeout");
+  }
+});
+
+test("a row that somebody holds costs the backfill's batch and not its walk", async () => {
+  const { phases } = await planOn(database, total);
+  const [expand, backfill] = phases;
+  await runPhase(database, expand ?? never(), "up");
+  const block = backfill?.up[1]?.statements[0] ?? never();
+  await using holder = await database.connect();
+  await using connection = await database.connect();
+  await holder.exec("BEGIN; UPDATE shop.orders SET state = 'held' WHERE id = 1500");
+  await connection.exec("SET lock_timeout = '50ms'");
+  const walk = connection.exec(block, { timeoutMs: 60_000 });
+  // The rows before the held one are committed while it is still held.
+  const filled = async (): Promise<number> =>
+    (await database.query<{ n: number }>("SELECT count(total_new)::int4 AS n FROM shop.orders")).rows[0]?.n ?? 0;
+  while ((await filled()) < 1_250) await Promise.race([sleep(20), walk]);
+  await holder.exec("COMMIT");
+  await walk;
+  await connection.exec("RESET lock_timeout");
+  expect(await filled()).toBe(2_100);
 });
 
 test("before PostgreSQL 18 a check stands in for NOT NULL until it is validated", async () => {

@@ -6,6 +6,7 @@ export { parseMigration, readMigrations, type Migration, type MigrationPart } fr
 export { pendingMigrations, type MigrationState, type MigrationStatus } from "./run/compare-history.ts";
 export type { AppliedMigration } from "./run/history.ts";
 export { findDataLoss, type DataLoss } from "./run/data-loss.ts";
+export { readDataLoss, type MigrationLosses } from "./run/read-data-loss.ts";
 export { baselineMigrations, repairMigration, type Repair } from "./run/repair.ts";
 export {
   previewMigrations,

@@ -58,6 +58,26 @@ CREATE INDEX CONCURRENTLY users_id ON users (id);
   expect(down.stdout).toMatch(/^down {2}0002_users_index .*\ndown {2}0001_users /);
 });
 
+test("what applying loses is confirmed by name where rows are there; --confirm names all that do", async () => {
+  await using database = await testDatabase({
+    setup: "CREATE TABLE users (id int, email text); CREATE TABLE drafts (id int); INSERT INTO users VALUES (1, 'a')",
+  });
+  const cwd = folderWith({
+    "migrations/1_drafts.sql": "-- migrate:up\nDROP TABLE drafts;\n",
+    "migrations/2_email.sql": "-- migrate:up\nALTER TABLE users DROP COLUMN email;\n",
+    "migrations/3_all.sql": "-- migrate:up\nDELETE FROM users;\n",
+  });
+  const env = { DATABASE_URL: database.url };
+  const asked = await runCli(["migrate", "up", "--confirm", "1_drafts"], { cwd, env });
+  expect(asked).toMatchObject({ code: 64, stdout: "" });
+  expect(asked.stderr).toContain(`data will be lost
+  2_email.sql:2: users holds rows, and their email is dropped
+  3_all.sql:2: users holds rows, and all of them are deleted
+hint: to go on, confirm it by name: --confirm 2_email 3_all`);
+  const up = await runCli(["migrate", "up", "--confirm", "2", "3_all.sql"], { cwd, env });
+  expect(up).toMatchObject({ code: 0 });
+});
+
 test("a statement that fails is shown with file, line and caret, what is done, and how to go on", async () => {
   await using database = await testDatabase();
   const cwd = folderWith({

@@ -7,7 +7,7 @@ import type { PlannedMigration } from "./run-migrations.ts";
 export interface DataLoss {
   /** From 1, in the file. */
   readonly line: number;
-  /** e.g. `the column email of users is dropped`. */
+  /** e.g. `users holds rows, and their email is dropped`. */
   readonly what: string;
 }
 

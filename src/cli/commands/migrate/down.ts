@@ -11,8 +11,9 @@ import {
 import { InvalidInputError } from "../../../postgres/index.ts";
 import { wholeNumber } from "../../arguments.ts";
 import type { Run } from "../../command.ts";
-import { ask, canAsk, confirmByName } from "../../confirm.ts";
+import { ask, canAsk } from "../../confirm.ts";
 import type { CommandContext } from "../../context.ts";
+import { confirmLosses } from "./confirm-losses.ts";
 import { addRunOptions, runOptionsOf, withMigrations, type RunFlags, type Targets } from "./run-flags.ts";
 import { plannedText, printTargets, runText } from "./run-text.ts";
 
@@ -106,16 +107,12 @@ async function confirmAll(
   planned: readonly PlannedMigration[],
   { yes, confirm = [] }: DownFlags,
 ): Promise<void> {
-  let isAsked = yes === true || planned.length === 0 || !canAsk(context);
-  for (const migration of planned) {
-    const { version, name, file } = migration;
-    const full = `${version}_${name}`;
-    const losses = (await findDataLoss(migration)).map((loss) => `${file}:${loss.line}: ${loss.what}`);
-    const given = [full, name, version, file].some((word) => confirm.includes(word)) ? full : undefined;
-    await confirmByName(context, full, given, losses);
-    isAsked ||= losses.length > 0;
-  }
-  if (isAsked) return;
+  const losing = await Promise.all(
+    planned.map(async (migration) => ({ migration, losses: await findDataLoss(migration) })),
+  );
+  await confirmLosses(context, losing, confirm);
+  const isAsked = losing.some(({ losses }) => losses.length > 0);
+  if (isAsked || yes === true || planned.length === 0 || !canAsk(context)) return;
   const names = planned.map(({ version, name }) => `${version}_${name}`).join(", ");
   const answer = await ask(context, `${what === "down" ? "Take back" : "Take back and apply again"} ${names}? [y/N] `);
   if (!/^y(?:es)?$/i.test(answer))

@@ -102,9 +102,10 @@ export function runOptionsOf(flags: RunFlags): RunMigrationsOptions {
 export interface MigrateWork {
   readonly context: CommandContext;
   readonly migrations: readonly Migration[];
-  /** Does the same on the one database, or for every tenant. */
+  /** Does the same on the one database, or for every tenant; `isQuiet`: without telling of each tenant. */
   readonly onTargets: <T>(
     work: (database: Database, options: Pick<RunMigrationsOptions, "schema" | "signal" | "onEvent">) => Promise<T>,
+    how?: { readonly isQuiet: boolean },
   ) => Promise<Targets<T>>;
 }
 
@@ -130,7 +131,11 @@ export async function withMigrations(
   const migrations = readMigrations(resolve(context.cwd, folder));
   if (flags.databases !== undefined) {
     const tenants = readDatabaseList(context, flags.databases);
-    return await action({ context, migrations, onTargets: (work) => forTenants(context, flags, tenants, work) });
+    return await action({
+      context,
+      migrations,
+      onTargets: (work, how) => forTenants(context, flags, tenants, work, how?.isQuiet),
+    });
   }
   const url = chooseDatabase(context, settings);
   await using database = await open(context, settings, url, flags.mayCreate === true);
@@ -138,8 +143,8 @@ export async function withMigrations(
   return await action({
     context,
     migrations,
-    onTargets: async (work) => {
-      if (tenants !== undefined) return forTenants(context, flags, tenants, work);
+    onTargets: async (work, how) => {
+      if (tenants !== undefined) return forTenants(context, flags, tenants, work, how?.isQuiet);
       const { signal } = context;
       try {
         return { kind: "one", result: await work(database, { signal, onEvent: eventNotes(context.output) }) };
@@ -162,6 +167,7 @@ async function forTenants<T>(
   flags: TargetFlags,
   tenants: readonly MigrationTenant[],
   work: (database: Database, options: Pick<RunMigrationsOptions, "schema" | "signal" | "onEvent">) => Promise<T>,
+  isQuiet = false,
 ): Promise<Targets<T>> {
   let ended = 0;
   const reports = await migrateTenants(
@@ -173,7 +179,7 @@ async function forTenants<T>(
       stopOnFailure: flags.stopOnFailure ?? false,
       signal,
       onTenant: (tenant, outcome) => {
-        if (outcome === undefined) return;
+        if (outcome === undefined || isQuiet) return;
         ended++;
         output.note(tenantNote(tenant, outcome, ended, tenants.length));
       },

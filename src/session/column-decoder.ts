@@ -6,7 +6,18 @@ import { timestampDate } from "./timestamp-text.ts";
 /** undefined: the value stays as it is. Never called for NULL. */
 export type ColumnDecoder = ((value: unknown) => unknown) | undefined;
 
-export function columnDecoder(column: Pick<Column, "mapFromDriverValue">): ColumnDecoder {
+type Decodable = Pick<Column, "mapFromDriverValue">;
+
+const decoders = new WeakMap<Decodable, { readonly decode: ColumnDecoder }>();
+
+/** One for each column: every query asks for them. */
+export function columnDecoder(column: Decodable): ColumnDecoder {
+  let known = decoders.get(column);
+  if (known === undefined) decoders.set(column, (known = { decode: makeDecoder(column) }));
+  return known.decode;
+}
+
+function makeDecoder(column: Decodable): ColumnDecoder {
   if (column.mapFromDriverValue === Column.prototype.mapFromDriverValue) return undefined;
   if (is(column, PgTimestamp) && column.mapFromDriverValue === PgTimestamp.prototype.mapFromDriverValue) {
     // Neighbouring rows often have one time: those of a bulk insert, or of a transaction.

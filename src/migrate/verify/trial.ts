@@ -3,6 +3,7 @@
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
 import { DatabaseError, type Connection, type Queryable } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
+import type { CatalogDigest } from "./catalog-digest.ts";
 import { separateColumnOrder } from "./column-order.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
 import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
@@ -29,6 +30,14 @@ export interface TrialPlace extends ScriptPlace {
   readonly seeds: Seeds;
   /** For the readings, on the same connection. */
   readonly reads: Queryable;
+  readonly digest: CatalogDigest;
+}
+
+/** The schema at one moment. */
+export interface SchemaState {
+  readonly catalog: Catalog;
+  /** Equal to another one of this database: the same catalog, so it need not be read. */
+  readonly digest: string;
 }
 
 export interface TrialOptions {
@@ -44,8 +53,8 @@ export interface Trial {
   readonly findings: readonly VerifyFinding[];
   readonly changes: number;
   readonly ranDown: boolean;
-  /** The catalog after it. */
-  readonly after: Catalog;
+  /** The schema after it. */
+  readonly after: SchemaState;
   /**
    * - `clean`: the database is as after the migration
    * - `broken`: it is not, and a new one is needed for the next migration
@@ -58,7 +67,7 @@ export interface Trial {
 export async function tryMigration(
   place: TrialPlace,
   prepared: PreparedMigration,
-  before: Catalog,
+  before: SchemaState,
   options: TrialOptions,
 ): Promise<Trial> {
   return new MigrationTrial(place, prepared, before, options).run();
@@ -79,17 +88,21 @@ class MigrationTrial {
   readonly #before: Catalog;
   readonly #options: TrialOptions;
   readonly #findings: VerifyFinding[] = [];
+  readonly #digestBefore: string;
   #rowsBefore: DatabaseRows = new Map();
   #after: Catalog;
+  #digestAfter: string;
   #changes = 0;
   #ranDown = false;
 
-  constructor(place: TrialPlace, prepared: PreparedMigration, before: Catalog, options: TrialOptions) {
+  constructor(place: TrialPlace, prepared: PreparedMigration, before: SchemaState, options: TrialOptions) {
     this.#place = place;
     this.#connection = place.connection;
     this.#prepared = prepared;
-    this.#before = before;
-    this.#after = before;
+    this.#before = before.catalog;
+    this.#digestBefore = before.digest;
+    this.#after = before.catalog;
+    this.#digestAfter = before.digest;
     this.#options = options;
   }
 
@@ -100,7 +113,8 @@ class MigrationTrial {
     const findings = this.#findings.map((finding) =>
       irreversible !== undefined && isAboutWayBack(finding.rule) ? { ...finding, severity: "info" as const } : finding,
     );
-    return { findings, changes: this.#changes, ranDown: this.#ranDown, after: this.#after, state };
+    const after = { catalog: this.#after, digest: this.#digestAfter };
+    return { findings, changes: this.#changes, ranDown: this.#ranDown, after, state };
   }
 
   async #run(): Promise<Trial["state"]> {
@@ -111,16 +125,18 @@ class MigrationTrial {
     const state = await this.#applyUp();
     if (state !== "clean") return state;
     this.#noteRefused(up);
-    this.#after = await this.#readCatalog();
-    const changes = compareCatalogs(this.#before, this.#after);
-    this.#changes = changes.length;
+    this.#digestAfter = await this.#place.digest();
+    if (this.#digestAfter !== this.#digestBefore) {
+      this.#after = await this.#readCatalog();
+      this.#changes = compareCatalogs(this.#before, this.#after).length;
+    }
     if (!this.#options.triesDown) return "clean";
     if (down === undefined) {
       if (migration.irreversible === undefined)
         this.#find("down-missing", this.#options.missingDown, `nothing leads back from it`);
       return "clean";
     }
-    if (down.statements.length === 0 && down.fault === undefined && changes.length > 0) {
+    if (down.statements.length === 0 && down.fault === undefined && this.#changes > 0) {
       this.#find("down-missing", "warning", "its way back is empty");
       return "clean";
     }
@@ -191,10 +207,10 @@ class MigrationTrial {
       const failure = (await runScript(this.#place, down)) ?? (await this.#fireDeferred());
       if (failure !== undefined) return failure;
       await resetSession(this.#connection);
-      const isRestored = await this.#compareRestored(withoutRows);
+      const restored = await this.#compareRestored(withoutRows);
       const again = (await runScript(this.#place, up)) ?? (await this.#fireDeferred());
-      if (again !== undefined && isRestored && mayHelpToCommit(again)) return again;
-      await this.#compareAgain(again);
+      if (again !== undefined && restored !== "other" && mayHelpToCommit(again)) return again;
+      await this.#compareAgain(again, restored);
       return undefined;
     } finally {
       await this.#connection.exec("ROLLBACK");
@@ -215,13 +231,15 @@ class MigrationTrial {
       this.#find("down-fails", "error", `its way back fails: ${failure.message}`, failure);
       return down.isTransaction ? "clean" : "broken";
     }
-    await this.#compareRestored(this.#options.withoutRows);
-    await this.#compareAgain(await runWhole(this.#place, up));
+    const restored = await this.#compareRestored(this.#options.withoutRows);
+    await this.#compareAgain(await runWhole(this.#place, up), restored);
+    this.#digestAfter = await this.#place.digest();
     return this.#findings.slice(found).some(({ severity }) => severity === "error") ? "broken" : "clean";
   }
 
-  async #compareRestored(withoutRows: boolean): Promise<boolean> {
-    const restored = await this.#readCatalog();
+  async #compareRestored(withoutRows: boolean): Promise<"exactly" | "equal" | "other"> {
+    const isExact = (await this.#place.digest()) === this.#digestBefore;
+    const restored = isExact ? this.#before : await this.#readCatalog();
     const all = compareCatalogs(this.#before, restored);
     const { order, rest: changes } = separateColumnOrder(this.#before, restored, all);
     if (changes.length > 0) {
@@ -247,14 +265,17 @@ class MigrationTrial {
         },
       );
     }
-    return changes.length === 0;
+    if (changes.length > 0) return "other";
+    return isExact && !withoutRows && lost.length === 0 ? "exactly" : "equal";
   }
 
-  async #compareAgain(failure: ScriptFailure | undefined): Promise<void> {
+  async #compareAgain(failure: ScriptFailure | undefined, restored: "exactly" | "equal" | "other"): Promise<void> {
     if (failure !== undefined) {
       this.#find("up-again-fails", "error", `after its way back it does not apply again: ${failure.message}`, failure);
       return;
     }
+    // From the very schema and rows that were there before, the same statements lead to the same schema.
+    if (restored === "exactly") return;
     const again = await this.#readCatalog();
     const { rest: changes } = separateColumnOrder(this.#after, again, compareCatalogs(this.#after, again));
     if (changes.length === 0) return;

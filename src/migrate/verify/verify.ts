@@ -5,11 +5,19 @@ import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
 import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, type ParsedSqlFile } from "../load-sql.ts";
 import { withBench, type Bench, type BenchOptions } from "./bench.ts";
+import { catalogDigest } from "./catalog-digest.ts";
 import { preparedReads } from "./prepared-reads.ts";
 import type { Verdict, VerifiedMigration, VerifyFinding, VerifyReport } from "./report.ts";
 import { prepareScript } from "./run-script.ts";
 import { Seeds, type UnseededTable } from "./seeds.ts";
-import { applyMigration, tryMigration, type PreparedMigration, type Trial, type TrialPlace } from "./trial.ts";
+import {
+  applyMigration,
+  tryMigration,
+  type PreparedMigration,
+  type SchemaState,
+  type Trial,
+  type TrialPlace,
+} from "./trial.ts";
 
 export interface VerifyProgress {
   /** How many are done, of how many. */
@@ -109,9 +117,11 @@ class Verification {
     const { rights } = await database.serverFacts();
     await using connection = await database.connect({ signal });
     const seeds = new Seeds(connection, rowsPerTable, rights.isSuperuser);
+    const reads = preparedReads(connection);
     const place: TrialPlace = {
       connection,
-      reads: preparedReads(connection),
+      reads,
+      digest: await catalogDigest(reads),
       seeds,
       notices: this.#notices,
       skippedExtensions: this.#skippedExtensions,
@@ -120,7 +130,8 @@ class Verification {
     };
     try {
       if (!(await this.#prepareDatabase(place))) return false;
-      let catalog = await readCatalog(place.reads, { includeDependencies: false, signal });
+      const catalog = await readCatalog(place.reads, { includeDependencies: false, signal });
+      let schema: SchemaState = { catalog, digest: await place.digest() };
       const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
       while (this.#verified.length < this.#prepared.length) {
         if (signal?.aborted === true)
@@ -130,7 +141,7 @@ class Verification {
         this.#progress(item);
         const began = performance.now();
         const carried = this.#carried;
-        const trial = await tryMigration(place, item, catalog, {
+        const trial = await tryMigration(place, item, schema, {
           triesDown: direction === "both",
           withoutRows: carried !== undefined,
           missingDown,
@@ -139,7 +150,7 @@ class Verification {
         if (trial.state === "rows") return true;
         this.#add(item, trial, carried ?? [], performance.now() - began);
         if (trial.state !== "clean") return trial.state === "broken";
-        catalog = trial.after;
+        schema = trial.after;
       }
       return false;
     } finally {

@@ -12,6 +12,7 @@ const gates = [
   ["floors", process.execPath, ["tools/check-floors.mjs"]],
   ["dead code", "npx", ["--no-install", "knip"]],
   ["build", process.execPath, ["tools/build.mjs"]],
+  ["exports", process.execPath, ["tools/check-exports.mjs"]],
   ["package", "npx", ["--no-install", "publint", "--strict"]],
   ["published types", "npx", ["--no-install", "attw", "--pack", ".", "--profile", "esm-only"]],
 ];

@@ -15,9 +15,25 @@ const LEFT_OUT = [
 ];
 /** What changes without a statement about it, or only repeats what other rows say. */
 const LEFT_OUT_COLUMNS = [
-  ...["relpages", "reltuples", "relallvisible", "relallfrozen", "relfilenode", "relfrozenxid", "relminmxid"],
-  ...["relhasindex", "relhasrules", "relhastriggers", "relhassubclass", "relnatts", "relrewrite"],
-  ...["attcacheoff", "atthasmissing", "attmissingval", "indcheckxmin", "datfrozenxid", "datminmxid"],
+  "relpages",
+  "reltuples",
+  "relallvisible",
+  "relallfrozen",
+  "relfilenode",
+  "relfrozenxid",
+  "relminmxid",
+  "relhasindex",
+  "relhasrules",
+  "relhastriggers",
+  "relhassubclass",
+  "relnatts",
+  "relrewrite",
+  "attcacheoff",
+  "atthasmissing",
+  "attmissingval",
+  "indcheckxmin",
+  "datfrozenxid",
+  "datminmxid",
 ];
 /** Catalogs with thousands of rows of the system's own, which no migration can change as far as the catalog is read. */
 const OWNED_BY: Readonly<Record<string, string>> = {

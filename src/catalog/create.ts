@@ -4,12 +4,13 @@ import { CREATE_OTHERS, foreignOptions } from "./create-others.ts";
 import { createView } from "./create-view.ts";
 import { nameOf, optionList, partOf } from "./spelling.ts";
 import { literal } from "./literal.ts";
-import type { CatalogObject, FactsOfKind, ObjectKind, PrivilegeEntry, SequenceFacts } from "./object-facts.ts";
+import type { CatalogObject, FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
 import {
   defaultPrivilegeStatements,
   initialDefaults,
   initialPrivileges,
   privilegeStatements,
+  type InitialPrivileges,
 } from "./grant-statements.ts";
 
 export interface CreateContext {
@@ -19,7 +20,7 @@ export interface CreateContext {
   /** Ids of defaults that are not written with their column, because something they need comes later. */
   readonly separateDefaults: ReadonlySet<string>;
   /** What a list of privileges starts from, where default privileges give more than PostgreSQL does by itself. */
-  readonly initialPrivileges?: ((object: CatalogObject<"privileges">) => readonly PrivilegeEntry[]) | undefined;
+  readonly initialPrivileges?: ((object: CatalogObject<"privileges">) => InitialPrivileges) | undefined;
 }
 
 type Create = { readonly [K in ObjectKind]: (object: CatalogObject<K>, context: CreateContext) => readonly string[] };
@@ -342,8 +343,9 @@ const CREATE: Create = {
   },
   comment: ({ facts }) => [`COMMENT ON ${facts.on} IS ${literal(facts.text)}`],
   privileges: (object, context) => {
-    const before = context.initialPrivileges?.(object) ?? initialPrivileges(object, context.serverVersion);
-    return privilegeStatements(object.facts, before, object.facts.entries);
+    const before = context.initialPrivileges?.(object);
+    const certain = before?.certain ?? initialPrivileges(object, context.serverVersion);
+    return privilegeStatements(object.facts, certain, object.facts.entries, before?.possible);
   },
   "default privileges": (object, context) =>
     defaultPrivilegeStatements(

@@ -3,16 +3,27 @@ import { identifier } from "../postgres/index.ts";
 import type { CatalogObject, FactsOfKind, PrivilegeEntry } from "./object-facts.ts";
 import { builtInPrivileges, OWNER, publicSchemaPrivileges } from "./privileges.ts";
 
-/** Statements that turn one list of privileges into another. */
+/** What holds for an object before its list is set: who has what for sure, and who may have what. */
+export interface InitialPrivileges {
+  readonly certain: readonly PrivilegeEntry[];
+  readonly possible: readonly PrivilegeEntry[];
+}
+
+/**
+ * Statements that turn one list of privileges into another.
+ *
+ * @param possible - what may hold before: it is taken away where `after` does not have it. Default: `before`
+ */
 export function privilegeStatements(
   facts: FactsOfKind["privileges"],
   before: readonly PrivilegeEntry[],
   after: readonly PrivilegeEntry[],
+  possible: readonly PrivilegeEntry[] = before,
 ): readonly string[] {
   const columns = facts.column === undefined ? "" : ` (${identifier(facts.column)})`;
   const list = (privileges: readonly string[]): string =>
     privileges.map((privilege) => `${privilege}${columns}`).join(", ");
-  return changesOf(before, after).flatMap(({ grantee, revoked, granted, grantable, unGrantable }) => [
+  return changesOf(before, after, possible).flatMap(({ grantee, revoked, granted, grantable, unGrantable }) => [
     ...(revoked.length === 0 ? [] : [`REVOKE ${list(revoked)} ON ${facts.on} FROM ${role(grantee)}`]),
     ...(unGrantable.length === 0
       ? []
@@ -91,16 +102,21 @@ interface EntryChange {
 
 const NOTHING: Omit<PrivilegeEntry, "grantee"> = { privileges: [], grantable: [] };
 
-function changesOf(before: readonly PrivilegeEntry[], after: readonly PrivilegeEntry[]): readonly EntryChange[] {
-  const grantees = [...new Set([...before, ...after].map(({ grantee }) => grantee))];
+function changesOf(
+  before: readonly PrivilegeEntry[],
+  after: readonly PrivilegeEntry[],
+  possible: readonly PrivilegeEntry[] = before,
+): readonly EntryChange[] {
+  const grantees = [...new Set([...before, ...possible, ...after].map(({ grantee }) => grantee))];
   return grantees.map((grantee) => {
     const old = before.find((entry) => entry.grantee === grantee) ?? NOTHING;
+    const most = possible.find((entry) => entry.grantee === grantee) ?? NOTHING;
     const wanted = after.find((entry) => entry.grantee === grantee) ?? NOTHING;
     const grantable = wanted.grantable.filter((privilege) => !old.grantable.includes(privilege));
     return {
       grantee,
-      revoked: old.privileges.filter((privilege) => !wanted.privileges.includes(privilege)),
-      unGrantable: old.grantable.filter(
+      revoked: most.privileges.filter((privilege) => !wanted.privileges.includes(privilege)),
+      unGrantable: most.grantable.filter(
         (privilege) => wanted.privileges.includes(privilege) && !wanted.grantable.includes(privilege),
       ),
       granted: wanted.privileges.filter(

@@ -79,7 +79,7 @@ export { objectId } from "./object-id.ts";
 export { catalogObjects, type CatalogObjects } from "./objects.ts";
 export { inOrder } from "./order.ts";
 export { literal } from "./literal.ts";
-export { builtInPrivileges, OWNER } from "./privileges.ts";
+export { builtInPrivileges, OWNER, usualPrivileges } from "./privileges.ts";
 export {
   alterTable,
   collate,
@@ -106,4 +106,5 @@ export {
   initialDefaults,
   initialPrivileges,
   privilegeStatements,
+  type InitialPrivileges,
 } from "./grant-statements.ts";

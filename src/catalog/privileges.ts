@@ -114,6 +114,43 @@ function listObject(
   };
 }
 
+/**
+ * The list of privileges that an object has without an entry among the objects of a catalog: what PostgreSQL does by itself. Of an
+ * identity column that of its sequence; `undefined` for what has none, and for languages and foreign sources, which no default privileges reach.
+ */
+export function usualPrivileges(object: CatalogObject, serverVersion: number): CatalogObject<"privileges"> | undefined {
+  const { kind, schema, name, part } = object;
+  const group = groupOf(kind);
+  const sequence = object.kind === "column" ? object.facts.identity?.name : undefined;
+  const of = sequence === undefined ? (group as SecurableKind) : "sequence";
+  if (!DEFAULTED.has(of) || (kind === "column" && sequence === undefined)) return undefined;
+  const written = schema === undefined ? identifier(name) : identifier(schema, name);
+  const on = sequence ?? `${written}${kind === "function" ? `(${part})` : ""}`;
+  return {
+    kind: "privileges",
+    id: `privileges ${sequence === undefined ? object.id : `sequence ${sequence}`}`,
+    schema,
+    name,
+    part,
+    facts: {
+      of,
+      on: `${WORDS[of]} ${on}`,
+      column: undefined,
+      entries:
+        of === "schema" && name === "public"
+          ? publicSchemaPrivileges(serverVersion)
+          : builtInPrivileges(of, serverVersion),
+    },
+    parent: object.id,
+    needs: [object.id],
+    inheritedFrom: undefined,
+    notNullName: undefined,
+  };
+}
+
+/** Kinds that default privileges are for. */
+const DEFAULTED: ReadonlySet<string> = new Set<SecurableKind>(["schema", "table", "sequence", "function", "type"]);
+
 /** initdb's list: from 15 on only the owner may create there. */
 export function publicSchemaPrivileges(serverVersion: number): readonly PrivilegeEntry[] {
   const everybody = serverVersion >= 150000 ? ["USAGE"] : ["CREATE", "USAGE"];

@@ -1,8 +1,6 @@
 // The statements of a plan as nodes, one or more an object, in the order in which what depends on what lets them run.
 import {
   attachOrder,
-  builtInPrivileges,
-  initialPrivileges,
   inOrder,
   objectId,
   rankOf,
@@ -12,11 +10,11 @@ import {
   type CatalogObjects,
   type CreateContext,
   type ObjectKind,
-  type PrivilegeEntry,
 } from "../catalog/index.ts";
 import type { Actions } from "./plan-actions.ts";
 import { connectMoments } from "./plan-moments.ts";
 import { namesTaken } from "./plan-names.ts";
+import { privilegesWhenMade } from "./plan-privileges.ts";
 import { renameNodes, type RenameSteps } from "./plan-rename-nodes.ts";
 import {
   ALTER_RANK,
@@ -76,7 +74,7 @@ export class PlanNodes {
       serverVersion: this.#context.serverVersion,
       objects: after,
       separateDefaults: this.#separate,
-      initialPrivileges: (object) => this.#initialPrivileges(object),
+      initialPrivileges: (object) => privilegesWhenMade(object, this.#context, created),
     };
     const goingWith = new Map<string, CatalogObject[]>();
     for (const object of before.values()) {
@@ -366,27 +364,6 @@ export class PlanNodes {
   #placeOf(objects: CatalogObjects, id: string, place: (object: CatalogObject) => string): string {
     const object = objects.get(id);
     return object === undefined ? id : place(object);
-  }
-
-  /** What default privileges give an object when it is made by this plan; they are changed last, so those of before count. */
-  #initialPrivileges(object: CatalogObject<"privileges">): readonly PrivilegeEntry[] {
-    const { serverVersion, before } = this.#context;
-    const { of } = object.facts;
-    const builtIn = builtInPrivileges(of, serverVersion);
-    if (of === "column" || !this.#actions.created.has(object.parent ?? "")) {
-      return initialPrivileges(object, serverVersion);
-    }
-    const defaults = [...before.values()].filter(
-      (candidate): candidate is CatalogObject<"default privileges"> =>
-        candidate.kind === "default privileges" &&
-        candidate.facts.of === `${of}s` &&
-        [undefined, object.schema].includes(candidate.facts.schema),
-    );
-    const base = defaults.find(({ facts }) => facts.schema === undefined)?.facts.entries ?? builtIn;
-    return [
-      ...base,
-      ...defaults.filter(({ facts }) => facts.schema !== undefined).flatMap(({ facts }) => facts.entries),
-    ];
   }
 }
 

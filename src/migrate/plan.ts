@@ -6,6 +6,7 @@ import { canBeMadeAgain, decideActions } from "./plan-actions.ts";
 import { inCircles } from "./plan-circles.ts";
 import { PlanLocks } from "./plan-locks.ts";
 import { PlanNodes, type PlanNode } from "./plan-nodes.ts";
+import { hiddenLists } from "./plan-privileges.ts";
 import { planRenames } from "./plan-renames.ts";
 import { stepsOf, type Step } from "./plan-steps.ts";
 import type { Rename } from "./renames.ts";
@@ -55,7 +56,10 @@ function orderedNodes(context: RuleContext, renames: Parameters<PlanNodes["nodes
     const actions = decideActions(context.before, context.after, context, again);
     const isLive = (id: string | undefined): boolean =>
       context.isLive(id) && id !== undefined && !actions.dropped.has(id);
-    const nodes = new PlanNodes({ ...context, isLive }, actions).nodes(renames);
+    const lists = hiddenLists(context, actions).map((list) => [list.id, list] as const);
+    const after = lists.length === 0 ? context.after : new Map([...context.after, ...lists]);
+    const created = new Set([...actions.created, ...lists.map(([id]) => id)]);
+    const nodes = new PlanNodes({ ...context, after, isLive }, { ...actions, created }).nodes(renames);
     const held = inCircles(nodes).filter(
       ({ kind, subject }) => kind === "alter" && !again.has(subject) && canBeMadeAgain(context.before.get(subject)),
     );

@@ -57,6 +57,7 @@ BEGIN
   END LOOP;
 END
 $$;
+DELETE FROM pg_catalog.pg_default_acl;
 CREATE SCHEMA public AUTHORIZATION pg_database_owner;
 COMMENT ON SCHEMA public IS 'standard public schema';
 GRANT USAGE ON SCHEMA public TO PUBLIC;`;

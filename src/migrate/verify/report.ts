@@ -13,7 +13,7 @@ import type { UnseededTable } from "./seeds.ts";
  * - `not reversible`: its way back fails or leads elsewhere, or it cannot be applied again
  * - `applied`: only that was asked
  * - `failed`: it does not apply
- * - `not examined`: an earlier one failed, or it was not asked for
+ * - `not examined`: it needs what an earlier one that failed would have made, or it was not asked for
  */
 export type Verdict =
   | "reversible"
@@ -27,6 +27,7 @@ export type Verdict =
 
 export type VerifyRule =
   | "up-fails"
+  | "needs-failed"
   | "up-fails-on-rows"
   | "refused-in-transaction"
   | "down-missing"
@@ -68,7 +69,7 @@ export interface VerifiedMigration {
 export interface VerifyReport {
   readonly migrations: readonly VerifiedMigration[];
   readonly examined: {
-    /** Of how many migrations the way there, and of how many the way back too, was run. */
+    /** How many migrations were applied, and of how many the way back too was run. */
     readonly ups: number;
     readonly downs: number;
     /** Tables that got made-up rows, and how many rows. */

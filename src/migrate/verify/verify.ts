@@ -40,10 +40,12 @@ export interface VerifyOptions extends BenchOptions {
 }
 
 const ROWS_PER_TABLE = 3;
+/** What is named is not there: schema, table, column, function, any other object. */
+const UNDEFINED: ReadonlySet<string> = new Set(["3F000", "42P01", "42703", "42883", "42704"]);
 
 /**
- * Verifies migrations in their order. What is wrong with them is in the report, nothing is thrown for it. It ends at the first one
- * that does not apply; those after it are `not examined`.
+ * Verifies migrations in their order. What is wrong with them is in the report, nothing is thrown for it. One that does not apply is
+ * left out; those after it are examined without it, and `not examined` where they need what it would have made.
  *
  * Roles that the SQL names and does not make are made on a server of our own. On the server of `database` no statement about roles
  * is run.
@@ -84,6 +86,8 @@ class Verification {
   readonly #verified: VerifiedMigration[] = [];
   readonly #first: number;
   readonly #skippedExtensions = new Set<string>();
+  /** What does not apply, in the order in which it was found. */
+  readonly #failed = new Set<PreparedMigration>();
   #seededTables = 0;
   #seededRows = 0;
   #unseeded: readonly UnseededTable[] = [];
@@ -101,18 +105,14 @@ class Verification {
   }
 
   async run(): Promise<void> {
-    // Nearly always one round. A migration that cannot be rolled back and does not lead back costs a new database.
-    while (this.#verified.length < this.#prepared.length) {
-      const goesOn = await this.#bench.withDatabase((database) => this.#round(database));
-      if (!goesOn) break;
-    }
+    // Nearly always one round. A migration that cannot be rolled back and fails or does not lead back costs a new database.
+    while (this.#verified.length < this.#prepared.length)
+      await this.#bench.withDatabase((database) => this.#round(database));
     this.#progress();
-    for (const item of this.#prepared.slice(this.#verified.length))
-      this.#verified.push(verifiedAs(item, "not examined"));
   }
 
   /** Goes on where the last round ended, until the end or until the database is spoiled. */
-  async #round(database: Database): Promise<boolean> {
+  async #round(database: Database): Promise<void> {
     const { signal, rowsPerTable = ROWS_PER_TABLE, direction = "both" } = this.#options;
     const { rights } = await database.serverFacts();
     await using connection = await database.connect({ signal });
@@ -129,7 +129,7 @@ class Verification {
       signal,
     };
     try {
-      if (!(await this.#prepareDatabase(place))) return false;
+      if (!(await this.#prepareDatabase(place))) return;
       const catalog = await readCatalog(place.reads, { includeDependencies: false, signal });
       let schema: SchemaState = { catalog, digest: await place.digest() };
       const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
@@ -147,12 +147,11 @@ class Verification {
           missingDown,
         });
         this.#carried = trial.state === "rows" ? trial.findings : undefined;
-        if (trial.state === "rows") return true;
+        if (trial.state === "rows") return;
         this.#add(item, trial, carried ?? [], performance.now() - began);
-        if (trial.state !== "clean") return trial.state === "broken";
+        if (trial.state === "broken" || (trial.state === "failed" && !item.up.isTransaction)) return;
         schema = trial.after;
       }
-      return false;
     } finally {
       const { tables, rows } = seeds.figures();
       this.#seededTables = Math.max(this.#seededTables, tables);
@@ -161,7 +160,10 @@ class Verification {
     }
   }
 
-  /** Brings an empty database to where the next migration begins. False when one that applied before does not any more. */
+  /**
+   * Brings an empty database to where the next migration begins, without those that do not apply. False when one of them was found
+   * now and left half of itself: another database is needed.
+   */
   async #prepareDatabase(place: TrialPlace): Promise<boolean> {
     const { setup = [], signal } = this.#options;
     if (setup.length > 0) {
@@ -176,6 +178,7 @@ class Verification {
       await createMissingRoles(place.connection, statements, this.#notices);
     }
     for (const [index, item] of this.#prepared.slice(0, this.#verified.length).entries()) {
+      if (this.#failed.has(item)) continue;
       const failure = await applyMigration(place, item);
       if (failure === undefined) continue;
       const { message, sqlState } = failure;
@@ -186,14 +189,30 @@ class Verification {
         place: failure.place,
         sqlState,
       };
-      this.#verified.splice(index, this.#verified.length, verifiedAs(item, "failed", [finding]));
-      return false;
+      this.#verified[index] = this.#failedAs(item, [finding]);
+      if (!item.up.isTransaction) return false;
     }
     return true;
   }
 
+  /** One that does not apply. What only lacks the work of one before it is no fault of its own. */
+  #failedAs(item: PreparedMigration, findings: readonly VerifyFinding[]): VerifiedMigration {
+    const isFirst = this.#failed.size === 0;
+    this.#failed.add(item);
+    const failure = findings.find(({ rule }) => rule === "up-fails");
+    if (isFirst || failure === undefined || !UNDEFINED.has(failure.sqlState ?? ""))
+      return verifiedAs(item, "failed", findings);
+    const [first] = this.#failed;
+    const message = `not examined: it needs what is not there, as ${first?.migration.up.file} does not apply: ${failure.message.replace("it does not apply: ", "")}`;
+    return verifiedAs(item, "not examined", [{ ...failure, rule: "needs-failed", severity: "info", message }]);
+  }
+
   #add(item: PreparedMigration, trial: Trial, carried: readonly VerifyFinding[], tookMs: number): void {
-    const hasFailed = trial.findings.some(({ rule }) => rule === "up-fails" || rule === "down-fails");
+    if (trial.state === "failed") {
+      this.#verified.push({ ...this.#failedAs(item, trial.findings), tookMs: Math.round(tookMs) });
+      return;
+    }
+    const hasFailed = trial.findings.some(({ rule }) => rule === "down-fails");
     const findings = hasFailed ? trial.findings : [...carried, ...trial.findings];
     if (trial.ranDown) this.#downs++;
     const verdict = verdictOf(item, trial, findings, this.#options.direction ?? "both");
@@ -220,7 +239,7 @@ class Verification {
     return {
       migrations: this.#verified,
       examined: {
-        ups: this.#verified.filter(({ verdict }) => verdict !== "not examined").length,
+        ups: this.#verified.filter(({ verdict }) => verdict !== "not examined" && verdict !== "failed").length,
         downs: this.#downs,
         seededTables: this.#seededTables,
         seededRows: this.#seededRows,
@@ -251,7 +270,6 @@ function verdictOf(
 ): Verdict {
   const has = (...rules: readonly VerifyFinding["rule"][]): boolean =>
     findings.some(({ rule }) => rules.includes(rule));
-  if (trial.state === "failed") return "failed";
   if (direction === "up") return "applied";
   if (migration.irreversible !== undefined) return "irreversible";
   if (down === undefined || has("down-missing")) return "no way back";

@@ -116,11 +116,13 @@ test("each way in which a migration is wrong has its finding, and the ones after
       says: ["not reversible", "down-does-not-restore error", "up-again-differs error"],
     },
     { up: "CREATE TABLE bad (id int,);", says: ["failed", "up-fails error"] },
-    { up: "SELECT 1;", down: "SELECT 1;", says: ["not examined"] },
+    { up: "ALTER TABLE bad ADD COLUMN more int;", says: ["not examined", "needs-failed info"] },
+    { up: "INSERT INTO users (id, name) VALUES (1, 1);", says: ["failed", "up-fails error"] },
+    { up: "CREATE TABLE good (id int);", down: "DROP TABLE good;", says: ["reversible"] },
   ];
   const report = await verify(cases);
   expect(brief(report)).toEqual(cases.map(({ says }) => says));
-  expect(report.examined).toMatchObject({ ups: 15, downs: 11, unseededTables: [] });
+  expect(report.examined).toMatchObject({ ups: 15, downs: 12, unseededTables: [] });
   const [lost] = report.migrations[4]?.findings ?? [];
   expect(lost?.lost).toEqual([{ table: "public.users", rowsBefore: 3, rowsAfter: 3, columns: ["note"] }]);
   const [missing] = report.migrations[2]?.findings ?? [];
@@ -143,6 +145,12 @@ test("what runs outside of a transaction is verified too, and a database that it
     { up: "CREATE INDEX CONCURRENTLY b ON users (name);", down: "SELECT 1;", transaction: "statement" },
     { up: "CREATE INDEX c ON users (name);", down: "DROP INDEX c;" },
     {
+      up: "CREATE TABLE half (id int); CREATE INDEX CONCURRENTLY half_none ON half (none);",
+      down: "DROP TABLE half;",
+      transaction: "statement",
+    },
+    { up: "CREATE TABLE half (id int);", down: "DROP TABLE half;" },
+    {
       up: "ALTER TABLE users ADD COLUMN d int; CREATE INDEX CONCURRENTLY d ON users (d);",
       down: "ALTER TABLE users DROP COLUMN d;",
       transaction: "implicit",
@@ -163,6 +171,8 @@ test("what runs outside of a transaction is verified too, and a database that it
     ["reversible"],
     ["reversible"],
     ["not reversible", "down-does-not-restore error", "up-again-fails error"],
+    ["reversible"],
+    ["failed", "up-fails error"],
     ["reversible"],
     ["reversible", "refused-in-transaction warning"],
     ["reversible"],

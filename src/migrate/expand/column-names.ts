@@ -1,5 +1,6 @@
-// Under which names a column and its copy stand before and after they change places, and how a value gets from one to the other.
-import type { Catalog } from "../../catalog/index.ts";
+// Under which names a column and the one of the new type stand before and after they change places, and how a value gets from one to
+// the other.
+import type { Catalog, Table } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
 import type { ExpandChange } from "./change.ts";
 import { suffixed } from "./names.ts";
@@ -7,14 +8,12 @@ import { collectParts, findTable, NEW_SUFFIX, OLD_SUFFIX, type ColumnParts } fro
 import { columnsOfNew, renameColumn } from "./rewrite.ts";
 import { comparesAsText, type SyncTrigger } from "./sync.ts";
 
-export type ColumnChange = Extract<ExpandChange, { readonly kind: "column type" | "column rename" }>;
+export type ColumnChange = Extract<ExpandChange, { readonly kind: "column type" }>;
 
 export interface ColumnWork {
   readonly change: ColumnChange;
   readonly serverVersion: number;
   readonly parts: ColumnParts;
-  /** For a rename the old column keeps its indexes until the end: the old program searches by it. */
-  readonly keepsOld: boolean;
   readonly newType: string;
   readonly newDefault: string | undefined;
   /** Names of the old column and of the new one: while both are being made equal, and after the switch. */
@@ -33,20 +32,13 @@ export async function columnWork(catalog: Catalog, change: ColumnChange): Promis
   const table = findTable(catalog, change.schema, change.table);
   const parts = collectParts(catalog, table, change.column);
   const { column } = parts;
-  const isRename = change.kind === "column rename";
-  const before = { old: column.name, new: isRename ? change.to : suffixed(column.name, NEW_SUFFIX) };
-  const after = isRename ? before : { old: suffixed(column.name, OLD_SUFFIX), new: column.name };
-  const free = isRename ? [before.new] : [before.new, after.old];
-  const taken = free.find((name) => table.columns.some((other) => other.name === name));
-  if (taken !== undefined) {
-    throw new InvalidInputError(`${table.schema}.${table.name} has a column ${taken} already`, {
-      hint: "rename or drop it first: expand and contract needs the name",
-    });
-  }
-  const newType = isRename ? column.type : change.type;
+  const before = { old: column.name, new: suffixed(column.name, NEW_SUFFIX) };
+  const after = { old: suffixed(column.name, OLD_SUFFIX), new: column.name };
+  requireFree(table, before.new, after.old);
+  const newType = change.type;
   const columns = table.columns.map(({ name }) => name);
-  const using = isRename ? identifier(column.name) : (change.using ?? `${identifier(column.name)}::${newType}`);
-  const back = isRename ? identifier(column.name) : (change.back ?? `${identifier(column.name)}::${column.type}`);
+  const using = change.using ?? `${identifier(column.name)}::${newType}`;
+  const back = change.back ?? `${identifier(column.name)}::${column.type}`;
   const ofNew = async (expression: string, name: string): Promise<string> => {
     const renamed = await renameColumn(expression, table.name, column.name, name);
     return columnsOfNew(renamed, table.name, [...columns, name]);
@@ -65,7 +57,6 @@ export async function columnWork(catalog: Catalog, change: ColumnChange): Promis
     change,
     serverVersion: catalog.serverVersion,
     parts,
-    keepsOld: isRename,
     newType,
     newDefault: defaultOf(parts, change, newType),
     before,
@@ -85,13 +76,21 @@ export async function columnWork(catalog: Catalog, change: ColumnChange): Promis
       passive: oldColumn(after.old),
       toPassive: await ofNew(back, after.new),
       toActive: await ofNew(using, after.old),
-      isTolerant: !isRename,
+      isTolerant: true,
     },
   };
 }
 
+/** @throws InvalidInputError when the table has a column of one of these names */
+export function requireFree(table: Table, ...names: readonly string[]): void {
+  const taken = names.find((name) => table.columns.some((other) => other.name === name));
+  if (taken === undefined) return;
+  throw new InvalidInputError(`${table.schema}.${table.name} has a column ${taken} already`, {
+    hint: "rename or drop it first: expand and contract needs the name",
+  });
+}
+
 function defaultOf({ column, sequence }: ColumnParts, change: ColumnChange, newType: string): string | undefined {
-  if (change.kind === "column rename") return column.default;
   if (change.default !== undefined || column.default === undefined) return change.default;
   if (sequence !== undefined) return column.default;
   if (change.using !== undefined) {

@@ -1,4 +1,4 @@
-// The five migrations of a column's change of type or name: expand, backfill, validate, switch, contract.
+// The five migrations of a column's change of type: expand, backfill, validate, switch, contract.
 import { collate } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { backfillDefinition, backfillGroups, type BackfillSql } from "./backfill-sql.ts";
@@ -7,23 +7,23 @@ import type { ColumnWork } from "./column-names.ts";
 import {
   addConditions,
   addIncoming,
+  ALL_INDEXES,
+  analyzeTable,
   buildIndexes,
   dropIncoming,
   dropIndexes,
-  keysOf,
   relationOf,
   unvalidateConditions,
   validateConditions,
 } from "./column-steps.ts";
-import { switchDown, switchUp, useIndex } from "./column-switch.ts";
-import { fileWords, suffixed } from "./names.ts";
-import { columnSettings, NEW_SUFFIX, OLD_SUFFIX, withName } from "./parts.ts";
+import { switchDown, switchUp } from "./column-switch.ts";
+import { fileWords } from "./names.ts";
+import { columnSettings, NEW_SUFFIX } from "./parts.ts";
 import { createSyncFunction, createSyncTrigger, dropSyncFunction, dropSyncTrigger } from "./sync.ts";
 
 export async function columnPhases(work: ColumnWork): Promise<readonly ExpandPhase[]> {
   const { change, parts } = work;
-  const goal = change.kind === "column rename" ? `to_${change.to}` : `to_${work.newType}`;
-  const words = (phase: string): string => fileWords(phase, parts.table.name, change.column, goal);
+  const words = (phase: string): string => fileWords(phase, parts.table.name, change.column, `to_${work.newType}`);
   const copy = backfillOf(work);
   const phase = (name: string, rest: Omit<ExpandPhase, "phase" | "name" | "backfill">): ExpandPhase => ({
     phase: name,
@@ -44,7 +44,7 @@ export async function columnPhases(work: ColumnWork): Promise<readonly ExpandPha
     phase("validate", await validate(work)),
     phase("switch", {
       why: [switchText(work)],
-      up: await switchUp(work),
+      up: switchUp(work),
       down: await switchDown(work),
     }),
     phase("contract", await contract(work)),
@@ -67,16 +67,15 @@ function backfillOf(work: ColumnWork): BackfillSql {
 type PhaseBody = Omit<ExpandPhase, "phase" | "name" | "backfill">;
 
 async function expand(work: ColumnWork): Promise<PhaseBody> {
-  const { parts, before, newType, keepsOld, syncBefore } = work;
-  const collation = keepsOld ? collate(parts.column.collation) : "";
+  const { parts, before, newType, syncBefore } = work;
   return {
     why: [
       `Adds ${before.new} beside ${before.old}. A trigger keeps both equal, whichever of them is written.`,
       "Its constraints hold for new rows from now on; the old rows are filled and checked by the next two migrations.",
     ],
     up: inTransaction(
-      `ALTER TABLE ${relationOf(work)} ADD COLUMN ${identifier(before.new)} ${newType}${collation}`,
-      ...columnSettings(parts, before.new, keepsOld),
+      `ALTER TABLE ${relationOf(work)} ADD COLUMN ${identifier(before.new)} ${newType}`,
+      ...columnSettings(parts, before.new, false),
       createSyncFunction(syncBefore),
       createSyncTrigger(syncBefore),
       ...(await addConditions(work, before.new, NEW_SUFFIX)),
@@ -90,9 +89,7 @@ async function expand(work: ColumnWork): Promise<PhaseBody> {
 }
 
 async function validate(work: ColumnWork): Promise<PhaseBody> {
-  const { before, keepsOld } = work;
-  const all = { plain: true, unique: true, primary: true };
-  const primary = { plain: false, unique: false, primary: true };
+  const { before, parts } = work;
   return {
     why: [
       `Fills what is left, checks the constraints of ${before.new}, and builds its indexes while everybody works.`,
@@ -101,44 +98,38 @@ async function validate(work: ColumnWork): Promise<PhaseBody> {
     up: [
       ...backfillGroups(backfillOf(work)),
       ...validateConditions(work, before.new, NEW_SUFFIX),
-      ...(await buildIndexes(work, before.new, NEW_SUFFIX, all)),
-      // The old program may say ON CONFLICT (old name) after the primary key has moved.
-      ...(keepsOld ? await buildIndexes(work, before.old, OLD_SUFFIX, primary) : []),
+      ...(await buildIndexes(work, before.new, NEW_SUFFIX, ALL_INDEXES)),
       ...addIncoming(work, before.new, NEW_SUFFIX),
+      ...analyzeTable(parts.table),
     ],
     down: [
       ...inTransaction(...dropIncoming(work, NEW_SUFFIX)),
-      ...(keepsOld ? dropIndexes(work, OLD_SUFFIX, primary) : []),
-      ...dropIndexes(work, NEW_SUFFIX, all),
+      ...dropIndexes(work, NEW_SUFFIX),
       ...inTransaction(...(await unvalidateConditions(work, before.new, NEW_SUFFIX))),
     ],
   };
 }
 
-function switchText({ change, before, after }: ColumnWork): string {
-  return change.kind === "column rename"
-    ? `Default, constraints and indexes go over to ${after.new}. Both names are written and kept equal until the next migration.`
-    : `${before.new} takes the name ${after.new}, and the old column becomes ${after.old}, which follows it as far as its type can hold the values.`;
+function switchText({ before, after }: ColumnWork): string {
+  return `${before.new} takes the name ${after.new}, and the old column becomes ${after.old}, which follows it as far as its type can hold the values.`;
 }
 
 /** After it only the new column is there. */
 async function contract(work: ColumnWork): Promise<PhaseBody> {
-  const { parts, after, keepsOld, syncAfter, change } = work;
+  const { parts, after, syncAfter } = work;
   const relation = relationOf(work);
   const { column } = parts;
   const back: BackfillSql = {
     schema: parts.table.schema,
     table: parts.table.name,
-    key: keepsOld ? withName(parts.walkKey, column.name, after.new) : parts.walkKey,
+    key: parts.walkKey,
     // The trigger fills it: a value that the old type cannot hold stays NULL instead of ending the run.
     set: `${identifier(after.old)} = NULL`,
     where: `${identifier(after.old)} IS NULL AND ${identifier(after.new)} IS NOT NULL`,
-    mustFinish: keepsOld,
+    mustFinish: false,
   };
   return {
-    why: [
-      `Drops ${after.old} and the trigger. Run it when no program ${change.kind === "column rename" ? "uses the old name" : "needs the way back"} any more.`,
-    ],
+    why: [`Drops ${after.old} and the trigger. Run it when nobody needs the way back any more.`],
     up: inTransaction(
       dropSyncTrigger(syncAfter),
       dropSyncFunction(syncAfter),
@@ -152,24 +143,6 @@ async function contract(work: ColumnWork): Promise<PhaseBody> {
         createSyncTrigger(syncAfter),
       ),
       ...backfillGroups(back),
-      ...(keepsOld
-        ? [
-            ...(await buildIndexes(work, after.old, OLD_SUFFIX, { plain: true, unique: false, primary: true })),
-            ...(await keptUniques(work)),
-          ]
-        : []),
     ],
   };
-}
-
-/** Unique constraints that the old column of a rename keeps until the end. */
-async function keptUniques(work: ColumnWork): Promise<ExpandPhase["up"]> {
-  const choice = { plain: false, unique: true, primary: false };
-  const { table } = work.parts;
-  const relation = identifier(table.schema, table.name);
-  const kept = keysOf(work, choice).map((key) => {
-    const name = suffixed(key.name, OLD_SUFFIX);
-    return useIndex(relation, key, name, name);
-  });
-  return [...(await buildIndexes(work, work.after.old, OLD_SUFFIX, choice)), ...inTransaction(...kept)];
 }

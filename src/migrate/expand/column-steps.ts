@@ -1,5 +1,5 @@
 // Statements that several phases of a column's change need: constraints and indexes of a copy, and of the way back.
-import type { Constraint } from "../../catalog/index.ts";
+import type { Table } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
@@ -85,9 +85,10 @@ export async function unvalidateConditions(work: ColumnWork, to: string, suffix:
 
 export interface IndexChoice {
   readonly plain: boolean;
-  readonly unique: boolean;
-  readonly primary: boolean;
+  readonly keys: boolean;
 }
+
+export const ALL_INDEXES: IndexChoice = { plain: true, keys: true };
 
 /** Indexes of the column, built for its copy while everybody works. */
 export async function buildIndexes(
@@ -96,9 +97,9 @@ export async function buildIndexes(
   suffix: string,
   choice: IndexChoice,
 ): Promise<readonly ExpandGroup[]> {
-  const { table, column, indexes } = work.parts;
+  const { table, column, keys, indexes } = work.parts;
   const wanted = [
-    ...keysOf(work, choice).flatMap((key) => table.indexes.filter(({ constraint }) => constraint === key.name)),
+    ...(choice.keys ? keys.flatMap((key) => table.indexes.filter(({ constraint }) => constraint === key.name)) : []),
     ...(choice.plain ? indexes : []),
   ];
   const groups: ExpandGroup[] = [];
@@ -109,14 +110,15 @@ export async function buildIndexes(
   return groups;
 }
 
-export function dropIndexes(work: ColumnWork, suffix: string, choice: IndexChoice): readonly ExpandGroup[] {
-  const { table, indexes } = work.parts;
-  const names = [...keysOf(work, choice), ...(choice.plain ? indexes : [])].map(({ name }) => suffixed(name, suffix));
+export function dropIndexes(work: ColumnWork, suffix: string): readonly ExpandGroup[] {
+  const { table, keys, indexes } = work.parts;
+  const names = [...keys, ...indexes].map(({ name }) => suffixed(name, suffix));
   return alone(...names.map((name) => `DROP INDEX CONCURRENTLY ${identifier(table.schema, name)}`));
 }
 
-export function keysOf({ parts }: ColumnWork, choice: IndexChoice): readonly Constraint[] {
-  return parts.keys.filter(({ kind }) => (kind === "primary key" ? choice.primary : choice.unique));
+/** Until the planner knows its values, and those of indexed expressions over it, it guesses. */
+export function analyzeTable({ schema, name }: Table): readonly ExpandGroup[] {
+  return alone(`ANALYZE ${identifier(schema, name)}`);
 }
 
 /** Foreign keys of other tables, to the copy: checked beside the old ones until the switch. */

@@ -6,6 +6,8 @@ import type { ColumnWork } from "./column-names.ts";
 import {
   addConditions,
   addIncoming,
+  ALL_INDEXES,
+  analyzeTable,
   buildIndexes,
   dropIncoming,
   isNamedNotNull,
@@ -17,13 +19,13 @@ import { suffixed } from "./names.ts";
 import { deferrability, NEW_SUFFIX, OLD_SUFFIX } from "./parts.ts";
 import { createSyncFunction, createSyncTrigger, dropSyncTrigger } from "./sync.ts";
 import { moveValueSource } from "./value-source.ts";
-import { renameColumn } from "./rewrite.ts";
 
-export async function switchUp(work: ColumnWork): Promise<readonly ExpandGroup[]> {
+export function switchUp(work: ColumnWork): readonly ExpandGroup[] {
   const { parts, before, after } = work;
-  const { conditions, notNull, keys, indexes, column } = parts;
+  const { conditions, notNull, keys, indexes, dependants } = parts;
   const table = relationOf(work);
-  return inTransaction(
+  const statements = [
+    ...dependants.drop,
     lockTables(work),
     ...dropIncoming(work, ""),
     dropSyncTrigger(work.syncBefore),
@@ -33,18 +35,10 @@ export async function switchUp(work: ColumnWork): Promise<readonly ExpandGroup[]
       [before.new, after.new],
     ]),
     ...moveValueSource(parts, { from: after.old, to: after.new, type: work.newType, expression: work.newDefault }),
-    ...keys.map(({ name, kind }) =>
-      work.keepsOld && kind === "unique"
-        ? renameConstraint(table, name, suffixed(name, OLD_SUFFIX))
-        : dropConstraint(table, name),
-    ),
+    ...keys.map(({ name }) => dropConstraint(table, name)),
     ...conditions.map(({ name }) => dropConstraint(table, name)),
     ...(notNull === undefined ? [] : [`ALTER TABLE ${table} ALTER COLUMN ${identifier(after.old)} DROP NOT NULL`]),
-    ...indexes.map(({ name }) =>
-      work.keepsOld
-        ? renameIndex(work, name, suffixed(name, OLD_SUFFIX))
-        : `DROP INDEX ${identifier(parts.table.schema, name)}`,
-    ),
+    ...indexes.map(({ name }) => `DROP INDEX ${identifier(parts.table.schema, name)}`),
     ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, NEW_SUFFIX))),
     ...indexes.map(({ name }) => renameIndex(work, suffixed(name, NEW_SUFFIX), name)),
     ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, NEW_SUFFIX), name)),
@@ -54,24 +48,25 @@ export async function switchUp(work: ColumnWork): Promise<readonly ExpandGroup[]
     ...incomingRenames(work, NEW_SUFFIX, ""),
     createSyncFunction(work.syncAfter),
     createSyncTrigger(work.syncAfter),
-    ...(await createNaming(work, column.name, after.new)),
-  );
+    ...createNaming(work),
+    ...dependants.create,
+  ];
+  return [...inTransaction(...statements), ...analyzeStatistics(work)];
 }
 
 export async function switchDown(work: ColumnWork): Promise<readonly ExpandGroup[]> {
   const { parts, before, after } = work;
-  const { conditions, notNull, keys, indexes, column } = parts;
+  const { conditions, notNull, keys, indexes, column, dependants } = parts;
   const table = relationOf(work);
   const named = notNull !== undefined && isNamedNotNull(work);
   return [
     ...alone(refuseUnfit(work)),
-    ...(work.keepsOld
-      ? []
-      : await buildIndexes(work, after.old, OLD_SUFFIX, { plain: true, unique: true, primary: true })),
+    ...(await buildIndexes(work, after.old, OLD_SUFFIX, ALL_INDEXES)),
     ...inTransaction(...(await addConditions(work, after.old, OLD_SUFFIX))),
     ...validateConditions(work, after.old, OLD_SUFFIX),
     ...addIncoming(work, after.old, OLD_SUFFIX),
     ...inTransaction(
+      ...dependants.drop,
       lockTables(work),
       ...dropIncoming(work, ""),
       dropSyncTrigger(work.syncAfter),
@@ -85,31 +80,36 @@ export async function switchDown(work: ColumnWork): Promise<readonly ExpandGroup
       ...conditions.map(({ name }) => renameConstraint(table, name, suffixed(name, NEW_SUFFIX))),
       ...(named ? [renameConstraint(table, notNullName(work), suffixed(notNullName(work), NEW_SUFFIX))] : []),
       ...indexes.map(({ name }) => renameIndex(work, name, suffixed(name, NEW_SUFFIX))),
-      ...keys.map((key) =>
-        work.keepsOld && key.kind === "unique"
-          ? renameConstraint(table, suffixed(key.name, OLD_SUFFIX), key.name)
-          : useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX)),
-      ),
+      ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX))),
       ...indexes.map(({ name }) => renameIndex(work, suffixed(name, OLD_SUFFIX), name)),
       ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, OLD_SUFFIX), name)),
       ...(named ? [renameConstraint(table, suffixed(notNullName(work), OLD_SUFFIX), notNullName(work))] : []),
       ...incomingRenames(work, OLD_SUFFIX, ""),
       createSyncFunction(work.syncBefore),
       createSyncTrigger(work.syncBefore),
-      ...(await createNaming(work, column.name, before.old)),
+      ...createNaming(work),
+      ...dependants.create,
     ),
-    ...(await buildIndexes(work, before.new, NEW_SUFFIX, { plain: false, unique: true, primary: true })),
-    ...(work.keepsOld
-      ? await buildIndexes(work, before.old, OLD_SUFFIX, { plain: false, unique: false, primary: true })
-      : []),
+    ...analyzeStatistics(work),
+    ...(await buildIndexes(work, before.new, NEW_SUFFIX, { plain: false, keys: true })),
     ...addIncoming(work, before.new, NEW_SUFFIX),
   ];
 }
 
-/** All at once and in one order, so that two of these cannot wait for each other. */
+/**
+ * All at once and in one order, so that two of these cannot wait for each other. Views are not among them, for LOCK TABLE would lock
+ * every table that they read: they are dropped before, in the order in which whoever reads them locks them.
+ */
 function lockTables(work: ColumnWork): string {
-  const others = work.parts.incoming.map(({ schema, table }) => identifier(schema, table));
+  const { incoming, dependants } = work.parts;
+  const others = [...incoming, ...dependants.policies].map(({ schema, table }) => identifier(schema, table));
   return `LOCK TABLE ${[...new Set([relationOf(work), ...others])].join(", ")} IN ACCESS EXCLUSIVE MODE`;
+}
+
+/** Statistics objects come without what they know. */
+function analyzeStatistics({ parts }: ColumnWork): readonly ExpandGroup[] {
+  if (parts.dependants.statistics.length === 0) return [];
+  return analyzeTable(parts.table);
 }
 
 function renames(work: ColumnWork, pairs: readonly (readonly [string, string])[]): readonly string[] {
@@ -131,7 +131,7 @@ function renameIndex(work: ColumnWork, from: string, to: string): string {
 }
 
 /** A finished unique index becomes a key. */
-export function useIndex(table: string, key: ColumnWork["parts"]["keys"][number], name: string, index: string): string {
+function useIndex(table: string, key: ColumnWork["parts"]["keys"][number], name: string, index: string): string {
   const kind = key.kind === "primary key" ? "PRIMARY KEY" : "UNIQUE";
   return `ALTER TABLE ${table} ADD CONSTRAINT ${identifier(name)} ${kind} USING INDEX ${identifier(index)}${deferrability(key)}`;
 }
@@ -147,9 +147,9 @@ function dropNaming(work: ColumnWork): readonly string[] {
   return work.parts.triggers.map(({ name }) => `DROP TRIGGER ${identifier(name)} ON ${relationOf(work)}`);
 }
 
-/** Triggers and policies over the column that stands in its place now. */
-async function createNaming(work: ColumnWork, from: string, to: string): Promise<readonly string[]> {
-  const { triggers, policies, table } = work.parts;
+/** Triggers and policies in the words they had: these now mean the column that stands in the other one's place. */
+function createNaming(work: ColumnWork): readonly string[] {
+  const { triggers, policies, table, dependants } = work.parts;
   const relation = relationOf(work);
   const statements = triggers.flatMap(({ name, definition, enabled, comment }) => [
     definition,
@@ -158,12 +158,13 @@ async function createNaming(work: ColumnWork, from: string, to: string): Promise
       ? []
       : [`COMMENT ON TRIGGER ${identifier(name)} ON ${relation} IS '${comment.replaceAll("'", "''")}'`]),
   ]);
-  for (const { name, using, withCheck } of policies) {
+  const own = policies.map((policy) => ({ schema: table.schema, table: table.name, policy }));
+  for (const { schema, table: on, policy } of [...own, ...dependants.policies]) {
     const clauses = [
-      using === undefined ? "" : ` USING (${await renameColumn(using, table.name, from, to)})`,
-      withCheck === undefined ? "" : ` WITH CHECK (${await renameColumn(withCheck, table.name, from, to)})`,
+      policy.using === undefined ? "" : ` USING (${policy.using})`,
+      policy.withCheck === undefined ? "" : ` WITH CHECK (${policy.withCheck})`,
     ];
-    statements.push(`ALTER POLICY ${identifier(name)} ON ${relation}${clauses.join("")}`);
+    statements.push(`ALTER POLICY ${identifier(policy.name)} ON ${identifier(schema, on)}${clauses.join("")}`);
   }
   return statements;
 }

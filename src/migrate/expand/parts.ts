@@ -9,6 +9,7 @@ import {
   type Table,
 } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
+import { dependantsOf, type Dependants } from "./dependants.ts";
 import { renameColumn } from "./rewrite.ts";
 
 export interface IncomingKey {
@@ -37,8 +38,7 @@ export interface ColumnParts {
   /** Triggers and policies that name the column: they are made anew when the columns change places. */
   readonly triggers: readonly Table["triggers"][number][];
   readonly policies: readonly Table["policies"][number][];
-  /** Views that read the column. */
-  readonly views: readonly string[];
+  readonly dependants: Dependants;
 }
 
 export function findTable(catalog: Catalog, schema: string, name: string): Table {
@@ -76,8 +76,8 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
   const { schema, name: tableName } = table;
   const full = `${schema}.${tableName}.${name}`;
   if (column.generated !== undefined) {
-    throw new InvalidInputError(`${full} is generated: it holds nothing of its own`, {
-      hint: "add the new generated column under another name, and drop the old one later",
+    throw new InvalidInputError(`${full} is generated: only a rewrite gives such a column another type`, {
+      hint: "add a column of that type under another name, VIRTUAL (18) or filled by a trigger, and drop this one when no program reads it",
     });
   }
   const users = catalog.dependencies.filter(
@@ -90,13 +90,14 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
   const isOwn = (constraint: Constraint): boolean =>
     constraint.columns.includes(name) || uses("constraint", constraint.name);
   const own = table.constraints.filter(isOwn);
-  for (const { from } of users) {
-    const known = ["constraint", "index", "default", "trigger", "policy", "view", "sequence"];
-    if (known.includes(from.kind)) continue;
-    throw new InvalidInputError(
-      `${from.kind} ${[from.schema, from.name, from.part].filter((part) => part !== undefined).join(".")} depends on ${full}`,
-      { hint: "drop it first, and make it anew after the last phase" },
-    );
+  const dependants = dependantsOf(catalog, table, name);
+  if (dependants.obstacles.length > 0) {
+    const verb = dependants.obstacles.length === 1 ? "depends" : "depend";
+    throw new InvalidInputError(`${dependants.obstacles.join(", ")} ${verb} on ${full}`, {
+      hint: dependants.obstacles.some((obstacle) => obstacle.startsWith("column "))
+        ? "a generated column cannot go over to another one without a rewrite: let it be a plain one that a trigger fills (ALTER COLUMN … DROP EXPRESSION keeps its values), and make it anew after the last phase"
+        : "drop what is named first, and make it anew after the last phase",
+    });
   }
   const exclusion = own.find(({ kind }) => kind === "exclusion");
   if (exclusion !== undefined) {
@@ -104,9 +105,7 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
       hint: "PostgreSQL can add one only under a lock that stops writes: drop it first, and add it anew after the last phase",
     });
   }
-  const indexes = table.indexes.filter(
-    (index) => index.constraint === undefined && (holdsColumn(index, name) || uses("index", index.name)),
-  );
+  const indexes = indexesHolding(catalog, table, name).filter(({ constraint }) => constraint === undefined);
   const special = table.indexes.find(
     (index) => index.isReplicaIdentity && (indexes.includes(index) || own.some((key) => key.name === index.name)),
   );
@@ -138,16 +137,19 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
         .map((key) => incomingOf(other, key, table, name)),
     ),
     sequence,
-    grants: catalog.grants.filter(
-      (grant) => grant.objectKind === "column" && grant.schema === schema && grant.object === `${tableName}.${name}`,
-    ),
+    grants: grantsOf(catalog, table, name),
     walkKey: walkKeyOf(table),
     triggers: table.triggers.filter((trigger) => trigger.updateColumns.includes(name) || uses("trigger", trigger.name)),
     policies: table.policies.filter((policy) => uses("policy", policy.name)),
-    views: users
-      .filter(({ from }) => from.kind === "view")
-      .map(({ from }) => [from.schema, from.name].filter((part) => part !== undefined).join(".")),
+    dependants,
   };
+}
+
+/** Privileges on the column alone. */
+export function grantsOf(catalog: Catalog, { schema, name }: Table, column: string): Catalog["grants"] {
+  return catalog.grants.filter(
+    (grant) => grant.objectKind === "column" && grant.schema === schema && grant.object === `${name}.${column}`,
+  );
 }
 
 function incomingOf(other: Table, key: Constraint, table: Table, column: string): IncomingKey {
@@ -165,8 +167,27 @@ function incomingOf(other: Table, key: Constraint, table: Table, column: string)
   return { schema: other.schema, table: other.name, key };
 }
 
-function holdsColumn({ keys, include }: Index, name: string): boolean {
-  return keys.some(({ column }) => column === name) || include.includes(name);
+/** Indexes with the column as a key, in INCLUDE, in an expression or in WHERE. */
+export function indexesHolding(
+  catalog: Catalog,
+  { schema, name: table, indexes }: Table,
+  name: string,
+): readonly Index[] {
+  const used = new Set(
+    catalog.dependencies
+      .filter(
+        ({ from, to }) =>
+          from.kind === "index" &&
+          to.kind === "column" &&
+          to.schema === schema &&
+          to.name === table &&
+          to.part === name,
+      )
+      .map(({ from }) => from.part),
+  );
+  return indexes.filter(
+    (index) => index.keys.some(({ column }) => column === name) || index.include.includes(name) || used.has(index.name),
+  );
 }
 
 /** The primary key, else the smallest unique index of NOT NULL columns. */
@@ -286,7 +307,11 @@ export const NEW_SUFFIX = "_new";
 export const OLD_SUFFIX = "_old";
 
 /** Statements that give a column the settings, comment and rights of another. */
-export function columnSettings(parts: ColumnParts, to: string, isSameType: boolean): readonly string[] {
+export function columnSettings(
+  parts: Pick<ColumnParts, "table" | "column" | "grants">,
+  to: string,
+  isSameType: boolean,
+): readonly string[] {
   const { table, column, grants } = parts;
   const relation = identifier(table.schema, table.name);
   const settings = [

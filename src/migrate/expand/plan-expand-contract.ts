@@ -5,6 +5,8 @@ import type { ExpandChange, ExpandPlan } from "./change.ts";
 import { columnWork } from "./column-names.ts";
 import { columnPhases } from "./column-phases.ts";
 import { notNullPhases } from "./not-null.ts";
+import { renamePhases } from "./column-rename.ts";
+import { functionsNaming } from "./dependants.ts";
 import { tableRenamePhases } from "./table-rename.ts";
 
 /**
@@ -23,21 +25,24 @@ export async function planExpandContract(catalog: Catalog, change: ExpandChange)
       return { change, phases: await acknowledgeHazards(tableRenamePhases(catalog, change), catalog), notices: [] };
     case "column not null":
       return { change, phases: await acknowledgeHazards(notNullPhases(catalog, change), catalog), notices: [] };
-    case "column type":
     case "column rename": {
+      const { phases, notices } = await renamePhases(catalog, change);
+      return { change, phases: await acknowledgeHazards(phases, catalog), notices };
+    }
+    case "column type": {
       const work = await columnWork(catalog, change);
-      const { views, incoming } = work.parts;
+      const { table, dependants, incoming } = work.parts;
+      const views = dependants.views.map(({ schema, name }) => `${schema}.${name}`);
       const notices = [
-        ...views.map(
-          (view) =>
-            `the view ${view} reads ${change.column}: make it anew over the new column before the contract phase`,
+        ...(views.length === 0 ? [] : [`the switch makes anew what reads ${change.column}: ${views.join(", ")}`]),
+        ...incoming.map(
+          ({ schema, table: other, key }) =>
+            `${schema}.${other} (${key.columns.join(", ")}) refers to ${change.column} and keeps its own type`,
         ),
-        ...(change.kind === "column type"
-          ? incoming.map(
-              ({ schema, table, key }) =>
-                `${schema}.${table} (${key.columns.join(", ")}) refers to ${change.column} and keeps its own type`,
-            )
-          : []),
+        ...functionsNaming(catalog, table, change.column).map(
+          (shown) =>
+            `the function ${shown} says ${change.column}: see that its variables and casts take ${change.type}`,
+        ),
       ];
       return { change, phases: await acknowledgeHazards(await columnPhases(work), catalog), notices };
     }

@@ -2,11 +2,14 @@
 // what the others made of the row, and it changes the row itself instead of writing a second time, so it cannot call itself.
 import { identifier } from "../../postgres/index.ts";
 
-export interface SyncTrigger {
+export interface TriggerName {
   readonly schema: string;
   readonly table: string;
-  /** Of the function; the trigger's name is made from it. */
+  /** Of the function and of the trigger. */
   readonly name: string;
+}
+
+export interface SyncTrigger extends TriggerName {
   /** The column that has the default: what is written to the other one was meant by somebody. */
   readonly active: SyncColumn;
   readonly passive: SyncColumn;
@@ -22,10 +25,6 @@ export interface SyncColumn {
   readonly name: string;
   /** Types like json have no equality and are compared as text. */
   readonly comparesAsText: boolean;
-}
-
-export function triggerName({ name }: Pick<SyncTrigger, "name">): string {
-  return name;
 }
 
 export function createSyncFunction(sync: SyncTrigger): string {
@@ -62,16 +61,16 @@ END
 $pgsteward$`;
 }
 
-export function createSyncTrigger(sync: SyncTrigger): string {
-  return `CREATE TRIGGER ${identifier(triggerName(sync))} BEFORE INSERT OR UPDATE ON ${identifier(sync.schema, sync.table)}
+export function createSyncTrigger(sync: TriggerName): string {
+  return `CREATE TRIGGER ${identifier(sync.name)} BEFORE INSERT OR UPDATE ON ${identifier(sync.schema, sync.table)}
   FOR EACH ROW EXECUTE FUNCTION ${identifier(sync.schema, sync.name)}()`;
 }
 
-export function dropSyncTrigger(sync: SyncTrigger): string {
-  return `DROP TRIGGER ${identifier(triggerName(sync))} ON ${identifier(sync.schema, sync.table)}`;
+export function dropSyncTrigger(sync: TriggerName): string {
+  return `DROP TRIGGER ${identifier(sync.name)} ON ${identifier(sync.schema, sync.table)}`;
 }
 
-export function dropSyncFunction(sync: SyncTrigger): string {
+export function dropSyncFunction(sync: TriggerName): string {
   return `DROP FUNCTION ${identifier(sync.schema, sync.name)}()`;
 }
 

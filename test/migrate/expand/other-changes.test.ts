@@ -180,7 +180,10 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     CREATE TABLE shop.bare (a integer, a_new integer, g integer GENERATED ALWAYS AS (a + 1) STORED, b integer, EXCLUDE USING gist (b WITH =));
     CREATE TABLE shop.split (id integer PRIMARY KEY, a integer) PARTITION BY RANGE (id);
     CREATE TABLE shop.keyed (id integer PRIMARY KEY, a integer, a_new integer, b integer, EXCLUDE USING gist (b WITH =));
-    CREATE STATISTICS shop.pairs ON id, a FROM shop.keyed;`);
+    CREATE VIEW shop.seen AS SELECT a FROM shop.keyed;
+    CREATE MATERIALIZED VIEW shop.sums AS SELECT sum(a) FROM shop.seen;
+    CREATE FUNCTION shop.all_seen() RETURNS SETOF shop.seen LANGUAGE sql AS 'SELECT * FROM shop.seen';
+    CREATE RULE also AS ON DELETE TO shop.bare DO ALSO UPDATE shop.keyed SET a = 0;`);
   const type = (table: string, column: string): ExpandChange => ({
     kind: "column type",
     schema: "shop",
@@ -207,11 +210,11 @@ test("what cannot be carried over without a lock is refused with its name", asyn
   expect(messages).toEqual([
     "there is no table shop.nothing",
     "shop.bare has no column nothing",
-    "shop.bare.g is generated: it holds nothing of its own",
+    "shop.bare.g is generated: only a rewrite gives such a column another type",
     "column shop.bare.g depends on shop.bare.a",
     expect.stringContaining("shop.split is part of a family of tables"),
     expect.stringMatching(/the exclusion constraint \S+ covers shop\.keyed\.b/),
-    "statistics shop.pairs depends on shop.keyed.a",
+    "function shop.all_seen(), materialized view shop.sums, rule shop.bare.also depend on shop.keyed.a",
     "there is a relation shop.keyed already",
     "the default 0 of total must be said for the new type",
   ]);

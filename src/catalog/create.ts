@@ -55,7 +55,7 @@ export function collate(collation: string | undefined): string {
 
 /** A column as CREATE TABLE and ADD COLUMN write it. */
 export function columnDefinition(column: CatalogObject<"column">, context: CreateContext): string {
-  const { type, collation, isNullable, isNotNullPending, identity, generated } = column.facts;
+  const { type, collation, isNullable, isNotNullPending, isNotNullNoInherit, identity, generated } = column.facts;
   const id = `default ${column.id.slice("column ".length)}`;
   const found = context.objects.get(id);
   const expression =
@@ -63,7 +63,7 @@ export function columnDefinition(column: CatalogObject<"column">, context: Creat
   const notNull =
     isNullable || isNotNullPending
       ? ""
-      : `${column.notNullName === undefined ? "" : ` CONSTRAINT ${identifier(column.notNullName)}`} NOT NULL`;
+      : `${column.notNullName === undefined ? "" : ` CONSTRAINT ${identifier(column.notNullName)}`} NOT NULL${isNotNullNoInherit ? " NO INHERIT" : ""}`;
   return [
     `${partOf(column)} ${type}${collate(collation)}`,
     generated === undefined ? "" : ` GENERATED ALWAYS AS (${generated.expression}) ${generated.kind.toUpperCase()}`,
@@ -78,8 +78,8 @@ export function identityClause({ kind, name, sequence }: NonNullable<FactsOfKind
 }
 
 /** What CREATE TABLE cannot say of a column, as actions of one ALTER TABLE. */
-export function columnSettings(column: CatalogObject<"column">, isForeign: boolean): readonly string[] {
-  const { storage, compression, statisticsTarget, options, isNotNullPending } = column.facts;
+export function columnSettings(column: CatalogObject<"column">, isForeign: boolean): string[] {
+  const { storage, compression, statisticsTarget, options, isNotNullPending, isNotNullNoInherit } = column.facts;
   const name = partOf(column);
   return [
     ...(storage === undefined ? [] : [`ALTER COLUMN ${name} SET STORAGE ${storage.toUpperCase()}`]),
@@ -91,7 +91,9 @@ export function columnSettings(column: CatalogObject<"column">, isForeign: boole
           `ALTER COLUMN ${name} ${isForeign ? `OPTIONS (${foreignOptions(options)})` : `SET (${optionList(options)})`}`,
         ]),
     ...(isNotNullPending && column.notNullName !== undefined
-      ? [`ADD CONSTRAINT ${identifier(column.notNullName)} NOT NULL ${name} NOT VALID`]
+      ? [
+          `ADD CONSTRAINT ${identifier(column.notNullName)} NOT NULL ${name}${isNotNullNoInherit ? " NO INHERIT" : ""} NOT VALID`,
+        ]
       : []),
   ];
 }
@@ -159,7 +161,7 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
     ...(own === defaultOf(parent.id)
       ? []
       : [`ALTER COLUMN ${name} ${own === undefined ? "DROP DEFAULT" : `SET DEFAULT ${own}`}`]),
-    ...(parent.facts.isNullable && !column.facts.isNullable ? [`ALTER COLUMN ${name} SET NOT NULL`] : []),
+    ...(passesNotNullDown(parent) || column.facts.isNullable ? [] : [ownNotNull(column)]),
     ...(storage === parent.facts.storage
       ? []
       : [`ALTER COLUMN ${name} SET STORAGE ${storage?.toUpperCase() ?? usual}`]),
@@ -171,6 +173,18 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
       false,
     ),
   ];
+}
+
+/** Whether the heirs of a column's table have to be NOT NULL too. */
+export function passesNotNullDown({ facts }: CatalogObject<"column">): boolean {
+  return !facts.isNullable && !facts.isNotNullNoInherit;
+}
+
+function ownNotNull(column: CatalogObject<"column">): string {
+  const { isNotNullNoInherit } = column.facts;
+  return isNotNullNoInherit && column.notNullName !== undefined
+    ? `ADD CONSTRAINT ${identifier(column.notNullName)} NOT NULL ${partOf(column)} NO INHERIT`
+    : `ALTER COLUMN ${partOf(column)} SET NOT NULL`;
 }
 
 /** Storage of the index goes between the key and the deferrability. */
@@ -253,8 +267,12 @@ const CREATE: Create = {
     const table = context.objects.get(object.parent ?? "");
     const settings = columnSettings(object, table?.kind === "table" && table.facts.kind === "foreign");
     const start = alterTable(table, object);
+    const { isNotNullNoInherit, isNotNullPending } = object.facts;
+    // ADD COLUMN makes the column of heirs NOT NULL whatever it says of them.
+    if (isNotNullNoInherit && !isNotNullPending) settings.push(ownNotNull(object));
+    const added = { ...object, facts: { ...object.facts, isNullable: object.facts.isNullable || isNotNullNoInherit } };
     return [
-      `${start} ADD COLUMN ${columnDefinition(object, context)}`,
+      `${start} ADD COLUMN ${columnDefinition(added, context)}`,
       ...(settings.length === 0 ? [] : [`${start} ${settings.join(", ")}`]),
     ];
   },

@@ -89,6 +89,7 @@ export {
   firing,
   identityClause,
   onlyOf,
+  passesNotNullDown,
   policyClauses,
   sequenceOptions,
   type CreateContext,

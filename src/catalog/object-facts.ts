@@ -109,6 +109,8 @@ export interface FactsOfKind extends FactsOfOthers {
     readonly isNullable: boolean;
     /** Its NOT NULL constraint is NOT VALID (PostgreSQL 18). */
     readonly isNotNullPending: boolean;
+    /** `NOT NULL … NO INHERIT` (PostgreSQL 18). */
+    readonly isNotNullNoInherit: boolean;
     readonly identity: { readonly kind: string; readonly name: string; readonly sequence: SequenceFacts } | undefined;
     readonly generated: { readonly kind: string; readonly expression: string } | undefined;
     readonly storage: string | undefined;

@@ -105,6 +105,7 @@ export class RelationObjects {
       collation,
       isNullable,
       isNotNullPending: notNull?.isValidated === false,
+      isNotNullNoInherit: notNull?.isNoInherit === true,
       identity,
       generated,
       storage: column.isDefaultStorage ? undefined : column.storage,

@@ -18,6 +18,14 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
     if (actions.swapped.has(id))
       for (const need of before.get(id)?.needs ?? [])
         if (actions.dropped.has(need)) links.link(links.dropKey(need), `late ${id}`);
+    if (object?.kind === "column" && object.inheritedFrom !== undefined) {
+      const old = before.get(id);
+      const [heir, parent] = [`alter ${id}`, `alter ${object.inheritedFrom}`];
+      // A parent passes NOT NULL down to heirs that do so too; an heir loses it as soon as its parent passes it down no more.
+      if (old?.kind === "column" && old.facts.isNotNullNoInherit && !object.facts.isNotNullNoInherit)
+        links.link(parent, heir);
+      else if (object.facts.isNullable || object.facts.isNotNullNoInherit) links.link(heir, parent);
+    }
     if (object?.kind === "column" || object?.kind === "function")
       for (const need of before.get(id)?.needs ?? []) links.link(`late ${need}`, `alter ${id}`);
     if (object?.kind === "table") connectHeir(object, context, actions, links);

@@ -5,6 +5,7 @@ import {
   identityClause,
   onlyOf,
   optionList,
+  passesNotNullDown,
   foreignOptions,
   literal,
   objectId,
@@ -84,8 +85,9 @@ function inheritedChange(before: Column, after: Column, context: RuleContext): R
   const facts: string[] = [];
   const typeOf = ({ facts: { type, collation } }: Column): string => `${type}${collate(collation)}`;
   if (typeOf(oldParent) !== typeOf(newParent) && typeOf(newParent) === typeOf(after)) facts.push("type");
-  if (oldParent.facts.isNullable && !newParent.facts.isNullable && !after.facts.isNullable) facts.push("isNullable");
-  if (!oldParent.facts.isNullable && newParent.facts.isNullable && after.facts.isNullable) facts.push("isNullable");
+  const isComing = !passesNotNullDown(oldParent) && passesNotNullDown(newParent) && !after.facts.isNullable;
+  if (isComing && before.facts.isNullable) facts.push("isNullable");
+  if (passesNotNullDown(oldParent) && newParent.facts.isNullable && after.facts.isNullable) facts.push("isNullable");
   return new Set(facts);
 }
 

@@ -23,25 +23,42 @@ export function nullability(before: Column, after: Column, context: RuleContext)
     after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`,
   );
   const mayFail = [{ kind: "may fail" as const, why: "a row may have no value in the column" }];
+  const notNull = `NOT NULL ${column}${wanted.isNotNullNoInherit ? " NO INHERIT" : ""}`;
   const scan = [{ kind: "scan" as const, why: "reads the whole table; others read and write meanwhile" }, ...mayFail];
   if (!old.isNullable && !old.isNotNullPending && wanted.isNotNullPending) {
     return [
       statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`),
-      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`),
+      statement(`${start} ADD CONSTRAINT ${name} ${notNull} NOT VALID`),
     ];
   }
   if (!old.isNullable) {
-    return old.isNotNullPending && !wanted.isNotNullPending
-      ? [statement(`${start} VALIDATE CONSTRAINT ${identifier(before.notNullName ?? "")}`, scan, "own")]
-      : [];
+    const known = identifier(before.notNullName ?? "");
+    const isPassedDown = !wanted.isNotNullNoInherit;
+    return [
+      ...(old.isNotNullNoInherit === wanted.isNotNullNoInherit
+        ? []
+        : [
+            statement(
+              `${start} ALTER CONSTRAINT ${known} ${isPassedDown ? "INHERIT" : "NO INHERIT"}`,
+              isPassedDown ? mayFail : [],
+            ),
+          ]),
+      ...(old.isNotNullPending && !wanted.isNotNullPending
+        ? [statement(`${start} VALIDATE CONSTRAINT ${known}`, scan, "own")]
+        : []),
+    ];
   }
   if (wanted.isNullable) return [];
-  if (wanted.isNotNullPending) return [statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`)];
-  if (table?.kind !== "table" || table.facts.kind === "foreign")
-    return [statement(`${start} ALTER COLUMN ${column} SET NOT NULL`, mayFail)];
+  if (wanted.isNotNullPending) return [statement(`${start} ADD CONSTRAINT ${name} ${notNull} NOT VALID`)];
+  if (table?.kind !== "table" || table.facts.kind === "foreign") {
+    const action = wanted.isNotNullNoInherit
+      ? `ADD CONSTRAINT ${name} ${notNull}`
+      : `ALTER COLUMN ${column} SET NOT NULL`;
+    return [statement(`${start} ${action}`, mayFail)];
+  }
   if (context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION && table.facts.kind === "table") {
     return [
-      statement(`${start} ADD CONSTRAINT ${name} NOT NULL ${column} NOT VALID`, [], "own"),
+      statement(`${start} ADD CONSTRAINT ${name} ${notNull} NOT VALID`, [], "own"),
       statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
     ];
   }

@@ -95,7 +95,7 @@ export async function readMigrationStatus(
 ): Promise<MigrationsReport> {
   await using connection = await database.connect();
   const history = historyOf(options);
-  const rows = await withGrantNamed(connection, () => readHistory(connection, history));
+  const rows = await withGrantNamed(connection, history, () => readHistory(connection, history));
   return { migrations: compareHistory(migrations, rows), runner: await readRunner(connection, history) };
 }
 
@@ -122,7 +122,8 @@ export async function previewMigrations(
 ): Promise<readonly PlannedMigration[]> {
   await using connection = await database.connect({ signal: options.signal });
   await checkServer(connection);
-  const rows = await withGrantNamed(connection, () => readHistory(connection, historyOf(options)));
+  const history = historyOf(options);
+  const rows = await withGrantNamed(connection, history, () => readHistory(connection, history));
   const tasks =
     direction === "up" ? pendingMigrations(migrations, rows, options) : revertibleMigrations(migrations, rows, options);
   return Promise.all(

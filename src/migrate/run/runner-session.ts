@@ -34,7 +34,7 @@ export async function withRunner<T>(
     await checkSchema(connection, options.schema);
     const { runnerWaitMs: waitMs = 60_000, signal, onEvent } = options;
     await takeRunnerLock(connection, history, { waitMs, signal, onEvent });
-    return await withGrantNamed(connection, async () => {
+    return await withGrantNamed(connection, history, async () => {
       await ensureHistory(connection, history);
       return work({ connection, history, options });
     });

@@ -11,6 +11,7 @@ import {
   type LockHolder,
 } from "../../postgres/index.ts";
 import { sqlErrorAt, unitsOf } from "../sql-script.ts";
+import { askedRights } from "./asked-rights.ts";
 import { noteFailure } from "./history.ts";
 import { missingGrant } from "./missing-grant.ts";
 import { writeProgress, type PartRun } from "./part-run.ts";
@@ -84,7 +85,11 @@ async function wayOut(
   statement: RunStatement,
 ): Promise<string | undefined> {
   if (error instanceof InsufficientPrivilegeError)
-    return missingGrant(run.connection, error.message, failure.statement);
+    return missingGrant(
+      run.connection,
+      error.message,
+      failure.statement === undefined ? [] : askedRights(failure.statement),
+    );
   if (error instanceof DatabaseError && error.sqlState === SQLSTATE.lockNotAvailable)
     return `it was tried ${failure.attempts} times; wait until the lock is free, or end who holds it, or allow more with --lock-timeout and --lock-attempts`;
   if (error instanceof ConnectionLostError && failure.statement === undefined)

@@ -99,6 +99,9 @@ export { planExpandContract } from "./expand/plan-expand-contract.ts";
 export type { ExpandChange, ExpandGroup, ExpandPhase, ExpandPlan } from "./expand/change.ts";
 export { formatExpandPhase, writeExpandMigrations } from "./expand/format-phase.ts";
 export { readExpandChange } from "./expand/read-change.ts";
+export { planDropInTwoReleases, planForgetKept } from "./drop/plan-drop.ts";
+export type { DropChange, DropPlan } from "./drop/drop-parts.ts";
+export { readDropChange } from "./drop/read-drop.ts";
 export { withoutRecords } from "./source/records.ts";
 export {
   durationText,

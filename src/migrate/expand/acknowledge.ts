@@ -27,25 +27,30 @@ const REASONS: Readonly<Record<string, string>> = {
   "authorization-change": CARRIED_OVER,
 };
 
-/** @param catalog - what there is before the plan */
+/**
+ * @param catalog - what there is before the plan
+ * @param own - reasons that are others than those of expand and contract
+ */
 export async function acknowledgeHazards(
   phases: readonly ExpandPhase[],
   catalog: Catalog,
+  own: Readonly<Record<string, string>> = {},
 ): Promise<readonly ExpandPhase[]> {
+  const reasons = { ...REASONS, ...own };
   const files = phases.map((phase, index) => ({
     name: `${String(index + 1).padStart(4, "0")}_${phase.name}.sql`,
     text: formatExpandPhase(phase),
   }));
   const { findings } = await lintSql(files, { catalog });
   return phases.map((phase, index) => {
-    const own = findings.filter(({ file, rule }) => file === files[index]?.name && rule in REASONS);
+    const known = findings.filter(({ file, rule }) => file === files[index]?.name && rule in reasons);
     const mark = (statement: string): string => {
       const rules = [
         ...new Set(
-          own.filter((finding) => holds(files[index]?.text ?? "", statement, finding)).map(({ rule }) => rule),
+          known.filter((finding) => holds(files[index]?.text ?? "", statement, finding)).map(({ rule }) => rule),
         ),
       ];
-      const marks = rules.map((rule) => `-- pgsteward:ignore ${rule} ${REASONS[rule] ?? ""}`);
+      const marks = rules.map((rule) => `-- pgsteward:ignore ${rule} ${reasons[rule] ?? ""}`);
       return [...marks, statement].join("\n");
     };
     const up = phase.up.map((group): ExpandGroup => ({ ...group, statements: group.statements.map(mark) }));

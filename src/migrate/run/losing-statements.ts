@@ -2,7 +2,7 @@
 // to say. Tables that the same migrations make lose nothing.
 import { applyAction } from "../apply-statement.ts";
 import { BatchState, type TableState } from "../batch-state.ts";
-import { KEPT_SCHEMA, keptColumnTable } from "../expand/kept-names.ts";
+import { KEPT_SCHEMA, keptColumnTable } from "../drop/kept-names.ts";
 import { statementsOfBlock } from "../lint-parse.ts";
 import { isSelective, typeChangeForm, type TypeChangeForm } from "../lossy-type-change.ts";
 import { parseSqlScript, type ScriptStatement } from "../sql-script.ts";

@@ -8,7 +8,7 @@ import {
   type Database,
   type Queryable,
 } from "../../postgres/index.ts";
-import { KEPT_SCHEMA } from "../expand/kept-names.ts";
+import { KEPT_SCHEMA } from "../drop/kept-names.ts";
 import { losesValues } from "../lossy-type-change.ts";
 import { parseType } from "../type-change.ts";
 import type { DataLoss } from "./data-loss.ts";

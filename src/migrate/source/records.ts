@@ -1,9 +1,11 @@
 // Tables in which tools keep what they did: they are in a database, and in no schema that anybody wants.
 import type { Catalog, ObjectReference } from "../../catalog/index.ts";
+import { KEPT_SCHEMA } from "../drop/kept-names.ts";
 
 /** Schemas that hold nothing but records. */
 const RECORD_SCHEMAS: ReadonlySet<string> = new Set([
   "pgsteward",
+  KEPT_SCHEMA,
   "drizzle",
   "graphile_migrate",
   "atlas_schema_revisions",

@@ -5,6 +5,7 @@ import type { MakeCommand } from "../index.ts";
 import { backfillCommand } from "./backfill.ts";
 import { driftCommand } from "./drift.ts";
 import { downCommand, redoCommand } from "./down.ts";
+import { dropCommand } from "./drop.ts";
 import { expandCommand } from "./expand.ts";
 import { generateCommand } from "./generate.ts";
 import { baselineCommand, repairCommand } from "./history.ts";
@@ -18,6 +19,7 @@ const COMMANDS: readonly MakeCommand[] = [
   generateCommand,
   planCommand,
   expandCommand,
+  dropCommand,
   verifyCommand,
   driftCommand,
   upCommand,

@@ -1,5 +1,5 @@
 // Where what is dropped in two releases is kept until it is let go: a schema of its own, which nobody but its owner may look into.
-import { suffixed } from "./names.ts";
+import { suffixed } from "../expand/names.ts";
 
 export const KEPT_SCHEMA = "pgsteward_kept";
 

@@ -1,17 +1,14 @@
-// Runs the command line as a child process from its sources, as a user would: real arguments, pipes, exit codes, signals.
+// Runs the command line of this run's sources as a child process, as a user would: real arguments, pipes, exit codes, signals.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { afterEach, vi } from "vitest";
+import { afterEach, inject, vi } from "vitest";
 
 // A test here runs up to eight processes, most of which start an embedded database (3-7 s CPU each), on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+const MAIN = join(inject("packageFolder"), "dist", "cli", "main.js");
 
 export interface CliResult {
   readonly code: number | null;
@@ -60,7 +57,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
     ([name]) =>
       !/^(PGSTEWARD_|DATABASE_URL$|PG[A-Z]+$|NO_COLOR$|FORCE_COLOR$|CLICOLOR|DEBUG$|NODE_OPTIONS$|VITEST)/.test(name),
   );
-  const child = spawn(process.execPath, ["--import", TSX, MAIN, ...args], {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: options.cwd ?? folderWith(),
     env: { ...Object.fromEntries(inherited), ...options.env },
     stdio: ["pipe", "pipe", "pipe"],

@@ -1,14 +1,32 @@
-// The examples run from their sources, with "pgsteward" meaning this checkout (examples/tsconfig.json). The guide shows
-// parts of them and all that they print.
+// The examples import "pgsteward" as a user's program does, from a package made of this run's sources; the shortest one is run
+// as the page about it says, with "pgsteward" meaning this checkout (examples/tsconfig.json). The guide shows parts of them and
+// all that they print.
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { expect, test } from "vitest";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, inject, test } from "vitest";
+import { runTsc } from "../support/compiled-sources.ts";
 import { markdownBlocks } from "../support/markdown-blocks.ts";
 
 const folder = fileURLToPath(new URL("../../examples", import.meta.url));
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+const compiled = join(inject("packageFolder"), "examples");
+const RUN_BY_TSX = "first-unit.ts";
+
+beforeAll(async () => {
+  await runTsc([
+    "-p",
+    folder,
+    "--noResolve",
+    "--noEmit",
+    "false",
+    "--rootDir",
+    folder,
+    "--outDir",
+    compiled,
+    "--sourceMap",
+  ]);
+});
 
 const guide = markdownBlocks("docs/guide/sessions.md");
 const guidePrograms = readdirSync(folder).filter((name) => /^guide-.*\.ts$/.test(name));
@@ -59,7 +77,11 @@ test("the guide's blocks come from programs that exist", () => {
 
 test.each(Object.entries(EXPECTED))("%s does what it says", { timeout: 240_000 }, async (name, expected) => {
   // Warnings about units that are open for long depend on how busy the machine is.
-  const child = spawn(process.execPath, ["--disable-warning=PGSTEWARD_UNIT_WARNING", "--import", tsx, name], {
+  const program =
+    name === RUN_BY_TSX
+      ? ["--import", "tsx", name]
+      : ["--enable-source-maps", join(compiled, name.replace(/\.ts$/, ".js"))];
+  const child = spawn(process.execPath, ["--disable-warning=PGSTEWARD_UNIT_WARNING", ...program], {
     cwd: folder,
     env: { ...process.env, TSX_TSCONFIG_PATH: `${folder}/tsconfig.json` },
     stdio: ["ignore", "pipe", "pipe"],

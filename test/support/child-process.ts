@@ -1,12 +1,10 @@
-// Runs a small TypeScript program in a process of its own, for what only a second process or a killed one can show.
+// Runs a small program in a process of its own, for what only a second process or a killed one can show.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { inject } from "vitest";
 
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
@@ -18,13 +16,16 @@ export interface Child extends AsyncDisposable {
   ended(): Promise<{ readonly code: number | null; readonly stderr: string }>;
 }
 
-/** `script` is a module; `SRC` in it stands for the folder src/. */
+/** `script` is a module in JavaScript; `SRC/….ts` in it stands for a file of src/, as it is in this run. */
 export async function startChild(script: string, env: Readonly<Record<string, string>> = {}): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), "pgsteward-child-"));
-  const file = join(folder, "child.mts");
-  await writeFile(file, script.replaceAll("SRC", join(root, "src")));
-  const child = spawn(process.execPath, ["--import", "tsx", file], {
-    cwd: root,
+  const file = join(folder, "child.mjs");
+  const sources = join(inject("packageFolder"), "dist");
+  await writeFile(
+    file,
+    script.replace(/"SRC\/([^"]+)\.ts"/g, (_, name: string) => JSON.stringify(join(sources, `${name}.js`))),
+  );
+  const child = spawn(process.execPath, [file], {
     env: { ...process.env, ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });

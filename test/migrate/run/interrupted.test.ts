@@ -36,7 +36,7 @@ import { openDatabase } from "SRC/postgres/index.ts";
 import { parseMigration, runMigrations } from "SRC/migrate/index.ts";
 const { URL_OF_DATABASE: url = "", FILES = "[]" } = process.env;
 const database = await openDatabase({ url, applicationName: "deploy 1" });
-const files = (JSON.parse(FILES) as [string, string][]).map(([file, text]) => parseMigration(file, text));
+const files = JSON.parse(FILES).map(([file, text]) => parseMigration(file, text));
 await runMigrations(database, files, { onEvent: (event) => console.log(JSON.stringify(event)) });
 `;
 
@@ -291,11 +291,11 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;`,
       const error = await failureOf(runMigrations(plain, [migration("1_a.sql", sql)]));
       expect(error).toBeInstanceOf(InsufficientPrivilegeError);
       const hint = (error as InsufficientPrivilegeError).hint?.split("; nothing of")[0];
-      // A server that speaks another language says the same in words that are not understood.
-      const { statements } = await parseSqlScript(sql, "1_a.sql");
-      const asked = statements.at(-1);
-      if (!sql.startsWith("SELECT 1") && asked !== undefined)
-        expect(await missingGrant(plain, "keine Berechtigung", askedRights(asked))).toBe(hint);
+      // A server that speaks another language says the same in words that are not understood. Of SELECT 1 it is about the history.
+      const asked = sql === "SELECT 1;" ? undefined : (await parseSqlScript(sql, "1_a.sql")).statements.at(-1);
+      expect(asked === undefined ? hint : await missingGrant(plain, "keine Berechtigung", askedRights(asked))).toBe(
+        hint,
+      );
       return hint;
     };
     expect(await hintOf("SELECT 1;")).toBe(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO "${role}"`);

@@ -6,7 +6,7 @@ import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { Batch } from "./batch.ts";
 import type { CallSite } from "./call-site.ts";
-import type { PoolOptions } from "./connect.ts";
+import type { PoolOptions } from "./database-options.ts";
 import type { AcquireOptions, DatabaseKind, Lease, PoolFigures } from "./database.ts";
 import {
   AcquireTimeoutError,

@@ -1,6 +1,5 @@
 // One unit of work: statements collected per tick and sent in one flush, savepoints that ride along, a COMMIT that is
 // checked, a connection that is held from the first statement to the end and not longer.
-import { AsyncLocalStorage } from "node:async_hooks";
 import {
   CancelledError,
   ConnectionLostError,
@@ -34,6 +33,7 @@ import {
   unitClosedError,
   unitFailedError,
 } from "./unit-errors.ts";
+import { Savepoints } from "./savepoints.ts";
 import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
 import { observationOf, observeEnd, observeFlush, type FlushRecord, type UnitObservation } from "./unit-observer.ts";
@@ -45,13 +45,6 @@ interface QueuedStatement extends FlushedStatement {
   resolve(result: QueryResult): void;
   reject(error: Error): void;
 }
-
-interface Frame {
-  /** Nested units of one parent run one after the other: savepoints are a stack. */
-  tail: Promise<unknown>;
-}
-
-const frames = new AsyncLocalStorage<Frame>();
 
 type State = "declaring" | "open" | "ending" | "closed";
 
@@ -67,19 +60,20 @@ export class UnitOfWork implements OpenUnit {
   #isStarted = false;
   #hasSent = false;
   #queue: QueuedStatement[] = [];
-  /** SAVEPOINT, RELEASE and ROLLBACK TO, sent with the next statement. */
-  readonly #prefix: string[] = [];
-  #savepoints = 0;
+  readonly #savepoints = new Savepoints({
+    checkOpen: () => this.#checkOpen(),
+    pumping: () => this.#pumping,
+    failure: () => this.#failure,
+    recover: () => this.#recover(),
+  });
   #pumping: Promise<void> | undefined;
   #failure: StewardError | undefined;
   /** The connection, or the whole unit, is gone: nothing but the end is possible. */
   #isLost = false;
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   #held: ConnectionHold | undefined;
-  readonly #savepointObservers: SavepointObserver[] = [];
   readonly #last: LastStatement[] = [];
   #lastHook: (() => Promise<void>) | undefined;
-  readonly #rootFrame: Frame = { tail: Promise.resolve() };
   readonly #watch: UnitWatch;
   #evidence: CommitEvidence | undefined;
   readonly #names: StatementNames;
@@ -162,15 +156,14 @@ export class UnitOfWork implements OpenUnit {
    * @param hold - for work that goes on at the caller's pace: statements meanwhile are refused instead of waiting for it
    */
   async exclusive<T>(work: (connection: LeasedConnection) => Promise<T>, hold?: ConnectionHold): Promise<T> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) throw refusal;
+    this.#checkOpen();
     while (this.#pumping !== undefined) await this.#pumping;
     let finish: () => void = () => undefined;
     this.#pumping = new Promise<void>((resolve) => {
       finish = resolve;
     });
     try {
-      if (!this.#isStarted || this.#prefix.length > 0) await this.#send([]);
+      if (!this.#isStarted || this.#savepoints.hasUnsent) await this.#send([]);
       if (this.#failure !== undefined) throw this.#failure;
       const connection = this.#connection;
       if (connection === undefined) throw unitClosedError(this.openedAt);
@@ -223,7 +216,7 @@ export class UnitOfWork implements OpenUnit {
   }
 
   observeSavepoints(observer: SavepointObserver): void {
-    this.#savepointObservers.push(observer);
+    this.#savepoints.observe(observer);
   }
 
   /** The one hook that runs after all `beforeCommit` ones; only there statements may be left for the flush of COMMIT. */
@@ -249,57 +242,8 @@ export class UnitOfWork implements OpenUnit {
   }
 
   /** A savepoint around `work`: its failure undoes its own statements only. */
-  async nested<T>(work: () => Promise<T> | T): Promise<T> {
-    const parent = frames.getStore() ?? this.#rootFrame;
-    const turn = parent.tail;
-    let done: () => void = () => undefined;
-    parent.tail = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    await turn;
-    try {
-      return await frames.run({ tail: Promise.resolve() }, () => this.#savepoint(work));
-    } finally {
-      done();
-    }
-  }
-
-  async #savepoint<T>(work: () => Promise<T> | T): Promise<T> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) throw refusal;
-    const savepoint = ++this.#savepoints;
-    for (const observer of this.#savepointObservers) await observer.opening(savepoint);
-    const open = `SAVEPOINT pgsteward_${savepoint}`;
-    const release = `RELEASE ${open}`;
-    this.#prefix.push(open);
-    const undo = (): void => {
-      const unsent = this.#prefix.indexOf(open);
-      if (unsent !== -1) this.#prefix.splice(unsent);
-      else this.#prefix.push(`ROLLBACK TO ${open}`, release);
-    };
-    try {
-      const value = await work();
-      while (this.#pumping !== undefined) await this.#pumping;
-      if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
-      for (const observer of this.#savepointObservers) await observer.closing(savepoint);
-      const unsent = this.#prefix.indexOf(open);
-      if (unsent !== -1) this.#prefix.splice(unsent);
-      else this.#prefix.push(release);
-      return value;
-    } catch (error) {
-      while (this.#pumping !== undefined) await this.#pumping;
-      if (this.#isRecoverable()) {
-        undo();
-        this.#failure = undefined;
-        for (const observer of this.#savepointObservers) observer.undone(savepoint);
-      }
-      throw error;
-    }
-  }
-
-  /** A savepoint cannot bring back a lost connection, or a unit that was interrupted. */
-  #isRecoverable(): boolean {
-    return !this.#isLost && !(this.#failure instanceof UnitTooLongError);
+  nested<T>(work: () => Promise<T> | T): Promise<T> {
+    return this.#savepoints.nested(work);
   }
 
   /**
@@ -446,7 +390,7 @@ export class UnitOfWork implements OpenUnit {
       // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without names,
       // because a pooler may give us a server connection that knows them already.
       this.#names.stop();
-      this.#prefix.unshift(...prefix.map(({ text }) => text));
+      this.#savepoints.putBack(prefix.map(({ text }) => text));
       connection.release(sent.error);
       this.#connection = undefined;
       this.#isStarted = false;
@@ -531,7 +475,7 @@ export class UnitOfWork implements OpenUnit {
   }
 
   #takePrefix(): Statement[] {
-    return this.#prefix.splice(0).map((text) => ({ text }));
+    return this.#savepoints.takeUnsent().map((text) => ({ text }));
   }
 
   #refusal(): StewardError | undefined {
@@ -541,6 +485,18 @@ export class UnitOfWork implements OpenUnit {
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
     if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
     return this.#failure === undefined ? undefined : this.#failedError();
+  }
+
+  #checkOpen(): void {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** A savepoint cannot bring back a lost connection, or a unit that was interrupted. */
+  #recover(): boolean {
+    if (this.#isLost || this.#failure instanceof UnitTooLongError) return false;
+    this.#failure = undefined;
+    return true;
   }
 
   #failedError(): StewardError {

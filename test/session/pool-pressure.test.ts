@@ -63,8 +63,10 @@ test("500 agents that think outside their units share 10 connections, and none o
 test("with the guard off and the thinking inside the unit, the same pool runs dry", async () => {
   await using database = await testDatabase({
     setup: SETUP,
-    pool: { size: POOL, acquireTimeoutMs: 400, queueLimit: 400 },
+    pool: { size: POOL, acquireTimeoutMs: 1_000, queueLimit: 400 },
   });
+  // All connections are made before: on a busy machine that alone can take longer than an agent waits here.
+  await Promise.all(Array.from({ length: POOL }, () => database.query("SELECT pg_sleep(0.2)")));
   const sessions = createSessionFactory(database, { guard: "off", limits: { gapWarningMs: 0, unitWarningMs: 0 } });
   const outcomes = await Promise.all(
     agents.map((id) =>

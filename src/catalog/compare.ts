@@ -3,6 +3,7 @@ import { InvalidInputError } from "../postgres/index.ts";
 import type { Catalog } from "./model.ts";
 import type { CatalogObject } from "./object-facts.ts";
 import { catalogObjects } from "./objects.ts";
+import { withOwners, type OwnerOptions } from "./owners.ts";
 
 export interface FactChange {
   readonly fact: string;
@@ -24,14 +25,23 @@ export type Change =
 
 /**
  * The differences, in the order of the catalogs: what is gone first. Empty when both describe the same schema, whatever the
- * sizes, statistics, owners, and positions of columns. What the model does not know is compared by its name: kind `unknown`.
+ * sizes, statistics and positions of columns. What the model does not know is compared by its name: kind `unknown`.
  *
+ * @param options - `owners` compares those, too
  * @throws InvalidInputError when both sides are not catalogs
  */
-export function compareCatalogs(before: Catalog, after: Catalog): readonly Change[] {
+export function compareCatalogs(
+  before: Catalog,
+  after: Catalog,
+  options: { readonly owners?: OwnerOptions | undefined } = {},
+): readonly Change[] {
   if (!Array.isArray(before.tables) || !Array.isArray(after.tables))
     throw new InvalidInputError("two catalogs are compared: give what readCatalog() returned");
-  return [...compareObjects(catalogObjects(before), catalogObjects(after)), ...compareUnknown(before, after)];
+  const objects =
+    options.owners === undefined
+      ? { before: catalogObjects(before), after: catalogObjects(after) }
+      : withOwners(before, after, options.owners);
+  return [...compareObjects(objects.before, objects.after), ...compareUnknown(before, after)];
 }
 
 type KnownChange = Exclude<Change, { readonly kind: "unknown" }>;

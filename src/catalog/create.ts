@@ -371,6 +371,7 @@ const CREATE: Create = {
       initialDefaults(object.facts, context.serverVersion),
       object.facts.entries,
     ),
+  owner: ({ facts }) => [`ALTER ${facts.on} OWNER TO ${identifier(facts.role)}`],
 };
 
 /** Parts of a partitioned table are named one by one, so that each keeps its own name. */

@@ -73,6 +73,7 @@ export { MASKED } from "./masked.ts";
 export { nameOf, optionList, partOf, spellingOf } from "./spelling.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
+export { withOwners, type OwnerOptions } from "./owners.ts";
 export { compareCatalogs, compareObjects, type Change, type FactChange } from "./compare.ts";
 export { attachOrder, printCatalog, rankOf, separateDefaults, writtenIn } from "./print.ts";
 export { objectId } from "./object-id.ts";

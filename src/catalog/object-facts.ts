@@ -62,6 +62,8 @@ export interface FactsOfKind extends FactsOfOthers {
   readonly "publication schema": { readonly schema: string };
   readonly subscription: Omit<OtherObjects["subscription"], NotFacts | "isEnabled">;
   readonly "security label": SecurityLabel;
+  /** `on` as ALTER … OWNER TO names it. */
+  readonly owner: { readonly on: string; readonly role: string };
   readonly extension: { readonly version: string; readonly schema: string };
   readonly enum: { readonly labels: readonly string[] };
   readonly composite: {

@@ -62,6 +62,7 @@ const KINDS: readonly ObjectKind[] = [
   "security label",
   "privileges",
   "default privileges",
+  "owner",
 ];
 const RANKS = new Map(KINDS.map((kind, rank) => [kind, rank]));
 

@@ -48,6 +48,7 @@ export interface PlanNode {
 const AUTHORISATION: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
   "privileges",
   "default privileges",
+  "owner",
   "policy",
   "row security",
 ]);
@@ -121,7 +122,7 @@ export class PlanNodes {
     const old = this.#context.before.get(id);
     const object = this.#context.after.get(id);
     if (old === undefined || object === undefined) return;
-    const reversal = (): string | undefined => this.#reversals.ofAlter(old, object);
+    const reversal = (): string | undefined => this.#reversals.ofAlter(old, object, this.#actions.swapped.has(id));
     for (const moment of ["early", "late"] as const) {
       const apart = statements.filter((planned) => planned.moment === moment);
       const rank = moment === "early" ? EARLY_RANK : ALTER_RANK + rankOf("sequence owner");

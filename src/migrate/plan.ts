@@ -1,6 +1,13 @@
 // Turns the difference of two catalogs into ordered statements: what depends on what decides the order, and what PostgreSQL allows
 // inside a transaction decides the groups.
-import { catalogObjects, compareCatalogs, type Catalog, type Change } from "../catalog/index.ts";
+import {
+  catalogObjects,
+  compareCatalogs,
+  withOwners,
+  type Catalog,
+  type Change,
+  type OwnerOptions,
+} from "../catalog/index.ts";
 import { volatilityIn } from "./catalog-volatility.ts";
 import { canBeMadeAgain, decideActions } from "./plan-actions.ts";
 import { inCircles } from "./plan-circles.ts";
@@ -26,6 +33,8 @@ export interface PlanOptions {
   readonly serverVersion?: number | undefined;
   /** What has another name afterwards, and keeps its rows; `renameCandidates` offers some. Nothing is guessed. */
   readonly renames?: readonly Rename[] | undefined;
+  /** Compares owners, too. Default: whatever is made belongs to whoever runs the plan. */
+  readonly owners?: OwnerOptions | undefined;
 }
 
 /**
@@ -37,9 +46,12 @@ export interface PlanOptions {
  * @throws InvalidInputError for a rename of what is not there
  */
 export function planMigration(before: Catalog, after: Catalog, options: PlanOptions = {}): Plan {
-  const changes = compareCatalogs(before, after);
-  const wanted = catalogObjects(after);
-  const renamed = planRenames(catalogObjects(before), wanted, options.renames ?? []);
+  const changes = compareCatalogs(before, after, { owners: options.owners });
+  const { before: known, after: wanted } =
+    options.owners === undefined
+      ? { before: catalogObjects(before), after: catalogObjects(after) }
+      : withOwners(before, after, options.owners);
+  const renamed = planRenames(known, wanted, options.renames ?? []);
   const old = renamed.before;
   const serverVersion = options.serverVersion ?? before.serverVersion;
   const isLive = (id: string | undefined): boolean => id !== undefined && old.has(id) && wanted.has(id);

@@ -40,3 +40,14 @@ test("equal schemas differ in nothing, and a plan is data with --json", async ()
     stderr: expect.stringContaining("Drizzle models (.ts, .js) or empty") as string,
   });
 });
+
+test("owners that a file names are compared when that is asked for", async () => {
+  const cwd = folderWith({
+    "old.sql": "CREATE TABLE users (id integer); CREATE TABLE others (id integer);",
+    "new.sql":
+      "CREATE TABLE users (id integer); ALTER TABLE users OWNER TO pg_monitor; CREATE TABLE others (id integer);",
+  });
+  const { stdout } = await runCli(["diff", "old.sql", "new.sql", "--owners"], { cwd });
+  expect(stdout).toContain('ALTER TABLE "public"."users" OWNER TO "pg_monitor"');
+  expect(stdout).not.toContain("others");
+});

@@ -9,6 +9,7 @@ import { openSource, SOURCE_HELP } from "../sources.ts";
 interface Options extends RenameOptions {
   readonly exitCode?: boolean;
   readonly complete?: boolean;
+  readonly owners?: boolean;
   readonly casing?: "snake_case" | "camelCase";
 }
 
@@ -19,6 +20,7 @@ export function diffCommand(run: Run): Command {
     .argument("<to>", "the wanted schema, given the same way")
     .option("--exit-code", "exit 1 when the schemas differ")
     .option("--complete", "models say everything: what they do not mention goes")
+    .option("--owners", "compare owners, too (default: what is made belongs to whoever makes it)")
     .addOption(
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
@@ -51,7 +53,10 @@ async function diff(context: CommandContext, from: string, to: string, options: 
     isComplete: options.complete,
     signal: context.signal,
   });
-  const plan = planMigration(read.from.catalog, read.to.catalog, { renames });
+  const plan = planMigration(read.from.catalog, read.to.catalog, {
+    renames,
+    owners: options.owners === true ? { builder: read.to.builder } : undefined,
+  });
   const offered = offeredRenames(read.from.catalog, read.to.catalog, renames);
   const notices = [...read.from.notices, ...read.to.notices, ...offered.notices];
   for (const notice of notices) context.output.note(notice);

@@ -292,4 +292,5 @@ const ALTER: Alter = {
     inPlace(privilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
   "default privileges": (before, after) =>
     inPlace(defaultPrivilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
+  owner: (_before, { facts }) => inPlace([authorisation(`ALTER ${facts.on} OWNER TO ${identifier(facts.role)}`)]),
 };

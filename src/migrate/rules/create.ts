@@ -31,7 +31,8 @@ export function createStatements(object: CatalogObject, context: RuleContext, cr
   if (object.kind === "partition") return done(attachStatements(object, plain, context));
   if (object.kind === "constraint") return constraintStatements(object, plain, context);
   if (object.kind === "column") return columnStatements(object, plain, context, create);
-  if (object.kind === "privileges" || object.kind === "default privileges") return done(plain.map(authorisation));
+  if (object.kind === "privileges" || object.kind === "default privileges" || object.kind === "owner")
+    return done(plain.map(authorisation));
   if (object.kind === "policy" || object.kind === "row security") {
     const hazard = { kind: "authorisation", why: "who sees which rows changes" } as const;
     return done(plain.map((sql) => statement(sql, [hazard])));

@@ -6,6 +6,7 @@ import {
   initialDefaults,
   initialPrivileges,
   nameOf,
+  objectId,
   onlyOf,
   partOf,
   privilegeStatements,
@@ -90,7 +91,7 @@ const DROP: Drop = {
       isOfType ? `DROP FUNCTION IF EXISTS ${routine(object).slice("FUNCTION ".length)}` : `DROP ${routine(object)}`,
     ];
   },
-  table: (object) => [
+  table: (object, context) => [
     statement(
       `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,
       loses(`the rows of ${said(object)} are gone`),
@@ -163,3 +164,5 @@ const DROP: Drop = {
 export function authorisation(sql: string): PlannedStatement {
   return statement(sql, [{ kind: "authorisation", why: "who may do what changes" }]);
 }
+  // Everything has an owner as long as it is there.
+  owner: () => [],

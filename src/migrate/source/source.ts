@@ -43,6 +43,8 @@ export interface SourceRead {
   readonly catalog: Catalog;
   /** What was left out or made up while it was built, one sentence each. */
   readonly notices: readonly string[];
+  /** Who owns what was built to be read, unless the source says otherwise; `undefined` for a database. */
+  readonly builder?: string | undefined;
 }
 
 /** A source made ready: what it needs, and how it is built. */
@@ -108,6 +110,21 @@ async function readDatabase(database: Database, options: ReadSourceOptions): Pro
 }
 
 async function prepare(
+  source: Exclude<Source, { kind: "database" }>,
+  options: ReadSourceOptions,
+): Promise<PreparedSource> {
+  const { extensions, build } = await prepareBuild(source, options);
+  return {
+    extensions,
+    build: async (database, info) => {
+      const read = await build(database, info);
+      const { rows } = await database.query<{ name: string }>("SELECT current_user::text AS name");
+      return { ...read, builder: rows[0]?.name };
+    },
+  };
+}
+
+async function prepareBuild(
   source: Exclude<Source, { kind: "database" }>,
   options: ReadSourceOptions,
 ): Promise<PreparedSource> {

@@ -20,6 +20,7 @@ import { DEFAULT_FOLDER, presentSource } from "./generate.ts";
 interface Options {
   readonly from?: string;
   readonly includeRecords?: boolean;
+  readonly owners?: boolean;
 }
 
 export function driftCommand(run: Run): Command {
@@ -27,6 +28,7 @@ export function driftCommand(run: Run): Command {
     .description("compare a live database with what its migrations make; exit 1 when they differ")
     .option("--from <folder>", "the migrations, of any tool (default: migrations of the settings, else ./migrations)")
     .option("--include-records", "also the schema pgsteward and the tables of history of migration tools")
+    .option("--owners", "compare owners, too, of what the migrations give one")
     .addHelpText(
       "before",
       `Examples:
@@ -57,7 +59,7 @@ async function drift(context: CommandContext, options: Options): Promise<number>
   for (const notice of to.notices) context.output.note(notice);
   const sides = [from.catalog, to.catalog] as const;
   const [live, made] = options.includeRecords === true ? sides : [withoutRecords(sides[0]), withoutRecords(sides[1])];
-  const plan = planMigration(live, made);
+  const plan = planMigration(live, made, { owners: options.owners === true ? { builder: to.builder } : undefined });
   const shown = relative(context.cwd, folder) || ".";
   context.output.result(
     context.output.json ? { database: database.url, migrations: shown, notices: to.notices, ...plan } : undefined,

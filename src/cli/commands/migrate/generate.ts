@@ -13,7 +13,9 @@ import {
   summaryOf,
   writeMigration,
   type Plan,
+  type PlanOptions,
   type Source,
+  type SourceRead,
 } from "../../../migrate/index.ts";
 import { InvalidInputError, StewardError } from "../../../postgres/index.ts";
 import { wholeNumber } from "../../arguments.ts";
@@ -38,6 +40,7 @@ interface Options extends DecidedRenameOptions {
   readonly why?: string;
   readonly confirm?: string;
   readonly complete?: boolean;
+  readonly owners?: boolean;
   readonly casing?: "snake_case" | "camelCase";
   readonly serverVersion?: number;
   readonly dryRun?: boolean;
@@ -61,6 +64,7 @@ export function generateCommand(run: Run): Command {
     .option("--out <folder>", "where the file goes (default: the folder of --from)")
     .option("--why <sentence>", "the reason, for the file's header")
     .option("--complete", "the models say everything: drop functions, triggers, grants … that they do not mention")
+    .option("--owners", "compare owners, too (default: what is made belongs to whoever makes it)")
     .addOption(
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
@@ -102,15 +106,21 @@ async function generate(context: CommandContext, given: string, options: Options
   });
   const renames = await decideRenames(context, options, present.catalog, first.catalog);
   const serverVersion = await versionOf(context, settings, options.serverVersion);
-  const draft = planMigration(present.catalog, first.catalog, { serverVersion, renames });
+  const ownersOf = ({ builder }: SourceRead): PlanOptions["owners"] =>
+    options.owners === true ? { builder } : undefined;
+  const draft = planMigration(present.catalog, first.catalog, { serverVersion, renames, owners: ownersOf(first) });
   const read =
     renames.length === 0 || to.source.kind !== "models" || options.complete === true
       ? first
       : await readRenamed(to.source, present.catalog, draft, { signal: context.signal });
-  const up = read === first ? draft : planMigration(present.catalog, read.catalog, { serverVersion, renames });
+  const up =
+    read === first
+      ? draft
+      : planMigration(present.catalog, read.catalog, { serverVersion, renames, owners: ownersOf(read) });
   const down = planMigration(read.catalog, present.catalog, {
     serverVersion: serverVersion ?? present.catalog.serverVersion,
     renames: reverseRenames(up.renames, present.catalog),
+    owners: ownersOf(present),
   });
   for (const notice of [...present.notices, ...read.notices]) context.output.note(notice);
 

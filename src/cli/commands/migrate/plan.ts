@@ -38,6 +38,7 @@ interface Options extends DecidedRenameOptions {
   readonly to?: string;
   readonly from?: string;
   readonly complete?: boolean;
+  readonly owners?: boolean;
   readonly casing?: "snake_case" | "camelCase";
   readonly maxLock: number;
   /** Rows of each table; true for the usual number. */
@@ -59,6 +60,7 @@ export function planCommand(run: Run): Command {
       "the schema there is: a folder, a file or `database` (default: the folder of migrations)",
     )
     .option("--complete", "the models say everything: drop what they do not mention")
+    .option("--owners", "compare owners, too (default: what is made belongs to whoever makes it)")
     .addOption(
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
@@ -102,7 +104,11 @@ async function plan(context: CommandContext, options: Options): Promise<number> 
   for (const notice of [...read.from.notices, ...read.to.notices]) context.output.note(notice);
   const serverVersion = database === undefined ? undefined : (await database.serverFacts()).version.number;
   const renames = await decideRenames(context, options, read.from.catalog, read.to.catalog);
-  const planned = planMigration(read.from.catalog, read.to.catalog, { serverVersion, renames });
+  const planned = planMigration(read.from.catalog, read.to.catalog, {
+    serverVersion,
+    renames,
+    owners: options.owners === true ? { builder: read.to.builder } : undefined,
+  });
   const live = database === undefined ? undefined : await readCatalog(database, { signal: context.signal });
   const estimate =
     live === undefined ? undefined : estimatePlan(planned, tableSizes(live), { maxLockMs: options.maxLock });

@@ -72,6 +72,12 @@ export class Output {
     if (!this.json) this.#stderr.write(`${this.#paintStderr("dim", text)}\n`);
   }
 
+  /** How far a command is: a note, or with `--json` one line `{ "progress": … }` on stderr. */
+  progress(data: unknown, text: () => string): void {
+    if (this.json) this.#stderr.write(`${JSON.stringify({ progress: data })}\n`);
+    else this.note(text());
+  }
+
   /** Prints an error and returns the exit code it stands for. */
   error(thrown: unknown): number {
     const error = asStewardError(thrown);

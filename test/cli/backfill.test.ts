@@ -43,6 +43,30 @@ test("Ctrl-C stops a backfill after its batch, the same command continues it, an
   expect((await runCli(WORK, { env })).stdout).toMatch(/was done already/);
 });
 
+test("with --json each progress is a line on stderr, also what holds the run back", async () => {
+  await using database = await testDatabase({ setup: SETUP });
+  await using busy = await database.connect();
+  const abort = new AbortController();
+  const sleeping = busy
+    .query("SELECT pg_sleep(120)", [], { timeoutMs: 130_000, signal: abort.signal })
+    .catch(() => undefined);
+  const running = startCli([...WORK, "--json", "--max-active", "0", "--batch-size", "500"], {
+    env: { DATABASE_URL: database.url },
+  });
+  while (!running.output().stderr.includes("heldBackBy")) await new Promise((resolve) => setTimeout(resolve, 50));
+  abort.abort();
+  await sleeping;
+  const { code, stdout, stderr } = await running.ended;
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ state: "done", rowsChanged: 3_000 });
+  const lines = stderr
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { progress: Record<string, unknown> }).progress);
+  expect(lines[0]).toMatchObject({ heldBackBy: "1 other session is active", rowsVisited: 0, rowEstimate: 3_000 });
+  expect(lines.at(-1)).not.toHaveProperty("heldBackBy");
+});
+
 test("wrong use of backfill is told with the way out", async () => {
   await using database = await testDatabase({ setup: SETUP });
   const env = { DATABASE_URL: database.url };

@@ -51,7 +51,7 @@ export function lastKeyQuery(target: BackfillTarget): PlannedQuery {
   };
 }
 
-/** The next window: the key of its last row and how many rows it has; no row when there is nothing left. */
+/** The key of the last row of the next window of `size` rows; no row when there are fewer. */
 export function windowQuery(
   target: BackfillTarget,
   from: KeyValues | undefined,
@@ -59,30 +59,32 @@ export function windowQuery(
   size: number,
 ): PlannedQuery {
   const values = new Values(target);
-  const names = target.key.map(({ name }) => identifier(name));
   const where = values.window(from, to);
   return {
     text: `
-SELECT ARRAY[${target.key.map(({ asText }) => asText).join(", ")}] AS key, w.place::int4 AS size
-FROM (
-  SELECT ${names.join(", ")}, pg_catalog.row_number() OVER (ORDER BY ${names.join(", ")}) AS place
-  FROM (
-    SELECT ${names.join(", ")}
-    FROM ${target.sqlName}
-    WHERE ${where}
-    ORDER BY ${names.join(", ")}
-    LIMIT ${values.add(size)}::int4
-  ) AS k
-) AS w
-ORDER BY w.place DESC
+SELECT ARRAY[${target.key.map(({ asText }) => asText).join(", ")}] AS key
+FROM ${target.sqlName}
+WHERE ${where}
+ORDER BY ${target.key.map(({ name }) => identifier(name)).join(", ")}
+OFFSET ${values.add(size - 1)}::int4
 LIMIT 1`,
     values: values.list,
   };
 }
 
+/** How many rows the last window of a pass has. */
+export function lastWindowQuery(target: BackfillTarget, from: KeyValues | undefined, to: KeyValues): PlannedQuery {
+  const values = new Values(target);
+  const where = values.window(from, to);
+  return {
+    text: `SELECT pg_catalog.count(*)::int4 AS size FROM ${target.sqlName} WHERE ${where}`,
+    values: values.list,
+  };
+}
+
 /**
- * Locks the window's rows in the order of the key, then updates them: `changed` counts them, `still` those of them that match
- * `where` afterwards. Rows that somebody else holds are waited for, never passed over.
+ * Updates the window's rows: `changed` counts them, `still` those of them that match `where` afterwards. Rows that somebody else holds
+ * are waited for, never passed over. Locking them first, in the order of the key, took half as long again: a deadlock is tried again.
  */
 export function updateQuery(
   target: BackfillTarget,
@@ -91,21 +93,13 @@ export function updateQuery(
   to: KeyValues,
 ): PlannedQuery {
   const values = new Values(target);
-  const names = target.key.map(({ name }) => identifier(name));
   const where = values.window(from, to);
   return {
     text: `
-WITH pgsteward_locked AS MATERIALIZED (
-  SELECT ${names.join(", ")}
-  FROM ${target.sqlName}
-  WHERE ${where}${conditionOf(definition)}
-  ORDER BY ${names.join(", ")}
-  FOR NO KEY UPDATE
-), pgsteward_changed AS (
+WITH pgsteward_changed AS (
   UPDATE ${target.sqlName}
   SET ${definition.set}
-  WHERE ${where}
-    AND ${rowOf(names)} IN (SELECT ${names.join(", ")} FROM pgsteward_locked)
+  WHERE ${where}${conditionOf(definition)}
   RETURNING ${definition.where === undefined ? "false" : `(${definition.where}\n) IS TRUE`} AS still
 )
 SELECT pg_catalog.count(*)::int4 AS changed, (pg_catalog.count(*) FILTER (WHERE still))::int4 AS still

@@ -13,7 +13,15 @@ import {
   type Connection,
   type Database,
 } from "../../postgres/index.ts";
-import { lastKeyQuery, remainingQuery, updateQuery, windowQuery, type KeyValues, type PlannedQuery } from "./batch.ts";
+import {
+  lastKeyQuery,
+  lastWindowQuery,
+  remainingQuery,
+  updateQuery,
+  windowQuery,
+  type KeyValues,
+  type PlannedQuery,
+} from "./batch.ts";
 import { checkDefinition, refuseWrittenKey, type BackfillDefinition, type CheckedDefinition } from "./definition.ts";
 import { settingsOf, type BackfillOptions, type BackfillResult, type BackfillSettings } from "./options.ts";
 import {
@@ -70,7 +78,7 @@ class Run {
   readonly #target: BackfillTarget;
   readonly #settings: BackfillSettings;
   readonly #started = performance.now();
-  readonly #notices: string[] = [];
+  readonly #notices = new Set<string>();
   #batchSize: number;
   #visitedHere = 0;
   #passesHere = 1;
@@ -191,11 +199,7 @@ class Run {
       `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
        SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL statement_timeout = ${batchTimeoutMs}; SET LOCAL row_security = off`,
     );
-    const next = await this.#ask<{ key: KeyValues; size: number }>(
-      windowQuery(this.#target, cursor, passEnd, this.#batchSize),
-      batchTimeoutMs,
-    );
-    const [window] = next.rows;
+    const window = await this.#window(cursor, passEnd);
     if (window === undefined) {
       await this.#connection.exec("COMMIT");
       return false;
@@ -220,6 +224,17 @@ class Run {
     return true;
   }
 
+  /** The next rows, up to the size of a batch; `undefined` when there are none. */
+  async #window(from: KeyValues | undefined, to: KeyValues): Promise<{ key: KeyValues; size: number } | undefined> {
+    const { batchTimeoutMs } = this.#settings;
+    const size = this.#batchSize;
+    const full = await this.#ask<{ key: KeyValues }>(windowQuery(this.#target, from, to, size), batchTimeoutMs);
+    if (full.rows[0] !== undefined) return { key: full.rows[0].key, size };
+    const last = await this.#ask<{ size: number }>(lastWindowQuery(this.#target, from, to), batchTimeoutMs);
+    const rest = last.rows[0]?.size ?? 0;
+    return rest === 0 ? undefined : { key: to, size: rest };
+  }
+
   /** A batch twice as fast as wanted is followed by one twice as large, and no step is larger than that. */
   #adapt(tookMs: number): void {
     const { targetMs, maxBatchSize } = this.#settings;
@@ -234,10 +249,12 @@ class Run {
     const began = performance.now();
     for (let round = 0; ; round++) {
       if (round === 0 && performance.now() - this.#checkedAt < checkEveryMs) return true;
-      const { reason, isLagHidden } = await readThrottle(this.#connection, this.#target.oids, this.#settings);
+      const { reason, ...hidden } = await readThrottle(this.#connection, this.#target.oids, this.#settings);
       this.#checkedAt = performance.now();
-      if (isLagHidden && this.#notices.length === 0)
-        this.#notices.push("the lag of replicas is not visible to this login: GRANT pg_monitor TO it");
+      if (hidden.isLagHidden)
+        this.#notices.add("the lag of replicas is not visible to this login: GRANT pg_monitor TO it");
+      if (hidden.isLoadHidden)
+        this.#notices.add("the load of others is not visible to this login: GRANT pg_monitor TO it");
       if (reason === undefined) return true;
       if (performance.now() - began > maxHeldBackMs) {
         throw new RetriesExhaustedError(`the backfill ${this.#record.name} was held back too long: ${reason}`, {
@@ -319,7 +336,7 @@ class Run {
       rowsChanged,
       rowsLeft,
       tookMs,
-      notices: this.#notices,
+      notices: [...this.#notices],
     };
   }
 }

@@ -24,6 +24,11 @@ SELECT
      AND a.backend_type = 'client backend'
      AND a.datname = pg_catalog.current_database()
      AND a.pid <> pg_catalog.pg_backend_pid()) AS active,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.datname = pg_catalog.current_database()
+      AND a.backend_type IS NULL    -- not for this login to see
+  ) AS is_hidden,
   pg_catalog.current_setting('max_connections')::int4 AS max_connections,
   (SELECT pg_catalog.count(DISTINCT l.pid)::int4
    FROM pg_catalog.pg_locks AS l
@@ -45,6 +50,8 @@ export interface ThrottleDecision {
   readonly reason: string | undefined;
   /** There are replicas whose lag this login may not see. */
   readonly isLagHidden: boolean;
+  /** There are sessions of which this login may not see whether they are active. */
+  readonly isLoadHidden: boolean;
 }
 
 /** Asks the server. */
@@ -61,6 +68,7 @@ export async function readThrottle(
 
 interface LoadRow extends Row {
   readonly active: number;
+  readonly is_hidden: boolean;
   readonly max_connections: number;
   readonly lock_waits: number;
 }
@@ -85,11 +93,15 @@ function decideThrottle(
     reasons.push(`a replica is ${Math.round(lagBytes / 2 ** 20)} MiB of WAL behind`);
   if (load !== undefined) {
     if (load.active > (limits.maxActive ?? Math.ceil(load.max_connections / 2)))
-      reasons.push(`${load.active} other sessions are active`);
+      reasons.push(`${load.active} other ${load.active === 1 ? "session is" : "sessions are"} active`);
     if (load.lock_waits > (limits.maxLockWaits ?? 0))
       reasons.push(
         `${load.lock_waits} ${load.lock_waits === 1 ? "session waits" : "sessions wait"} for a lock on the table`,
       );
   }
-  return { reason: reasons.length === 0 ? undefined : reasons.join(", "), isLagHidden: (lag?.hidden ?? 0) > 0 };
+  return {
+    reason: reasons.length === 0 ? undefined : reasons.join(", "),
+    isLagHidden: (lag?.hidden ?? 0) > 0,
+    isLoadHidden: load?.is_hidden === true,
+  };
 }

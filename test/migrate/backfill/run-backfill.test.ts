@@ -124,6 +124,38 @@ describeDatabases((_, open) => {
     expect(rows).toEqual([{ n: 1 }]);
   });
 
+  test.each([
+    ["bigint", "id bigint PRIMARY KEY", "9007199254740993 + i * 3"],
+    ["uuid", "id uuid PRIMARY KEY", "md5(i::text)::uuid"],
+    ["text", "id text PRIMARY KEY", "chr(64 + i) || ' ''é\\' || i % 7"],
+    [
+      "composite",
+      "tenant uuid, at timestamptz, PRIMARY KEY (tenant, at)",
+      "md5((i % 3)::text)::uuid, now() + i * interval '1 us'",
+    ],
+  ])("stopped after every batch, a run over %s keys goes on at the next row", async (_, columns, values) => {
+    await database.exec(`
+      CREATE TABLE pairs (${columns}, n integer NOT NULL DEFAULT 0);
+      INSERT INTO pairs SELECT ${values} FROM generate_series(1, 40) AS i;`);
+    const definition = { name: "keys", schema: "public", table: "pairs", set: "n = n + 1" };
+    let runs = 0;
+    for (;;) {
+      const abort = new AbortController();
+      const onProgress = (): void => abort.abort();
+      runs++;
+      const { state } = await runBackfill(database, definition, {
+        batchSize: 9,
+        targetMs: 0,
+        signal: abort.signal,
+        onProgress,
+      });
+      if (state === "done") break;
+    }
+    expect(runs).toBe(6);
+    const { rows } = await database.query("SELECT min(n) AS least, max(n) AS most FROM pairs");
+    expect(rows).toEqual([{ least: 1, most: 1 }]);
+  });
+
   test("a where that the update leaves true is refused, and nothing is changed", async () => {
     const wrong = { ...increment, where: "id > 0" };
     expect(await failureOf(runBackfill(database, wrong))).toMatchObject({
@@ -323,14 +355,11 @@ describe("on a server with others", () => {
     abort.abort();
     await sleeping;
     expect(error).toBeInstanceOf(RetriesExhaustedError);
-    expect((error as Error).message).toContain("held back too long: 1 other sessions are active");
+    expect((error as Error).message).toContain("held back too long: 1 other session is active");
   });
 
-  test("a login that row-level security hides rows from gets an error instead of a run that misses them", async () => {
+  test("a login that may not see the load is told so, and one that rows are hidden from gets an error", async () => {
     await database.exec(`
-      ALTER TABLE numbers ENABLE ROW LEVEL SECURITY;
-      ALTER TABLE numbers FORCE ROW LEVEL SECURITY;
-      CREATE POLICY few ON numbers USING (id < 10);
       CREATE ROLE backfill_${process.pid} LOGIN PASSWORD 'secret' IN ROLE pg_write_all_data, pg_read_all_data;
       GRANT CREATE ON DATABASE ${new URL(database.url).pathname.slice(1)} TO backfill_${process.pid};`);
     const url = new URL(database.url);
@@ -338,6 +367,14 @@ describe("on a server with others", () => {
     url.password = "secret";
     try {
       await using limited = await openDatabase(url.href);
+      expect(await runBackfill(limited, { ...increment, name: "before" })).toMatchObject({
+        rowsChanged: 5_000,
+        notices: ["the load of others is not visible to this login: GRANT pg_monitor TO it"],
+      });
+      await database.exec(`
+        ALTER TABLE numbers ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE numbers FORCE ROW LEVEL SECURITY;
+        CREATE POLICY few ON numbers USING (id < 10);`);
       expect(await failureOf(runBackfill(limited, increment))).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE" });
     } finally {
       await database.exec(

@@ -140,7 +140,9 @@ function noteProgress({ output }: CommandContext): (progress: BackfillProgress) 
     if (now - notedAt < 1_000 && progress.heldBackBy === reason) return;
     notedAt = now;
     reason = progress.heldBackBy;
-    output.note(reason === undefined ? progressText(progress) : `waiting: ${reason}`);
+    output.progress(progress, () =>
+      reason === undefined ? progressText(progress) : `waiting: ${progress.heldBackBy}`,
+    );
   };
 }
 

@@ -9,7 +9,6 @@ type SelectConfig = Parameters<PgDialect["buildSelectQuery"]>[0];
 
 /** `select … from …` of one table, for certain columns of it. */
 interface SelectHead {
-  readonly fields: Readonly<Record<string, unknown>>;
   readonly names: readonly string[];
   readonly columns: readonly unknown[];
   readonly text: string;
@@ -69,13 +68,13 @@ class UnitDialect extends PgDialect {
       this.#heads.set(table, []); // an alias may be made for one query only: the second one makes a head
       return undefined;
     }
-    const known = heads.find((head) => head.fields === fields || hasFields(head, fields));
+    const known = heads.find((head) => hasFields(head, fields));
     if (known !== undefined) return known.text;
     const columns = Object.values(fields);
     if (heads.length === HEADS_PER_TABLE || !columns.every((column) => column instanceof Column)) return undefined;
     const { sql, params } = this.sqlToQuery(super.buildSelectQuery({ table, fields, setOperators: [] }));
     if (params.length > 0) return undefined;
-    heads.push({ fields, names: Object.keys(fields), columns, text: sql });
+    heads.push({ names: Object.keys(fields), columns, text: sql });
     return sql;
   }
 }

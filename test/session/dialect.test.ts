@@ -20,6 +20,7 @@ import {
   alias,
   integer,
   jsonb,
+  type PgColumn,
   PgDialect,
   pgEnum,
   pgSchema,
@@ -182,4 +183,18 @@ test("a program that selects other columns each time gets the right text beyond 
     const own = new QueryBuilder(dialect).select(fields).from(tasks).toSQL();
     expect(own).toEqual(new QueryBuilder(new PgDialect()).select(fields).from(tasks).toSQL());
   }
+});
+
+test("a selection that a program changes between two queries is read anew", () => {
+  const fields: Record<string, PgColumn> = { id: tasks.id };
+  const build = (): string => new QueryBuilder(dialect).select(fields).from(tasks).toSQL().sql;
+  const texts = [build(), build(), build()];
+  fields["rank"] = tasks.rank;
+  expect([...texts, build(), build()]).toEqual([
+    'select "id" from "tasks"',
+    'select "id" from "tasks"',
+    'select "id" from "tasks"',
+    'select "id", "rank" from "tasks"',
+    'select "id", "rank" from "tasks"',
+  ]);
 });

@@ -6,7 +6,6 @@ import {
   initialDefaults,
   initialPrivileges,
   nameOf,
-  objectId,
   onlyOf,
   partOf,
   privilegeStatements,
@@ -91,7 +90,7 @@ const DROP: Drop = {
       isOfType ? `DROP FUNCTION IF EXISTS ${routine(object).slice("FUNCTION ".length)}` : `DROP ${routine(object)}`,
     ];
   },
-  table: (object, context) => [
+  table: (object) => [
     statement(
       `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,
       loses(`the rows of ${said(object)} are gone`),
@@ -158,11 +157,11 @@ const DROP: Drop = {
       object.facts.entries,
       initialDefaults(object.facts, context.serverVersion),
     ).map(authorisation),
+  // Everything has an owner as long as it is there.
+  owner: () => [],
 };
 
 /** Marks a GRANT or REVOKE. */
 export function authorisation(sql: string): PlannedStatement {
   return statement(sql, [{ kind: "authorisation", why: "who may do what changes" }]);
 }
-  // Everything has an owner as long as it is there.
-  owner: () => [],

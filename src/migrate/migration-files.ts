@@ -1,6 +1,6 @@
 // Numbered SQL migrations as dbmate writes them: `0007_add_owner_to_agents.sql` with `-- migrate:up` and `-- migrate:down`.
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidInputError } from "../postgres/index.ts";
 import { byNameWithNumbers, decode } from "./sql-files.ts";
@@ -29,14 +29,16 @@ export interface Migration {
 }
 
 /**
- * Reads a folder's migrations in their order. Files that do not end in `.sql` are passed over.
+ * Reads a folder's migrations in their order. Files that do not end in `.sql`, and folders, are passed over.
  *
- * @throws InvalidInputError when a name has no number, a number is used twice, or a file has no `-- migrate:up`
+ * @throws InvalidInputError when a name has no number, a number is used twice, or a file has no `-- migrate:up` or two of one mark
  */
 export function readMigrations(folder: string): readonly Migration[] {
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => name.endsWith(".sql"));
+    names = readdirSync(folder).filter(
+      (name) => name.endsWith(".sql") && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
+    );
   } catch (cause) {
     throw new InvalidInputError(`the folder of migrations ${folder} cannot be read`, { cause });
   }
@@ -62,7 +64,7 @@ export function parseMigration(file: string, text: string): Migration {
       hint: "name it like 0007_add_owner_to_agents.sql",
     });
   }
-  const up = part(text, "up");
+  const up = part(file, text, "up");
   if (up === undefined)
     throw new InvalidInputError(`${file} has no "-- migrate:up" line`, {
       hint: "write -- migrate:up before the SQL and -- migrate:down before the way back",
@@ -70,14 +72,21 @@ export function parseMigration(file: string, text: string): Migration {
   const checksum = createHash("sha256").update(text.replaceAll("\r\n", "\n")).digest("hex");
   const header = text.slice(0, /^--\s*migrate:(?:up|down)\b/m.exec(text)?.index);
   const irreversible = /^--\s*irreversible:[ \t]*(\S.*?)\s*$/m.exec(header)?.[1];
-  return { version, name, file, checksum, text, up, down: part(text, "down"), irreversible };
+  return { version, name, file, checksum, text, up, down: part(file, text, "down"), irreversible };
 }
 
-function part(text: string, direction: "up" | "down"): MigrationPart | undefined {
+function part(file: string, text: string, direction: "up" | "down"): MigrationPart | undefined {
   const marks = [...text.matchAll(/^--\s*migrate:(up|down)\b(.*)$/gm)];
   const index = marks.findIndex(([, found]) => found === direction);
   const mark = marks[index];
+  const second = marks.findIndex(([, found], place) => found === direction && place > index);
   if (mark === undefined) return undefined;
+  if (second !== -1) {
+    const line = text.slice(0, marks[second]?.index).split(/\r\n|\n|\r/).length;
+    throw new InvalidInputError(`${file}:${line}: there is a second "-- migrate:${direction}" line`, {
+      hint: "put all of one direction below one mark, or the rest into a migration of its own",
+    });
+  }
   const start = mark.index + mark[0].length;
   const sql = text.slice(0, start).replaceAll(/[^\n]/g, " ") + text.slice(start, marks[index + 1]?.index);
   return { sql, isTransactional: !/\btransaction:\s*false\b/.test(mark[2] ?? "") };

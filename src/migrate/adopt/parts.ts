@@ -18,13 +18,14 @@ export function splitAtMarks(text: string): FileParts {
   const up: string[] = [];
   const down: string[] = [];
   let isDown = false;
-  for (const line of text.split("\n")) {
+  // A line may also end in a CR alone.
+  for (const line of text.split(/(?<=\n|\r(?!\n))/)) {
     if (UP.test(line)) isDown = false;
     else if (DOWN.test(line)) isDown = true;
     up.push(isDown ? blank(line) : line);
     down.push(isDown ? line : blank(line));
   }
-  return { up: up.join("\n"), down: down.join("\n") };
+  return { up: up.join(""), down: down.join("") };
 }
 
 /** What leads back is blank. */

@@ -132,7 +132,7 @@ class MigrationTrial {
     }
     if (!this.#options.triesDown) return "clean";
     if (down === undefined) {
-      if (migration.irreversible === undefined)
+      if (migration.irreversible === undefined && up.statements.length > 0)
         this.#find("down-missing", this.#options.missingDown, `nothing leads back from it`);
       return "clean";
     }

@@ -263,7 +263,7 @@ function verifiedAs(
 }
 
 function verdictOf(
-  { migration, down }: PreparedMigration,
+  { migration, up, down }: PreparedMigration,
   trial: Trial,
   findings: readonly VerifyFinding[],
   direction: "both" | "up",
@@ -272,7 +272,8 @@ function verdictOf(
     findings.some(({ rule }) => rules.includes(rule));
   if (direction === "up") return "applied";
   if (migration.irreversible !== undefined) return "irreversible";
-  if (down === undefined || has("down-missing")) return "no way back";
+  // Of an empty file there is nothing to take back.
+  if ((down === undefined && up.statements.length > 0) || has("down-missing")) return "no way back";
   const isWrong = findings.some(
     ({ rule, severity }) =>
       (severity === "error" && rule !== "refused-in-transaction") ||

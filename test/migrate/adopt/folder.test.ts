@@ -248,6 +248,15 @@ test("positions in a part are those of the file", () => {
   expect(migration?.down?.text).toBe(text);
 });
 
+test("lines may end in a CR alone", () => {
+  const text = `-- +goose Up\r${A}\r-- +goose Down\r${DROP}\r`;
+  const [migration] = readMigrationFolder(folderOf({ "1_a.sql": text })).migrations;
+  expect([migration?.up.sql.trim(), migration?.down?.sql.trim()]).toEqual([
+    `-- +goose Up\r${A}`,
+    `-- +goose Down\r${DROP}`,
+  ]);
+});
+
 test("two files of one version, and a way back without a migration, are told", () => {
   const { notices } = readMigrationFolder(folderOf({ "1_a.up.sql": A, "1_b.up.sql": B, "2_c.down.sql": DROP }));
   expect(notices).toEqual([

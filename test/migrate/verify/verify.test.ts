@@ -119,10 +119,11 @@ test("each way in which a migration is wrong has its finding, and the ones after
     { up: "ALTER TABLE bad ADD COLUMN more int;", says: ["not examined", "needs-failed info"] },
     { up: "INSERT INTO users (id, name) VALUES (1, 1);", says: ["failed", "up-fails error"] },
     { up: "CREATE TABLE good (id int);", down: "DROP TABLE good;", says: ["reversible"] },
+    { up: "-- nothing", says: ["reversible"] },
   ];
   const report = await verify(cases);
   expect(brief(report)).toEqual(cases.map(({ says }) => says));
-  expect(report.examined).toMatchObject({ ups: 15, downs: 12, unseededTables: [] });
+  expect(report.examined).toMatchObject({ ups: 16, downs: 12, unseededTables: [] });
   const [lost] = report.migrations[4]?.findings ?? [];
   expect(lost?.lost).toEqual([{ table: "public.users", rowsBefore: 3, rowsAfter: 3, columns: ["note"] }]);
   const [missing] = report.migrations[2]?.findings ?? [];

@@ -2,32 +2,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   currentUnit,
-  InternalError,
   InvalidInputError,
   isSameEngine,
   ServerError,
   type Connection,
   type Database,
   type Queryable,
+  type QueryOptions,
   type QueryResult,
   type Statement,
 } from "../postgres/index.ts";
-import type { Catalog, CompositeType, Domain, Index, Table, View } from "./model.ts";
-import { columns } from "./queries/columns.ts";
-import { constraints } from "./queries/constraints.ts";
-import { dependencies } from "./queries/dependencies.ts";
-import { databaseName, extensions, schemas } from "./queries/database.ts";
-import { GoneMeanwhileError, type Part, type Scope } from "./queries/family.ts";
-import { functions } from "./queries/functions.ts";
-import { grants } from "./queries/grants.ts";
-import { indexes, indexKeys, type BareIndex, type KeysRead } from "./queries/indexes.ts";
-import { otherObjects } from "./queries/other-objects.ts";
-import { eventTriggers, statistics } from "./queries/others.ts";
-import { relations } from "./queries/relations.ts";
-import { sequences } from "./queries/sequences.ts";
-import { policies, rules, triggers } from "./queries/triggers.ts";
-import { types } from "./queries/types.ts";
-import { databaseSettings, securityLabels, unknownObjects } from "./queries/unknown-objects.ts";
+import type { Catalog } from "./model.ts";
+import { GoneMeanwhileError } from "./queries/family.ts";
+import { batchOnTwo, hasFreeConnection } from "./read-beside.ts";
+import { assemble, FIRST_BESIDE, partsOf } from "./read-parts.ts";
 
 export interface ReadCatalogOptions {
   /** Only these schemas. Default: all but the system's. Extensions, event triggers and rights on the database are always read. */
@@ -37,7 +25,7 @@ export interface ReadCatalogOptions {
    * Default false: the extension itself stands for its members.
    */
   readonly includeExtensionObjects?: boolean | undefined;
-  /** False leaves `dependencies` empty: a third of the time, and comparing two catalogs needs none. Default true. */
+  /** False leaves `dependencies` empty, which saves some of the time; comparing two catalogs needs none. Default true. */
   readonly includeDependencies?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Limit of the reading in milliseconds; definitions of views wait for whoever alters their tables. Default 60_000. */
@@ -52,7 +40,11 @@ const ATTEMPTS = 6;
 const PAUSE_MS = 50;
 
 const BEGIN_SQL = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-const VERSION_SQL = "SELECT pg_catalog.current_setting('server_version_num')::int4 AS version";
+/** A second connection pays from about 300 tables on; opening it takes as long as reading a small catalog. */
+const LARGE_CATALOG_BYTES = 700_000;
+const VERSION_SQL = `
+SELECT pg_catalog.current_setting('server_version_num')::int4 AS version,
+  pg_catalog.pg_relation_size('pg_catalog.pg_class')::float8 AS "catalogBytes"`;
 
 // Definitions print the same whoever asks: an empty search_path qualifies every name, the others decide how constants look
 // (bounds of partitions, defaults). JIT compiles the longer statements here for many times what it saves.
@@ -77,12 +69,17 @@ const RESTORE_SQL = `
 SELECT pg_catalog.set_config(s.name, pg_catalog.current_setting(pg_catalog.concat('pgsteward_saved.', s.name)), true)
 FROM pg_catalog.unnest($1::text[]) AS s (name)`;
 
-/** The version of a server does not change under an open database. */
-const versions = new WeakMap<object, number>();
+interface ServerRead {
+  readonly version: number;
+  readonly isLarge: boolean;
+}
+
+/** The version of a server does not change under an open database; whether its catalog is large is only a guess. */
+const servers = new WeakMap<object, ServerRead>();
 
 /**
- * Reads what exists, in one read-only REPEATABLE READ transaction of its own: BEGIN, then everything in one flush. On a unit
- * of work or a connection inside a transaction it reads as part of that, sees its uncommitted changes, and leaves its
+ * Reads what exists, in one read-only REPEATABLE READ transaction of its own: BEGIN, then everything in one flush. A large catalog
+ * is read on two connections in one snapshot when `db` is a database that has a second one free. On a unit of work or a connection inside a transaction it reads as part of that, sees its uncommitted changes, and leaves its
  * settings as they were; one snapshot is then up to the isolation level of that transaction.
  *
  * Needs no rights beyond connecting. What a login may not see (last value of a sequence) is `undefined`.
@@ -111,7 +108,7 @@ export async function readCatalog(
 
 async function readOnce(db: Queryable | Database | Connection, options: ReadCatalogOptions): Promise<Catalog> {
   if (!ownsTransaction(db)) return readInOpenTransaction(db, options);
-  if (!isDatabase(db)) return readInOwnTransaction(db, db, options);
+  if (!isDatabase(db)) return readInOwnTransaction(db, undefined, options);
   await using connection = await db.connect({ signal: options.signal });
   return await readInOwnTransaction(connection, db, options);
 }
@@ -130,15 +127,25 @@ function isDatabase(db: Queryable | Database | Connection): db is Database {
 }
 
 async function readInOwnTransaction(
-  connection: Queryable,
-  owner: object,
+  connection: Connection,
+  database: Database | undefined,
   options: ReadCatalogOptions,
 ): Promise<Catalog> {
   // exec and not part of the batch: before a batch outside a transaction goes the statement that sets its time limit, and
   // after that one PostgreSQL no longer lets the isolation level be chosen.
   await connection.exec(BEGIN_SQL, { signal: options.signal });
   try {
-    const catalog = await readParts(connection, owner, options, [applySettings()], []);
+    const server = await readServer(connection, database ?? connection);
+    const catalog = await readParts(server.version, options, (statements, besides, queryOptions) =>
+      database !== undefined && server.isLarge && hasFreeConnection(database)
+        ? batchOnTwo(
+            { connection, database, beginSql: BEGIN_SQL, settings: applySettings() },
+            statements,
+            besides,
+            queryOptions,
+          )
+        : batchBetween(connection, [applySettings()], [...statements, ...besides], [], queryOptions),
+    );
     await connection.exec("COMMIT");
     return catalog;
   } catch (error) {
@@ -148,25 +155,40 @@ async function readInOwnTransaction(
   }
 }
 
-function readInOpenTransaction(db: Queryable, options: ReadCatalogOptions): Promise<Catalog> {
+async function readInOpenTransaction(db: Queryable, options: ReadCatalogOptions): Promise<Catalog> {
   const save = { text: SAVE_SQL, values: [NAMES] };
   const restore = { text: RESTORE_SQL, values: [NAMES] };
-  return readParts(db, db, options, [save, applySettings()], [restore]);
+  const { version } = await readServer(db, db);
+  return readParts(version, options, (statements, besides, queryOptions) =>
+    batchBetween(db, [save, applySettings()], [...statements, ...besides], [restore], queryOptions),
+  );
 }
 
 function applySettings(): Statement {
   return { text: APPLY_SQL, values: [NAMES, Object.values(SETTINGS)] };
 }
 
-async function readParts(
+async function batchBetween(
   db: Queryable,
-  owner: object,
-  options: ReadCatalogOptions,
   before: readonly Statement[],
+  statements: readonly Statement[],
   after: readonly Statement[],
+  options: QueryOptions,
+): Promise<readonly QueryResult[]> {
+  const results = await db.batch([...before, ...statements, ...after], options);
+  return results.slice(before.length, before.length + statements.length);
+}
+
+/** @param run - gives the results of the statements, then those of `besides`, which may run at the same time */
+async function readParts(
+  serverVersion: number,
+  options: ReadCatalogOptions,
+  run: (
+    statements: readonly Statement[],
+    besides: readonly Statement[],
+    options: QueryOptions,
+  ) => Promise<readonly QueryResult[]>,
 ): Promise<Catalog> {
-  const queryOptions = { timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS, signal: options.signal };
-  const serverVersion = await readVersion(db, owner);
   const scope = {
     serverVersion,
     schemas: options.schemas,
@@ -174,156 +196,24 @@ async function readParts(
   };
   const parts = partsOf(scope, options.includeDependencies ?? true);
   const statements = Object.values(parts).map((part) => part.statement);
-  const results = await db.batch([...before, ...statements, ...after], queryOptions);
-  return assemble(serverVersion, mapParts(parts, results.slice(before.length)), options.schemas);
+  const results = await run(statements.slice(0, FIRST_BESIDE), statements.slice(FIRST_BESIDE), {
+    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    signal: options.signal,
+  });
+  return assemble(serverVersion, parts, results, options.schemas);
 }
 
-async function readVersion(db: Queryable, owner: object): Promise<number> {
-  const known = versions.get(owner);
+async function readServer(db: Queryable, owner: object): Promise<ServerRead> {
+  const known = servers.get(owner);
   if (known !== undefined) return known;
-  const { rows } = await db.query<{ version: number }>(VERSION_SQL);
-  const version = rows[0]?.version ?? 0;
+  const { rows } = await db.query<{ version: number; catalogBytes: number }>(VERSION_SQL);
+  const { version = 0, catalogBytes = 0 } = rows[0] ?? {};
   if (version < OLDEST_VERSION) {
     throw new InvalidInputError(`the server's version ${Math.floor(version / 10_000)} is not supported`, {
       hint: "use PostgreSQL 14 or newer",
     });
   }
-  versions.set(owner, version);
-  return version;
-}
-
-const NO_DEPENDENCIES: ReturnType<typeof dependencies> = { statement: { text: "SELECT WHERE false" }, map: () => [] };
-
-/** Every statement of a reading, in the order they are sent. */
-function partsOf(scope: Scope, includeDependencies: boolean) {
-  return {
-    databaseName: databaseName(),
-    schemas: schemas(),
-    extensions: extensions(),
-    relations: relations(scope),
-    columns: columns(scope),
-    constraints: constraints(scope),
-    indexes: indexes(scope),
-    indexKeys: indexKeys(scope),
-    triggers: triggers(scope),
-    policies: policies(scope),
-    rules: rules(scope),
-    functions: functions(scope),
-    types: types(scope),
-    sequences: sequences(scope),
-    statistics: statistics(scope),
-    eventTriggers: eventTriggers(scope),
-    grants: grants(scope),
-    others: otherObjects(scope),
-    securityLabels: securityLabels(scope),
-    settings: databaseSettings(),
-    unknownObjects: unknownObjects(scope),
-    dependencies: includeDependencies ? dependencies(scope) : NO_DEPENDENCIES,
-  } satisfies Record<string, Part<unknown>>;
-}
-
-type Parts = ReturnType<typeof partsOf>;
-type PartsRead = { readonly [K in keyof Parts]: Parts[K] extends Part<infer T> ? T : never };
-
-function mapParts(parts: Parts, results: readonly QueryResult[]): PartsRead {
-  const entries = Object.entries<Part<unknown>>(parts).map(([name, part], position) => {
-    const result = results[position];
-    if (result === undefined) throw new InternalError(`the reading has no result for ${name}`);
-    return [name, part.map(result)] as const;
-  });
-  return Object.fromEntries(entries) as PartsRead;
-}
-
-function assemble(serverVersion: number, read: PartsRead, asked: readonly string[] | undefined): Catalog {
-  checkSchemas(asked, read);
-  const indexesOf = indexesByRelation(read.indexes, read.indexKeys);
-  const tables: Table[] = [];
-  const views: View[] = [];
-  for (const relation of read.relations) {
-    const { oid } = relation;
-    const shared = {
-      columns: read.columns.get(oid) ?? [],
-      indexes: indexesOf.get(oid) ?? [],
-      triggers: read.triggers.get(oid) ?? [],
-      rules: read.rules.get(oid) ?? [],
-    };
-    if (relation.kind === "view") {
-      views.push({ ...relation.view, ...shared });
-    } else {
-      tables.push({
-        ...relation.table,
-        ...shared,
-        totalBytes: totalBytes(relation.table.sizeBytes, shared.indexes),
-        constraints: read.constraints.ofTables.get(oid) ?? [],
-        policies: read.policies.get(oid) ?? [],
-      });
-    }
-  }
-  return {
-    serverVersion,
-    databaseName: read.databaseName,
-    schemas: asked === undefined ? read.schemas : read.schemas.filter(({ name }) => asked.includes(name)),
-    tables,
-    views,
-    functions: read.functions,
-    enums: read.types.enums,
-    domains: read.types.domains.map(({ oid, domain }): Domain => ({
-      ...domain,
-      constraints: read.constraints.ofDomains.get(oid) ?? [],
-    })),
-    compositeTypes: read.types.compositeTypes.map(({ oid, type }): CompositeType => ({
-      ...type,
-      attributes: (read.columns.get(oid) ?? []).map(({ name, type: attributeType, collation, comment }) => ({
-        name,
-        type: attributeType,
-        collation,
-        comment,
-      })),
-    })),
-    ranges: read.types.ranges,
-    sequences: read.sequences,
-    extensions: read.extensions,
-    grants: read.grants,
-    statistics: read.statistics,
-    eventTriggers: read.eventTriggers,
-    ...read.others,
-    securityLabels: read.securityLabels,
-    settings: read.settings,
-    unknownObjects: read.unknownObjects,
-    dependencies: read.dependencies,
-  };
-}
-
-function checkSchemas(asked: readonly string[] | undefined, read: PartsRead): void {
-  const existing = read.schemas.map(({ name }) => name);
-  const missing = (asked ?? []).filter((name) => !existing.includes(name));
-  if (missing.length === 0) return;
-  const names = missing.map((name) => JSON.stringify(name)).join(", ");
-  throw new InvalidInputError(
-    `${missing.length === 1 ? "the schema" : "the schemas"} ${names} cannot be read: not in the database ${JSON.stringify(read.databaseName)}, or the system's own`,
-    { hint: existing.length === 0 ? "the database has no schemas" : `it has the schemas ${existing.join(", ")}` },
-  );
-}
-
-function indexesByRelation(
-  bare: readonly BareIndex[],
-  keysOf: ReadonlyMap<number, KeysRead>,
-): ReadonlyMap<number, readonly Index[]> {
-  const byRelation = new Map<number, Index[]>();
-  for (const { oid, relation, index } of bare) {
-    const full = { ...index, ...(keysOf.get(oid) ?? { keys: [], include: [] }) };
-    const group = byRelation.get(relation);
-    if (group === undefined) byRelation.set(relation, [full]);
-    else group.push(full);
-  }
-  return byRelation;
-}
-
-function totalBytes(sizeBytes: number | undefined, ofTable: readonly Index[]): number | undefined {
-  let total = sizeBytes;
-  for (const index of ofTable) {
-    if (total === undefined || index.sizeBytes === undefined) return undefined;
-    total += index.sizeBytes;
-  }
-  return total;
+  const server = { version, isLarge: catalogBytes >= LARGE_CATALOG_BYTES };
+  servers.set(owner, server);
+  return server;
 }

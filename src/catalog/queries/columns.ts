@@ -1,6 +1,7 @@
 // Columns of tables and views, and the attributes of composite types.
 import type { Column } from "../model.ts";
 import {
+  CATALOG_OIDS,
   collationUnless,
   groupByOwner,
   inSchemas,
@@ -9,6 +10,7 @@ import {
   rowsOf,
   schemaValues,
   wordOf,
+  type NamedObject,
   type Part,
   type Scope,
 } from "./family.ts";
@@ -31,7 +33,7 @@ SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS position,
   tn.nspname AS "typeSchema", t.typname AS "typeName",
   en.nspname AS "elementSchema", et.typname AS "elementName",
   bottom.type AS "baseType",
-  a.attnotnull AS "isNotNull",
+  a.attnotnull AS "isNotNull", ad.oid AS "defaultOid",
   pg_catalog.pg_get_expr(ad.adbin, ad.adrelid) AS expression,
   a.attidentity AS identity, a.attgenerated AS generated,
   ${collationUnless("a.attcollation", "t.typcollation")} AS collation,
@@ -67,6 +69,7 @@ interface ColumnRow {
   readonly elementName: string | null;
   readonly baseType: string | null;
   readonly isNotNull: boolean;
+  readonly defaultOid: number | null;
   readonly expression: string | null;
   readonly identity: string;
   readonly generated: string;
@@ -85,7 +88,15 @@ export function columns(scope: Scope): Part<ReadonlyMap<number, readonly Column[
   return {
     statement: { text: COLUMNS_SQL, values: schemaValues(scope) },
     map: (result) => groupByOwner(rowsOf<ColumnRow>(result), (row) => row.relation, toColumn),
+    names: (result) => rowsOf<ColumnRow>(result).flatMap(toNames),
   };
+}
+
+/** The default of a column is a thing of its own; what a column is generated from is the column. */
+function toNames({ defaultOid, generated, relation, name }: ColumnRow): readonly NamedObject[] {
+  if (defaultOid === null) return [];
+  const kind = generated === "" ? "default" : "column";
+  return [{ catalog: CATALOG_OIDS.pg_attrdef, oid: defaultOid, kind, relation, part: name }];
 }
 
 const IDENTITY = { a: "always", d: "by default" } as const;

@@ -1,6 +1,7 @@
 // Constraints of tables and of domains.
 import type { Constraint, Domain, ReferentialAction } from "../model.ts";
 import {
+  CATALOG_OIDS,
   groupByOwner,
   inSchemas,
   joinComment,
@@ -34,7 +35,7 @@ function columnNames(relation: string, numbers: string): string {
 // Constraint triggers (contype t) are triggers.
 function constraintsSql(serverVersion: number): string {
   return `
-SELECT con.conrelid AS relation, con.contypid AS domain, con.conname AS name, con.contype AS kind,
+SELECT con.oid, con.conrelid AS relation, con.contypid AS domain, con.conname AS name, con.contype AS kind,
   CASE WHEN con.conkey IS NULL THEN '{}'::text[] ELSE ${columnNames("con.conrelid", "con.conkey")} END AS columns,
   pg_catalog.pg_get_constraintdef(con.oid) AS definition,
   con.convalidated AS "isValidated", con.condeferrable AS "isDeferrable", con.condeferred AS "isInitiallyDeferred",
@@ -60,6 +61,7 @@ ORDER BY con.conrelid, con.contypid, con.conname`;
 }
 
 interface ConstraintRow {
+  readonly oid: number;
   readonly relation: number;
   readonly domain: number;
   readonly name: string;
@@ -114,6 +116,12 @@ export function constraints(scope: Scope): Part<ConstraintsRead> {
         ),
       };
     },
+    names: (result) =>
+      rowsOf<ConstraintRow>(result).flatMap(({ oid, relation, name }) =>
+        relation === 0
+          ? []
+          : [{ catalog: CATALOG_OIDS.pg_constraint, oid, kind: "constraint" as const, relation, part: name }],
+      ),
   };
 }
 

@@ -1,5 +1,6 @@
 // What every part of the catalog's reading shares: the shape of a part, the schemas it covers, and small conversions.
 import { InternalError, type QueryResult, type Statement } from "../../postgres/index.ts";
+import type { ObjectReference } from "../model.ts";
 
 /** What is read: the server decides which columns exist, the schemas and the switch travel as parameters. */
 export interface Scope {
@@ -14,7 +15,33 @@ export interface Scope {
 export interface Part<T> {
   readonly statement: Statement;
   readonly map: (result: QueryResult) => T;
+  /** What the dependencies call the objects among its rows. */
+  readonly names?: (result: QueryResult) => readonly NamedObject[];
 }
+
+/** An object by the place that pg_depend knows it under. */
+export interface NamedObject {
+  /** `pg_class.oid` of its catalog. */
+  readonly catalog: number;
+  readonly oid: number;
+  /** Like that of its relation when there is none. */
+  readonly kind: ObjectReference["kind"] | undefined;
+  /** `pg_class.oid` of the relation that it belongs to, whose schema and name it has. */
+  readonly relation?: number | undefined;
+  readonly schema?: string | undefined;
+  readonly name?: string | undefined;
+  readonly part?: string | undefined;
+}
+
+/** They are the same in every database (`BKI` lines of src/include/catalog). */
+export const CATALOG_OIDS = {
+  pg_class: 1259,
+  pg_proc: 1255,
+  pg_constraint: 2606,
+  pg_attrdef: 2604,
+  pg_policy: 3256,
+  pg_extension: 3079,
+} as const;
 
 /** Names of schemas that start with `pg_` are reserved by the server for itself: catalog, TOAST tables, temporary tables. */
 export function isUserSchema(namespace: string): string {

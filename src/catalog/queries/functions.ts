@@ -2,6 +2,7 @@
 import type { Aggregate } from "../aggregate.ts";
 import type { Function } from "../model.ts";
 import {
+  CATALOG_OIDS,
   EXTENSION_FILTER,
   inSchemas,
   joinComment,
@@ -21,7 +22,7 @@ const aggregateFunction = (column: string): string => `NULLIF(a.${column}::text,
 
 // pg_get_functiondef refuses aggregates.
 const FUNCTIONS_SQL = `
-SELECT n.nspname AS schema, p.proname AS name, pg_catalog.pg_get_userbyid(p.proowner) AS owner,
+SELECT p.oid, n.nspname AS schema, p.proname AS name, pg_catalog.pg_get_userbyid(p.proowner) AS owner,
   description.description AS comment, extension.extname AS extension,
   p.prokind AS kind,
   pg_catalog.pg_get_function_identity_arguments(p.oid) COLLATE "C" AS arguments,
@@ -49,6 +50,7 @@ WHERE ${inSchemas("n")}
 ORDER BY n.nspname, p.proname, arguments`;
 
 interface FunctionRow {
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly owner: string;
@@ -115,6 +117,15 @@ export function functions(scope: Scope): Part<readonly Function[]> {
         settings: row.settings ?? [],
         definition: row.kind === "a" ? undefined : printed(row.definition),
         aggregate: row.aggkind === null ? undefined : toAggregate(row, row.aggkind),
+      })),
+    names: (result) =>
+      rowsOf<FunctionRow>(result).map(({ oid, schema, name, arguments: part }) => ({
+        catalog: CATALOG_OIDS.pg_proc,
+        oid,
+        kind: "function",
+        schema,
+        name,
+        part,
       })),
   };
 }

@@ -1,6 +1,7 @@
 // Indexes and their keys.
 import type { Index, IndexKey } from "../model.ts";
 import {
+  CATALOG_OIDS,
   collationUnless,
   groupByOwner,
   inSchemas,
@@ -85,22 +86,40 @@ export function indexes(scope: Scope): Part<readonly BareIndex[]> {
   return {
     statement: { text: indexesSql(scope.serverVersion), values: schemaValues(scope) },
     map: (result) =>
-      rowsOf<IndexRow>(result).map(({ oid, relation, options, ...row }) => ({
+      rowsOf<IndexRow>(result).map((row) => ({ oid: row.oid, relation: row.relation, index: toIndex(row) })),
+    names: (result) =>
+      rowsOf<IndexRow>(result).map(({ oid, relation, name, constraint }) => ({
+        catalog: CATALOG_OIDS.pg_class,
         oid,
+        kind: constraint === null ? "index" : "constraint",
         relation,
-        index: {
-          ...row,
-          definition: printed(row.definition),
-          predicate: optional(row.predicate),
-          constraint: optional(row.constraint),
-          partitionOf: optional(row.partitionOf),
-          storageParameters: options ?? [],
-          tablespace: optional(row.tablespace),
-          sizeBytes: optional(row.sizeBytes),
-          scans: optional(row.scans),
-          comment: optional(row.comment),
-        },
+        part: constraint ?? name,
       })),
+  };
+}
+
+function toIndex(row: IndexRow): BareIndex["index"] {
+  return {
+    name: row.name,
+    method: row.method,
+    predicate: optional(row.predicate),
+    isUnique: row.isUnique,
+    nullsNotDistinct: row.nullsNotDistinct,
+    isPrimary: row.isPrimary,
+    constraint: optional(row.constraint),
+    isValid: row.isValid,
+    isReady: row.isReady,
+    isBeingBuilt: row.isBeingBuilt,
+    partitionOf: optional(row.partitionOf),
+    isPartitioned: row.isPartitioned,
+    isReplicaIdentity: row.isReplicaIdentity,
+    isClustered: row.isClustered,
+    sizeBytes: optional(row.sizeBytes),
+    scans: optional(row.scans),
+    definition: printed(row.definition),
+    comment: optional(row.comment),
+    storageParameters: row.options ?? [],
+    tablespace: optional(row.tablespace),
   };
 }
 
@@ -115,11 +134,7 @@ SELECT ia.attrelid AS index,
   CASE WHEN ta.attname IS NOT NULL THEN pg_catalog.quote_ident(ta.attname)
     ELSE pg_catalog.pg_get_indexdef(ia.attrelid, ia.attnum, false) END AS expression,
   opc.opcname AS "operatorClass", opn.nspname AS "operatorClassSchema",
-  opc.opcdefault AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_opclass AS own
-    WHERE own.opcmethod = opc.opcmethod AND own.opcdefault AND own.oid <> opc.oid
-      AND own.opcintype = coalesce(ta.atttypid, ia.atttypid)
-  ) AS "isDefaultOperatorClass",
+  opc.opcdefault AND own.oid IS NULL AS "isDefaultOperatorClass",
   ia.attoptions AS "operatorClassOptions",
   NULLIF(ia.attstattarget, -1) AS "statisticsTarget",
   ${collationUnless("ia.attcollation", "coalesce(ta.attcollation, kt.typcollation)")} AS collation,
@@ -133,6 +148,8 @@ JOIN pg_catalog.pg_type AS kt ON kt.oid = ia.atttypid
 LEFT JOIN pg_catalog.pg_attribute AS ta ON ta.attrelid = i.indrelid AND ta.attnum = i.indkey[ia.attnum - 1] AND ta.attnum > 0
 LEFT JOIN pg_catalog.pg_opclass AS opc ON opc.oid = i.indclass[ia.attnum - 1] AND ia.attnum <= i.indnkeyatts
 LEFT JOIN pg_catalog.pg_namespace AS opn ON opn.oid = opc.opcnamespace
+LEFT JOIN pg_catalog.pg_opclass AS own
+  ON own.opcmethod = opc.opcmethod AND own.opcintype = coalesce(ta.atttypid, ia.atttypid) AND own.opcdefault AND own.oid <> opc.oid
 WHERE ${inSchemas("n")}
 ORDER BY ia.attrelid, ia.attnum`;
 

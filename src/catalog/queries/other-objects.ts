@@ -1,4 +1,4 @@
-// One statement for all kinds of objects beside tables, views, functions and common types; and their names among the dependencies.
+// One statement for all kinds of objects beside tables, views, functions and common types; and the names of their parts.
 import type { OtherKind, OtherLists, OtherObjects } from "../model-others.ts";
 import { databaseSources, USER_MAPPINGS_SQL } from "./database-sources.ts";
 import {
@@ -65,7 +65,7 @@ ${fromClause(source)}
 // left out before their facts are gathered: there may be hundreds.
 function allSql(branches: readonly string[]): string {
   return `
-SELECT o.kind, o.schema, o.name, pg_catalog.pg_get_userbyid(o.owner) AS owner, o.facts,
+SELECT o.class AS catalog, o.oid, o.kind, o.schema, o.name, o.part, pg_catalog.pg_get_userbyid(o.owner) AS owner, o.facts,
   description.description AS comment, extension.extname AS extension
 FROM (${branches.join("\nUNION ALL")}) AS o
 LEFT JOIN pg_catalog.pg_description AS description
@@ -80,9 +80,12 @@ ORDER BY o.kind, o.schema COLLATE "C" NULLS FIRST, o.name COLLATE "C", o.part CO
 }
 
 interface OtherRow {
+  readonly catalog: number;
+  readonly oid: number;
   readonly kind: OtherKind;
   readonly schema: string | null;
   readonly name: string;
+  readonly part: string | null;
   readonly owner: string | null;
   readonly comment: string | null;
   readonly extension: string | null;
@@ -101,6 +104,13 @@ export function otherObjects(scope: Scope): Part<OthersRead> {
       for (const row of rowsOf<OtherRow>(result)) lists.get(LISTS[row.kind])?.push(toObject(row));
       return Object.fromEntries(lists) as unknown as OthersRead;
     },
+    // Types are named elsewhere, for all kinds of them; what extensions brought has no dependencies of its own.
+    names: (result) =>
+      rowsOf<OtherRow>(result).flatMap(({ catalog, oid, kind, schema, name, part, extension }) =>
+        kind === "base type" || extension !== null
+          ? []
+          : [{ catalog, oid, kind, schema: optional(schema), name, part: optional(part) }],
+      ),
   };
 }
 
@@ -117,56 +127,42 @@ function toObject({ schema, name, owner, comment, extension, facts }: OtherRow):
 }
 
 /**
- * The same objects as the dependencies name them: class, oid, kind, schema, name, part. Types are named elsewhere; members of
- * operator classes and families, and of publications, stand for those.
+ * Parts of those objects that have dependencies of their own, under the object's name: members of operator classes and families, of
+ * publications. Columns: catalog, oid, kind, relation, schema, name, part.
  */
-export function otherReferences(serverVersion: number): readonly string[] {
-  const branches = sourcesOf(serverVersion)
-    .filter(({ catalog }) => catalog !== "pg_type")
-    .map((source) => {
-      const { kind, catalog, schema, name, part } = source;
-      return `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '${kind}',
-    ${schema === undefined ? "NULL" : "n.nspname"}, (${name})::text, ${part === undefined ? "NULL" : `(${part})::text`}
-  ${fromClause(source)}
-    AND ${notMember(catalog, "o.oid")}`;
-    });
-  const withLists = serverVersion >= 150000;
+export function memberNames(serverVersion: number): readonly string[] {
   return [
-    ...branches,
-    memberReference("pg_amop", "amopfamily"),
-    memberReference("pg_amproc", "amprocfamily"),
-    `SELECT 'pg_catalog.pg_publication_rel'::pg_catalog.regclass, o.oid, 'publication table', NULL, p.pubname,
-    tn.nspname || '.' || t.relname
-  FROM pg_catalog.pg_publication_rel AS o
-  JOIN pg_catalog.pg_publication AS p ON p.oid = o.prpubid
-  JOIN pg_catalog.pg_class AS t ON t.oid = o.prrelid
-  JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace`,
-    ...(withLists
+    operatorMember("pg_amop", "amopfamily"),
+    operatorMember("pg_amproc", "amprocfamily"),
+    `SELECT 'pg_catalog.pg_publication_rel'::pg_catalog.regclass, o.oid, 'publication table', NULL, NULL, p.pubname,
+  tn.nspname || '.' || t.relname
+FROM pg_catalog.pg_publication_rel AS o
+JOIN pg_catalog.pg_publication AS p ON p.oid = o.prpubid
+JOIN pg_catalog.pg_class AS t ON t.oid = o.prrelid
+JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace`,
+    ...(serverVersion >= 150000
       ? [
-          `SELECT 'pg_catalog.pg_publication_namespace'::pg_catalog.regclass, o.oid, 'publication schema', NULL, p.pubname, pn.nspname
-  FROM pg_catalog.pg_publication_namespace AS o
-  JOIN pg_catalog.pg_publication AS p ON p.oid = o.pnpubid
-  JOIN pg_catalog.pg_namespace AS pn ON pn.oid = o.pnnspid`,
+          `SELECT 'pg_catalog.pg_publication_namespace'::pg_catalog.regclass, o.oid, 'publication schema', NULL, NULL, p.pubname, pn.nspname
+FROM pg_catalog.pg_publication_namespace AS o
+JOIN pg_catalog.pg_publication AS p ON p.oid = o.pnpubid
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = o.pnnspid`,
         ]
       : []),
-    `SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass, o.umid, 'user mapping', NULL, o.srvname,
-    CASE o.umuser WHEN 0 THEN 'public' ELSE o.usename END
-  FROM pg_catalog.pg_user_mappings AS o`,
   ];
 }
 
-function memberReference(catalog: string, family: string): string {
+function operatorMember(catalog: string, family: string): string {
   return `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid,
-    CASE WHEN c.oid IS NULL THEN 'operator family' ELSE 'operator class' END, n.nspname, coalesce(c.opcname, f.opfname), am.amname
-  FROM pg_catalog.${catalog} AS o
-  JOIN pg_catalog.pg_opfamily AS f ON f.oid = o.${family}
-  JOIN pg_catalog.pg_am AS am ON am.oid = f.opfmethod
-  LEFT JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
-    AND d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass
-  LEFT JOIN pg_catalog.pg_opclass AS c ON c.oid = d.refobjid
-  JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.opcnamespace, f.opfnamespace)
-  WHERE o.oid >= ${FIRST_USER_OID}
-    AND ${notMember("pg_opfamily", "f.oid")}`;
+  CASE WHEN c.oid IS NULL THEN 'operator family' ELSE 'operator class' END, NULL, n.nspname, coalesce(c.opcname, f.opfname), am.amname
+FROM pg_catalog.${catalog} AS o
+JOIN pg_catalog.pg_opfamily AS f ON f.oid = o.${family}
+JOIN pg_catalog.pg_am AS am ON am.oid = f.opfmethod
+LEFT JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
+  AND d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass
+LEFT JOIN pg_catalog.pg_opclass AS c ON c.oid = d.refobjid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = coalesce(c.opcnamespace, f.opfnamespace)
+WHERE o.oid >= ${FIRST_USER_OID}
+  AND ${notMember("pg_opfamily", "f.oid")}`;
 }
 
 /** What extensions brought has no dependencies of its own here: the extension stands for it. */

@@ -2,6 +2,7 @@
 import type { Table, View } from "../model.ts";
 import { maskedOptions } from "./database-sources.ts";
 import {
+  CATALOG_OIDS,
   EXTENSION_FILTER,
   PERSISTENCE,
   inSchemas,
@@ -105,6 +106,14 @@ export function relations(scope: Scope): Part<readonly BareRelation[]> {
           ? { kind: "view", oid: row.oid, view: toView(row) }
           : { kind: "table", oid: row.oid, table: toTable(row) },
       ),
+    names: (result) =>
+      rowsOf<RelationRow>(result).map(({ oid, kind, schema, name }) => ({
+        catalog: CATALOG_OIDS.pg_class,
+        oid,
+        kind: kind === "v" || kind === "m" ? "view" : "table",
+        schema,
+        name,
+      })),
   };
 }
 
@@ -115,7 +124,11 @@ function toTable(row: RelationRow): BareTable {
   const parents = row.parents ?? [];
   const [parent] = parents;
   return {
-    ...baseOf(row),
+    schema: row.schema,
+    name: row.name,
+    owner: row.owner,
+    comment: optional(row.comment),
+    extension: optional(row.extension),
     kind: wordOf(TABLE_KIND, row.kind),
     persistence: wordOf(PERSISTENCE, row.persistence),
     partitionKey: optional(row.partitionKey),
@@ -135,22 +148,16 @@ function toTable(row: RelationRow): BareTable {
 
 function toView(row: RelationRow): BareView {
   return {
-    ...baseOf(row),
+    schema: row.schema,
+    name: row.name,
+    owner: row.owner,
+    comment: optional(row.comment),
+    extension: optional(row.extension),
     kind: row.kind === "m" ? "materialized view" : "view",
     definition: printed(row.definition),
     options: row.options ?? [],
     isPopulated: row.isPopulated,
     tablespace: optional(row.tablespace),
     accessMethod: optional(row.accessMethod),
-  };
-}
-
-function baseOf(row: RelationRow): Pick<Table, "schema" | "name" | "owner" | "comment" | "extension"> {
-  return {
-    schema: row.schema,
-    name: row.name,
-    owner: row.owner,
-    comment: optional(row.comment),
-    extension: optional(row.extension),
   };
 }

@@ -1,6 +1,7 @@
 // Sequences, those of serial and identity columns included.
 import type { Sequence } from "../model.ts";
 import {
+  CATALOG_OIDS,
   EXTENSION_FILTER,
   inSchemas,
   joinComment,
@@ -16,7 +17,7 @@ import {
 
 // pg_sequence_last_value raises an error without the right to read, and on a replica for an unlogged sequence.
 const SEQUENCES_SQL = `
-SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+SELECT c.oid, n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
   description.description AS comment, extension.extname AS extension,
   c.relpersistence AS persistence,
   pg_catalog.format_type(s.seqtypid, NULL) AS type,
@@ -42,6 +43,7 @@ WHERE ${inSchemas("n")}
 ORDER BY n.nspname, c.relname`;
 
 interface SequenceRow {
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly owner: string;
@@ -65,17 +67,37 @@ interface SequenceRow {
 export function sequences(scope: Scope): Part<readonly Sequence[]> {
   return {
     statement: { text: SEQUENCES_SQL, values: schemaAndExtensionValues(scope) },
-    map: (result) =>
-      rowsOf<SequenceRow>(result).map(({ tableSchema, table, column, isIdentity, ...row }) => ({
-        ...row,
-        comment: optional(row.comment),
-        extension: optional(row.extension),
-        persistence: wordOf(PERSISTENCE, row.persistence),
-        lastValue: optional(row.lastValue),
-        ownedBy:
-          tableSchema === null || table === null || column === null
-            ? undefined
-            : { schema: tableSchema, table, column, isIdentity: isIdentity === true },
+    map: (result) => rowsOf<SequenceRow>(result).map(toSequence),
+    names: (result) =>
+      rowsOf<SequenceRow>(result).map(({ oid, schema, name }) => ({
+        catalog: CATALOG_OIDS.pg_class,
+        oid,
+        kind: "sequence",
+        schema,
+        name,
       })),
+  };
+}
+
+function toSequence(row: SequenceRow): Sequence {
+  return {
+    schema: row.schema,
+    name: row.name,
+    owner: row.owner,
+    comment: optional(row.comment),
+    extension: optional(row.extension),
+    persistence: wordOf(PERSISTENCE, row.persistence),
+    type: row.type,
+    start: row.start,
+    increment: row.increment,
+    minimum: row.minimum,
+    maximum: row.maximum,
+    cache: row.cache,
+    cycles: row.cycles,
+    lastValue: optional(row.lastValue),
+    ownedBy:
+      row.tableSchema === null || row.table === null || row.column === null
+        ? undefined
+        : { schema: row.tableSchema, table: row.table, column: row.column, isIdentity: row.isIdentity === true },
   };
 }

@@ -1,6 +1,7 @@
 // What hangs on tables and views and acts by itself: triggers, row-security policies, rewrite rules.
 import type { Policy, Rule, Trigger } from "../model.ts";
 import {
+  CATALOG_OIDS,
   FIRING,
   groupByOwner,
   inSchemas,
@@ -91,7 +92,7 @@ function toTrigger({ type, ...row }: TriggerRow): Trigger {
 }
 
 const POLICIES_SQL = `
-SELECT p.polrelid AS relation, p.polname AS name, p.polpermissive AS "isPermissive", p.polcmd AS command,
+SELECT p.oid, p.polrelid AS relation, p.polname AS name, p.polpermissive AS "isPermissive", p.polcmd AS command,
   ARRAY(
     SELECT CASE WHEN r.oid = 0 THEN 'public' ELSE pg_catalog.pg_get_userbyid(r.oid)::text END COLLATE "C" AS role
     FROM pg_catalog.unnest(p.polroles) AS r (oid)
@@ -107,6 +108,7 @@ WHERE ${inSchemas("n")}
 ORDER BY p.polrelid, p.polname`;
 
 interface PolicyRow {
+  readonly oid: number;
   readonly relation: number;
   readonly name: string;
   readonly isPermissive: boolean;
@@ -137,6 +139,14 @@ export function policies(scope: Scope): Part<ReadonlyMap<number, readonly Policy
           comment: optional(row.comment),
         }),
       ),
+    names: (result) =>
+      rowsOf<PolicyRow>(result).map(({ oid, relation, name }) => ({
+        catalog: CATALOG_OIDS.pg_policy,
+        oid,
+        kind: "policy",
+        relation,
+        part: name,
+      })),
   };
 }
 

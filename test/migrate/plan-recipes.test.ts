@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compareCatalogs, readCatalog, type Catalog } from "../../src/catalog/index.ts";
 import { planMigration, type Plan, type Step } from "../../src/migrate/index.ts";
 import { testDatabase, type TestDatabase } from "../support/test-database.ts";
-import { applyPlan } from "./corpus.ts";
+import { applyPlan, CORPUS } from "./corpus.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -35,6 +35,19 @@ function stepOf(plan: Plan, text: string): Step {
   const found = plan.steps.find(({ sql }) => sql.includes(text));
   if (found === undefined) throw new Error(`no step with ${text}`);
   return found;
+}
+
+/** Applies a plan to the database; what the server tells meanwhile. */
+async function noticesOf({ steps }: Plan): Promise<readonly string[]> {
+  const notices: string[] = [];
+  await using connection = await database.connect();
+  const listen = ({ message = "" }: { readonly message?: string | undefined }): void => void notices.push(message);
+  connection.client.on("notice", listen);
+  await connection.exec("SET client_min_messages = debug1");
+  for (const { sql } of steps) await connection.exec(sql);
+  await connection.exec("RESET client_min_messages");
+  connection.client.removeListener("notice", listen);
+  return notices;
 }
 
 describe("NOT NULL", () => {
@@ -149,6 +162,16 @@ describe("an index or key that changes", () => {
     ]);
   });
 
+  test("of a table moves to another column under another name without a moment in which there is none", async () => {
+    const table = (key: string): string => `CREATE TABLE t (id integer NOT NULL, k integer NOT NULL, ${key});`;
+    const plan = await planOf(table("CONSTRAINT t_pk PRIMARY KEY (id)"), table("CONSTRAINT t_k_pk PRIMARY KEY (k)"));
+    expect(lines(plan)).toEqual([
+      "1 ALTER TABLE t RENAME CONSTRAINT t_pk TO t_k_pk",
+      "2! CREATE UNIQUE INDEX CONCURRENTLY t_k_pk_pgsteward_new ON t (k)",
+      "3 ALTER TABLE t DROP CONSTRAINT t_k_pk, ADD CONSTRAINT t_k_pk PRIMARY KEY USING INDEX t_k_pk_pgsteward_new",
+    ]);
+  });
+
   test("under another name is there before the old one goes", async () => {
     const plan = await planOf(
       "CREATE TABLE t (a integer, b integer); CREATE INDEX one ON t (a)",
@@ -179,6 +202,44 @@ describe("a partition", () => {
       "5 ALTER TABLE d DROP CONSTRAINT d_pgsteward_bound",
     ]);
     expect(stepOf(plan, "ATTACH").locks.some(({ scan }) => scan)).toBe(false);
+  });
+
+  test.each([
+    ["RANGE (a, b)", "FROM (1, 'm') TO (1, 'z')", "(1, 'n')"],
+    ["RANGE (a, b)", "FROM (1, 'm') TO (3, MAXVALUE)", "(3, 'a')"],
+    ["RANGE (a, b)", "FROM (MINVALUE, MINVALUE) TO (3, 'd')", "(3, 'a')"],
+    ["RANGE (abs(a))", "FROM (1) TO (3)", "(-2, 'x')"],
+    ["LIST (lower(b))", "IN ('x', NULL)", "(1, 'X'), (2, NULL)"],
+    ["LIST (b)", "IN (NULL)", "(1, NULL)"],
+    ["HASH (a)", "WITH (MODULUS 1, REMAINDER 0)", "(1, 'x')"],
+  ])("by %s %s joins without being read", async (key, bound, rows) => {
+    const parent = `CREATE TABLE p (a integer, b text) PARTITION BY ${key}; CREATE TABLE c (a integer, b text);`;
+    const plan = await planOf(parent, `${parent} ALTER TABLE p ATTACH PARTITION c FOR VALUES ${bound}`);
+    expect(plan.steps.map(({ sql }) => /ATTACH|NOT VALID|VALIDATE|DROP/.exec(sql)?.[0])).toEqual([
+      "NOT VALID",
+      "VALIDATE",
+      "ATTACH",
+      "DROP",
+    ]);
+    expect(stepOf(plan, "ATTACH").locks.filter(({ scan }) => scan)).toEqual([]);
+    await database.exec(`INSERT INTO c VALUES ${rows}`);
+    expect(await noticesOf(plan)).toContain('partition constraint for table "c" is implied by existing constraints');
+  });
+
+  test.each([
+    ['LIST (b COLLATE "C")', "IN ('x')"],
+    ["HASH (b)", "WITH (MODULUS 1, REMAINDER 0)"],
+  ])("by %s is read, and the hazard says so", async (key, bound) => {
+    const parent = `CREATE TABLE p (b text) PARTITION BY ${key}; CREATE TABLE c (b text);`;
+    const plan = await planOf(parent, `${parent} ALTER TABLE p ATTACH PARTITION c FOR VALUES ${bound}`);
+    expect(plan.steps).toMatchObject([
+      {
+        hazards: [{ kind: "blocks writes", why: expect.stringContaining("no CHECK proves its bound") as string }],
+        locks: expect.arrayContaining([
+          { relation: '"public"."c"', mode: "ACCESS EXCLUSIVE", rewrite: false, scan: true },
+        ]) as unknown,
+      },
+    ]);
   });
 
   test("leaves CONCURRENTLY, and at once where a default partition forbids that", async () => {
@@ -260,6 +321,24 @@ describe("what undoes a step", () => {
     expect(compareCatalogs(await readCatalog(database), original)).toEqual([]);
   });
 
+  test.each([
+    "domain-constraint-inside-arrays",
+    "partition-joins-with-its-own-index",
+    "partition-added-while-column-changes",
+  ])("leads back in the case %s of the corpus", async (name) => {
+    const pair = CORPUS.find((candidate) => candidate.name === name);
+    if (pair === undefined) throw new Error(`there is no case ${name}`);
+    const wanted = await catalogOf(pair.after);
+    const original = await catalogOf(pair.before);
+    const { steps } = planMigration(original, wanted);
+    await applyPlan(database, { changes: [], steps, renames: [], notCovered: [] });
+    for (const { sql, reversal } of steps.toReversed()) {
+      if (reversal === undefined) throw new Error(`nothing undoes ${sql}`);
+      for (const statement of reversal.split(/;\n(?=[A-Z])/)) if (statement !== "") await database.exec(statement);
+    }
+    expect(compareCatalogs(await readCatalog(database), original)).toEqual([]);
+  });
+
   test("is nothing where rows go, and the hazard names what is lost", async () => {
     const plan = await planOf(
       "CREATE TABLE t (id integer, note text); CREATE TABLE u (id integer)",
@@ -271,8 +350,18 @@ describe("what undoes a step", () => {
       hazards.filter(({ kind }) => kind === "data loss").map(({ why }) => why),
     ]);
     expect(lost).toEqual([
-      ['ALTER TABLE "public"."t" DROP COLUMN "note"', undefined, ["the values of public.t.note are gone"]],
-      ['DROP TABLE "public"."u"', undefined, ["the rows of public.u are gone"]],
+      [
+        'ALTER TABLE "public"."t" DROP COLUMN "note"',
+        undefined,
+        [
+          "the values of public.t.note are gone; in two releases that keep them: pgsteward migrate drop column public.t.note",
+        ],
+      ],
+      [
+        'DROP TABLE "public"."u"',
+        undefined,
+        ["the rows of public.u are gone; in two releases that keep them: pgsteward migrate drop table public.u"],
+      ],
     ]);
   });
 

@@ -1,6 +1,7 @@
 // How a table in use joins a partitioned table and leaves it, without others waiting while rows are read.
 import { alterTable, literal, nameOf, objectId, type CatalogObject } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { boundCondition } from "./partition-bound.ts";
 import { statement, undoneBy, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Partition = CatalogObject<"partition">;
@@ -25,10 +26,16 @@ export function attachStatements(
   const parentId = objectId("table", parentSchema, parentTable);
   const parent = context.after.get(parentId);
   const key = parent?.kind === "table" ? parent.facts.partitionKey : undefined;
-  const condition = key === undefined ? undefined : boundCondition(key, bound);
+  const typeOf = (name: string): string | undefined => {
+    const column = context.after.get(objectId("column", parentSchema, parentTable, name));
+    return column?.kind === "column" ? column.facts.type : undefined;
+  };
+  const condition =
+    key === undefined ? undefined : boundCondition({ name: identifier(parentSchema, parentTable), key, typeOf }, bound);
   // One that only leaves for a moment comes back in the same transaction.
   const isNew = !context.before.has(partition.id) && context.isLive(parentId);
-  if (!isNew || condition === undefined) return [statement(attach)];
+  if (!isNew) return [statement(attach)];
+  if (condition === undefined) return [statement(attach, unprovenHazards(partition, context))];
   const own = context.isLive(objectId("table", partition.schema, partition.name))
     ? [proof(context.after.get(partition.parent ?? ""), partition, condition)]
     : [];
@@ -46,6 +53,22 @@ export function attachStatements(
       statement(attach),
     ),
     ...proofs.map(({ after }) => after),
+  ];
+}
+
+/** Which bound it is cannot be said as a CHECK that the server takes for a proof: it reads the table itself. */
+function unprovenHazards(partition: Partition, context: RuleContext): readonly Hazard[] {
+  const { parentSchema, parentTable, bound } = partition.facts;
+  const rest = defaultPartition(parentSchema, parentTable, context);
+  const why = (table: string): Hazard => ({
+    kind: "blocks writes",
+    why: `${table} is read under ACCESS EXCLUSIVE: no CHECK proves its bound`,
+  });
+  return [
+    ...(bound === "DEFAULT" || !context.isLive(objectId("table", partition.schema, partition.name))
+      ? []
+      : [why(nameOf(partition))]),
+    ...(rest === undefined ? [] : [why(nameOf(rest))]),
   ];
 }
 
@@ -91,28 +114,6 @@ function defaultPartition(
     if (parentSchema === schema && parentTable === table && stays) return object;
   }
   return undefined;
-}
-
-/** What rows of a partition fulfil, as the server itself says it, for a key of one column; `undefined` for other keys and HASH. */
-function boundCondition(key: string, bound: string): string | undefined {
-  const found = /^(RANGE|LIST) \(("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\)$/.exec(key);
-  if (found === null) return undefined;
-  const [, kind, column = ""] = found;
-  if (kind === "RANGE") {
-    const ends = /^FOR VALUES FROM \(((?:'(?:[^']|'')*'|[^'()])+)\) TO \(((?:'(?:[^']|'')*'|[^'()])+)\)$/.exec(bound);
-    if (ends === null) return undefined;
-    const [, from = "", to = ""] = ends;
-    return [
-      `(${column} IS NOT NULL)`,
-      ...(from === "MINVALUE" ? [] : [`(${column} >= ${from})`]),
-      ...(to === "MAXVALUE" ? [] : [`(${column} < ${to})`]),
-    ].join(" AND ");
-  }
-  const list = /^FOR VALUES IN \((.*)\)$/s.exec(bound)?.[1];
-  const values = list?.match(/'(?:[^']|'')*'|[^',\s]+/g);
-  if (values === null || values === undefined || values.includes("NULL")) return undefined;
-  const one = values.length === 1 ? `(${column} = ${values[0] ?? ""})` : `(${column} IN (${values.join(", ")}))`;
-  return `(${column} IS NOT NULL) AND ${one}`;
 }
 
 /** CONCURRENTLY where the server can: it leaves a CHECK of the bound behind, which goes again. */

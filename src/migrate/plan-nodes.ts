@@ -64,7 +64,10 @@ export class PlanNodes {
     this.#context = context;
     this.#actions = actions;
     this.#separate = separateDefaults(context.after);
-    this.#reversals = new Reversals(context);
+    this.#reversals = new Reversals({
+      ...context,
+      isDetached: ({ schema, name }) => actions.dropped.has(objectId("partition", schema, name)),
+    });
   }
 
   /** @param renames - done before everything else, in their order */

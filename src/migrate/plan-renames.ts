@@ -12,6 +12,7 @@ import { identifier } from "../postgres/index.ts";
 import { NewNames } from "./rename-names.ts";
 import { renamedObjects } from "./rename-objects.ts";
 import { resolveRename, type Rename, type RenameKind, type ResolvedRename } from "./renames.ts";
+import { keyParts } from "./rules/create.ts";
 import { routine } from "./rules/drop.ts";
 import { printedName } from "./sql-tokens.ts";
 import { statement, undoneBy, type Hazard, type PlannedStatement } from "./rules/statement.ts";
@@ -38,6 +39,14 @@ export function planRenames(before: CatalogObjects, after: CatalogObjects, said:
     });
     if (found.length === 0) break;
     all.push(...found);
+    renamed = renamedObjects(before, after, all);
+  }
+  const moved = movedKeys(renamed.objects, after).flatMap(({ object, name }) => {
+    const original = renamed.originals.get(object.id);
+    return original === undefined ? [] : [resolved(original, name)];
+  });
+  if (moved.length > 0) {
+    all.push(...moved);
     renamed = renamedObjects(before, after, all);
   }
   return {
@@ -129,6 +138,47 @@ function sameButForName(
   }
   return found;
 }
+
+/**
+ * Primary keys that go over to other columns and get another name with it. A table has only one: under the new name the old one is exchanged
+ * for the new one in one statement, when that is finished, instead of going before it can be built.
+ */
+function movedKeys(
+  before: CatalogObjects,
+  after: CatalogObjects,
+): readonly { readonly object: CatalogObject; readonly name: string }[] {
+  const isMovable = (object: CatalogObject, other: CatalogObjects): object is CatalogObject<"constraint"> =>
+    object.kind === "constraint" &&
+    object.facts.kind === "primary key" &&
+    object.inheritedFrom === undefined &&
+    !other.has(object.id) &&
+    keyParts(object) !== undefined;
+  const old = [...before.values()].filter((object) => isMovable(object, after));
+  if (old.length === 0) return [];
+  return [...after.values()].flatMap((wanted) => {
+    const table = before.get(wanted.parent ?? "");
+    if (!isMovable(wanted, before) || table?.kind !== "table" || table.facts.kind !== "table") return [];
+    const object = old.find(({ parent }) => parent === wanted.parent);
+    const name = wanted.part ?? "";
+    const isTaken = [...before.values()].some(
+      (other) => other.schema === wanted.schema && (other.part ?? other.name) === name && TAKES_NAME.has(other.kind),
+    );
+    // What holds on to the old index keeps it from being exchanged.
+    const isHeld = [...before.values()].some(
+      ({ kind, needs }) => kind !== "comment" && needs.includes(object?.id ?? ""),
+    );
+    return object === undefined || isTaken || isHeld ? [] : [{ object, name }];
+  });
+}
+
+const TAKES_NAME: ReadonlySet<CatalogObject["kind"]> = new Set<CatalogObject["kind"]>([
+  "table",
+  "view",
+  "sequence",
+  "index",
+  "constraint",
+  "composite",
+]);
 
 function withoutName(object: CatalogObject, objects: CatalogObjects): string | undefined {
   const { kind, parent, inheritedFrom } = object;

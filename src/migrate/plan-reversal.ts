@@ -46,6 +46,9 @@ export class Reversals {
     // An attached index leaves with its partition or its table's index only.
     if (object.kind === "index partition") return created.has(object.parent ?? "") ? "" : undefined;
     const own = asText(dropStatements(object, this.#context));
+    // A partition's check goes with that of its table, should it be attached already.
+    if (object.kind === "constraint" && object.facts.kind === "check" && created.has(object.inheritedFrom ?? ""))
+      return own.replace(" DROP CONSTRAINT ", " DROP CONSTRAINT IF EXISTS ");
     const isIndex = object.kind === "index" || (object.kind === "constraint" && object.facts.kind !== "check");
     if (!isIndex) return own;
     if (object.inheritedFrom !== undefined && created.has(object.inheritedFrom)) return "";
@@ -95,8 +98,13 @@ export class Reversals {
     return isPassed && isParentGone && !ids.has(objectId("table", part.schema, part.name));
   }
 
-  /** `undefined` where others that need it would have to be made again too. */
-  ofAlter(before: CatalogObject, after: CatalogObject): string | undefined {
+  /**
+   * `undefined` where others that need it would have to be made again too.
+   *
+   * @param isSwap - a type that took another's place came with its constraints
+   */
+  ofAlter(before: CatalogObject, after: CatalogObject, isSwap = false): string | undefined {
+    if (isSwap && after.kind === "domain") return this.#ofSwappedDomain(before, after);
     const way = alterObject(after, before, this.#context);
     // A type that takes another's place takes what is made of it along.
     if (way !== "recreate") return way.isSwap === true ? undefined : asText(way.statements);
@@ -105,5 +113,19 @@ export class Reversals {
     );
     if (isNeeded) return undefined;
     return [this.ofCreate(after), this.ofDrop([before])].filter((sql) => sql !== "").join(";\n");
+  }
+
+  /** Arrays and composites hold on to a domain: the server takes its constraints away in place, and adds none. */
+  #ofSwappedDomain(before: CatalogObject, after: CatalogObject): string | undefined {
+    const way = alterObject(after, before, this.#context);
+    if (way === "recreate" || way.isSwap === true) return undefined;
+    const constraintsOf = (objects: ReadonlyMap<string, CatalogObject>): readonly CatalogObject[] =>
+      [...objects.values()].filter(({ kind, parent }) => kind === "domain constraint" && parent === after.id);
+    const { before: there, after: back } = this.#context;
+    const isSame = (one: CatalogObject, other: CatalogObject | undefined): boolean =>
+      JSON.stringify(one.facts) === JSON.stringify(other?.facts);
+    if (constraintsOf(back).some((constraint) => !isSame(constraint, there.get(constraint.id)))) return undefined;
+    const added = constraintsOf(there).filter(({ id }) => !back.has(id));
+    return asText([...way.statements, ...added.flatMap((constraint) => dropStatements(constraint, this.#context))]);
   }
 }

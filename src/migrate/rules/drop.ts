@@ -6,6 +6,7 @@ import {
   initialDefaults,
   initialPrivileges,
   nameOf,
+  objectId,
   onlyOf,
   partOf,
   privilegeStatements,
@@ -38,6 +39,18 @@ const type = (object: CatalogObject): readonly string[] => [`DROP TYPE ${nameOf(
 /** As a person writes it, without quotes. */
 function said({ schema, name, part }: CatalogObject): string {
   return [schema, name, part].filter((text) => text !== undefined).join(".");
+}
+
+/** The form in two releases, for a plain table or a column of one that does not come back in the same plan. */
+function keptBy(what: "table" | "column", object: CatalogObject, { before, after }: RuleContext): string {
+  const { id, schema, name, part } = object;
+  const table = before.get(objectId("table", schema, name));
+  const isPlain = table?.kind === "table" && table.facts.kind === "table";
+  if (after.has(id) || !isPlain || before.has(objectId("partition", schema, name))) return "";
+  const words = [schema, name, part].flatMap((word) =>
+    word === undefined ? [] : [/^[a-z_][a-z0-9_$]*$/.test(word) ? word : identifier(word)],
+  );
+  return `; in two releases that keep them: pgsteward migrate drop ${what} ${words.join(".")}`;
 }
 
 function loses(what: string): readonly Hazard[] {
@@ -90,17 +103,19 @@ const DROP: Drop = {
       isOfType ? `DROP FUNCTION IF EXISTS ${routine(object).slice("FUNCTION ".length)}` : `DROP ${routine(object)}`,
     ];
   },
-  table: (object) => [
+  table: (object, context) => [
     statement(
       `DROP ${object.facts.kind === "foreign" ? "FOREIGN " : ""}TABLE ${nameOf(object)}`,
-      loses(`the rows of ${said(object)} are gone`),
+      loses(`the rows of ${said(object)} are gone${keptBy("table", object, context)}`),
     ),
   ],
   partition: detachStatements,
   column: (object, context) => [
     statement(
       `${alterTable(tableOf(object, context), object)} DROP COLUMN ${partOf(object)}`,
-      object.facts.generated === undefined ? loses(`the values of ${said(object)} are gone`) : [],
+      object.facts.generated === undefined
+        ? loses(`the values of ${said(object)} are gone${keptBy("column", object, context)}`)
+        : [],
     ),
   ],
   default: (object, context) => {

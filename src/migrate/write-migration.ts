@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CatalogObject, Change } from "../catalog/index.ts";
 import { InvalidInputError } from "../postgres/index.ts";
+import { LOCK_LIMIT_SQL } from "./lock-limit.ts";
+import { blocksWrites } from "./locks.ts";
 import { parseMigration, readMigrations } from "./migration-files.ts";
 import type { Plan } from "./plan.ts";
 import type { Step } from "./plan-steps.ts";
@@ -163,7 +165,19 @@ function migrationText(title: string, draft: MigrationDraft, irreversible: strin
 function part(direction: "up" | "down", steps: readonly Step[]): string {
   const isPlain = steps.every(({ inTransaction, transactionGroup }) => inTransaction && transactionGroup === 1);
   const lines = [`-- migrate:${direction}${isPlain ? "" : " transaction:false"}`];
-  return `${[...lines, ...(isPlain ? steps.map(({ sql }) => terminated(sql)) : inGroups(steps))].join("\n")}\n`;
+  const limit = lockLimit(steps);
+  const statements = isPlain ? steps.flatMap((step) => [...limit(step), terminated(step.sql)]) : inGroups(steps, limit);
+  return `${[...lines, ...statements].join("\n")}\n`;
+}
+
+/** A line before the first statement of each transaction in which one takes a lock that makes others wait. */
+function lockLimit(steps: readonly Step[]): (step: Step) => readonly string[] {
+  const strong = new Set(
+    steps
+      .filter(({ inTransaction, locks }) => inTransaction && locks.some(({ mode }) => blocksWrites(mode)))
+      .map(({ transactionGroup }) => transactionGroup),
+  );
+  return ({ transactionGroup }) => (strong.delete(transactionGroup) ? [`${LOCK_LIMIT_SQL};`] : []);
 }
 
 /** Steps as a script: BEGIN and COMMIT around each transaction, what stands outside any between blank lines. */

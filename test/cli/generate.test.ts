@@ -35,6 +35,8 @@ export const users = pgTable("users", { id: integer().primaryKey(), mail: text()
   expect(text).toMatch(
     /^-- 0002_mail_of_users: shorter\n[^]*-- migrate:up\n[^]*RENAME COLUMN "email" TO "mail"[^]*-- migrate:down\n[^]*RENAME COLUMN "mail" TO "email"/,
   );
+  // For whoever runs the file without our runner.
+  expect(text.match(/set_config\('lock_timeout', '2s', true\) WHERE [^;]*;\nALTER TABLE/g)).toHaveLength(2);
 });
 
 test("a wrong use of generate and drift says the way out; drift lists what differs and exits 1", async () => {

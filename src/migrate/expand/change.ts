@@ -1,5 +1,6 @@
 // What can be asked of expand and contract, and the plan that answers it: separate named migrations, each with its way back.
 import type { BackfillDefinition } from "../backfill/definition.ts";
+import { LOCK_LIMIT_SQL } from "../lock-limit.ts";
 
 export type ExpandChange =
   | {
@@ -63,7 +64,7 @@ export interface ExpandPlan {
 }
 
 export function inTransaction(...statements: readonly string[]): readonly ExpandGroup[] {
-  return statements.length === 0 ? [] : [{ inTransaction: true, statements: [LOCK_TIMEOUT_SQL, ...statements] }];
+  return statements.length === 0 ? [] : [{ inTransaction: true, statements: [LOCK_LIMIT_SQL, ...statements] }];
 }
 
 export function alone(...statements: readonly string[]): readonly ExpandGroup[] {
@@ -74,8 +75,3 @@ export function alone(...statements: readonly string[]): readonly ExpandGroup[] 
 export function nothingToUndo(): readonly ExpandGroup[] {
   return [{ inTransaction: true, statements: ["SELECT 'the values go with their column' AS nothing_to_undo"] }];
 }
-
-// Whoever waits for a lock makes everybody behind it wait: better to fail and be tried again. A limit that is set already stays,
-// as the runner's is, which tries again; this one is for psql and other tools.
-const LOCK_TIMEOUT_SQL =
-  "SELECT pg_catalog.set_config('lock_timeout', '2s', true) WHERE pg_catalog.current_setting('lock_timeout') = '0'";

@@ -7,6 +7,7 @@ import { objectId, qualified } from "./object-id.ts";
 import { addOtherObjects } from "./other-objects.ts";
 import { privilegeObjects } from "./privileges.ts";
 import { RelationObjects, sequenceFacts, type ObjectSink } from "./relation-objects.ts";
+import { stableFacts } from "./stable-text.ts";
 
 /** Objects by id, in the order of the catalog. */
 export type CatalogObjects = ReadonlyMap<string, CatalogObject>;
@@ -106,6 +107,7 @@ class Collector implements ObjectSink {
   readonly #catalog: Catalog;
   readonly #objects = new Map<string, CatalogObject>();
   readonly #typeKinds = new Map<string, ObjectKind>();
+  readonly #schemaIds = new Map<string, string>();
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -131,20 +133,30 @@ class Collector implements ObjectSink {
     } = {},
   ): void {
     const id = objectId(kind, schema, name, part);
-    const inSchema = schema === undefined ? [] : [objectId("schema", undefined, schema)];
+    const all: string[] = [];
+    if (schema !== undefined) all.push(this.#schemaId(schema));
+    if (more.parent !== undefined) all.push(more.parent);
+    for (const need of needs) all.push(need);
     const object = {
       kind,
       id,
       schema,
       name,
       part,
-      facts,
+      facts: stableFacts(kind, facts),
       parent: more.parent,
-      needs: [...inSchema, ...(more.parent === undefined ? [] : [more.parent]), ...needs],
+      needs: all,
       inheritedFrom: more.inheritedFrom,
       notNullName: more.notNullName,
     };
     this.#objects.set(id, object as unknown as CatalogObject);
+  }
+
+  /** The same text for all objects of a schema, which a Map finds faster than an equal one. */
+  #schemaId(schema: string): string {
+    const known = this.#schemaIds.get(schema) ?? objectId("schema", undefined, schema);
+    this.#schemaIds.set(schema, known);
+    return known;
   }
 
   /** `of` and `part` name the object that the comment is about; `on` says it as SQL. */
@@ -221,34 +233,42 @@ class Collector implements ObjectSink {
 
   finish(): CatalogObjects {
     for (const object of privilegeObjects(this.#catalog, this.#objects)) this.#objects.set(object.id, object);
-    const needs = new Map<string, Set<string>>();
+    const has = (id: string): boolean => this.#objects.has(id);
+    for (const object of this.#objects.values()) {
+      if (!object.needs.every(has)) (object as { needs: readonly string[] }).needs = object.needs.filter(has);
+    }
+    // Others refer to the same object many times.
+    const ids = new Map<ObjectReference, string | undefined>();
+    const idOf = (reference: ObjectReference): string | undefined => {
+      const known = ids.get(reference);
+      if (known !== undefined || ids.has(reference)) return known;
+      const id = this.#idOf(reference);
+      ids.set(reference, id);
+      return id;
+    };
     for (const { from, to } of this.#catalog.dependencies) {
-      const fromId = this.#idOf(from);
-      const toId = this.#idOf(to);
-      if (fromId === undefined || toId === undefined || fromId === toId) continue;
       // A table's tie to its parent is the partition's or INHERITS's; a sequence's to its column is the owner's.
       if (from.kind === "table" && !TABLE_NEEDS.has(to.kind)) continue;
       if (from.kind === "sequence" && to.kind === "column") continue;
-      const list = needs.get(fromId);
-      if (list === undefined) needs.set(fromId, new Set([toId]));
-      else list.add(toId);
+      const object = this.#objects.get(idOf(from) ?? "");
+      const needed = idOf(to);
+      if (object === undefined || needed === undefined || needed === object.id || !has(needed)) continue;
+      if (!object.needs.includes(needed)) (object.needs as string[]).push(needed);
     }
-    this.#untieBaseTypes(needs);
-    for (const object of this.#objects.values()) {
-      const more = needs.get(object.id);
-      const all = more === undefined ? object.needs : [...new Set([...object.needs, ...more])];
-      (object as { needs: readonly string[] }).needs = all.filter((id) => this.#objects.has(id));
-    }
+    this.#untieBaseTypes();
     return this.#objects;
   }
 
   /** A base type needs its functions, and these need it: they are made when only its name is there. */
-  #untieBaseTypes(needs: Map<string, Set<string>>): void {
+  #untieBaseTypes(): void {
     for (const type of this.#catalog.baseTypes) {
       const base = objectId("base type", type.schema, type.name);
-      for (const id of needs.get(base) ?? []) {
-        const ofFunction = needs.get(id);
-        if (ofFunction?.delete(base) === true) ofFunction.add(objectId("shell type", type.schema, type.name));
+      for (const id of this.#objects.get(base)?.needs ?? []) {
+        const other = this.#objects.get(id);
+        if (other?.needs.includes(base) !== true) continue;
+        const shell = objectId("shell type", type.schema, type.name);
+        const rest = other.needs.filter((need) => need !== base && need !== shell);
+        (other as { needs: readonly string[] }).needs = [...rest, shell];
       }
     }
   }

@@ -5,10 +5,12 @@ import type { LintRule, LintSeverity } from "./lint-rules/rule.ts";
 import type { LockMode } from "./locks.ts";
 
 export interface LintConfig {
-  /** `recommended` (default): the hazards. `all`: house style too. */
+  /** `recommended` (default): the hazards. `all`: house style too, without policies (`LintRule.isPolicy`). */
   readonly preset?: "recommended" | "all" | undefined;
   /** For each rule its severity, `"off"`, or `"on"` for the rule's own severity; wins over the preset. */
   readonly rules?: Readonly<Record<string, LintSeverity | "off" | "on">> | undefined;
+  /** For the rule `required-columns`. Default: id, created_at, updated_at. */
+  readonly requiredColumns?: readonly string[] | undefined;
   /** Tables of the catalog with at most so many rows (`reltuples`) are not live: locks on them are short. Default: none. */
   readonly smallTableRows?: number | undefined;
 }

@@ -84,7 +84,7 @@ function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<L
     });
   const active = new Map<LintRule, LintSeverity>();
   for (const rule of all) {
-    const said = rules[rule.id] ?? (rule.isRecommended || preset === "all" ? "on" : "off");
+    const said = rules[rule.id] ?? (rule.isRecommended || (preset === "all" && rule.isPolicy !== true) ? "on" : "off");
     if (said !== "off") active.set(rule, said === "on" ? rule.severity : said);
   }
   return active;
@@ -95,6 +95,7 @@ class LintRun {
   readonly ignored: { readonly finding: LintFinding; readonly reason: string }[] = [];
   readonly #state: BatchState;
   readonly #smallTableRows: number | undefined;
+  readonly #requiredColumns: readonly string[] | undefined;
   readonly #transactions = new Map<number, TransactionState>();
   /** Statements that add constraints, with the constraints there were before. */
   readonly #pending: { readonly name: Name; readonly known: ReadonlySet<string>; readonly at: LintedStatement }[] = [];
@@ -118,6 +119,7 @@ class LintRun {
     this.#known = new Set([...LINT_RULES, ...(options.ownRules ?? [])].map(({ id }) => id));
     this.#state = before;
     this.#smallTableRows = options.config?.smallTableRows;
+    this.#requiredColumns = options.config?.requiredColumns;
   }
 
   lint(statements: readonly LintedStatement[], files: readonly FileState[]): void {
@@ -180,6 +182,7 @@ class LintRun {
         // Few rules look around: copying both sides for each of thousands of statements would cost more than all the rules.
         earlier: () => all.slice(0, position),
         later: () => all.slice(position + linted.actions.length),
+        requiredColumns: this.#requiredColumns,
         isLive: this.#isLive,
       };
       for (const { rule, severity } of this.#rulesFor(action.kind)) {

@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { LINT_RULES, lintSql, type LintOptions } from "../../src/migrate/index.ts";
 
-const everything: LintOptions = { config: { preset: "all" } };
+const everything: LintOptions = {
+  config: { rules: Object.fromEntries(LINT_RULES.map(({ id }) => [id, "on" as const])) },
+};
 const rulesIn = async (sql: string, options: LintOptions = everything): Promise<string[]> => {
   const report = await lintSql([{ name: "change.sql", text: sql }], options);
   return report.findings.map(({ rule }) => rule);

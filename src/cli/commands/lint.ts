@@ -33,6 +33,7 @@ interface Flags {
   readonly on?: readonly string[];
   readonly off?: readonly string[];
   readonly smallTableRows?: number;
+  readonly requiredColumns?: readonly string[];
 }
 
 const wholeNumber = (text: string): number => {
@@ -62,6 +63,7 @@ export function lintCommand(run: Run): Command {
       ).choices(["statement", "file", "batch"]),
     )
     .option("--small-table-rows <n>", "with --database: tables of at most so many rows are not live", wholeNumber)
+    .option("--required-columns <names...>", "switch the rule required-columns on, for these")
     .option("--all", "house style too")
     .option("--on <rule...>", "switch rules on")
     .option("--off <rule...>", "switch rules off")
@@ -147,7 +149,7 @@ function compileParserQuickly(): void {
   setFlagsFromString("--wasm-lazy-compilation");
 }
 
-function configOf({ all, on = [], off = [], smallTableRows }: Flags): LintConfig {
+function configOf({ all, on = [], off = [], smallTableRows, requiredColumns }: Flags): LintConfig {
   const known = LINT_RULES.map(({ id }) => id);
   for (const rule of [...on, ...off]) {
     if (known.includes(rule)) continue;
@@ -156,8 +158,14 @@ function configOf({ all, on = [], off = [], smallTableRows }: Flags): LintConfig
       hint: nearest === undefined ? "docs/lint.md names every rule" : `did you mean ${nearest}?`,
     });
   }
-  const entries = [...on.map((rule) => [rule, "on"] as const), ...off.map((rule) => [rule, "off"] as const)];
-  return { preset: all === true ? "all" : "recommended", rules: Object.fromEntries(entries), smallTableRows };
+  const asked = requiredColumns === undefined ? on : [...on, "required-columns"];
+  const entries = [...asked.map((rule) => [rule, "on"] as const), ...off.map((rule) => [rule, "off"] as const)];
+  return {
+    preset: all === true ? "all" : "recommended",
+    rules: Object.fromEntries(entries),
+    smallTableRows,
+    requiredColumns,
+  };
 }
 
 function filesOf(

@@ -19,6 +19,12 @@ export const authorizationRules: readonly LintRule[] = [
         return { message: `row-level security of ${sqlName(action.table)} changes`, rewrite };
       if (kind === "AT_ChangeOwner" && isLive(action.table))
         return { message: `the owner of ${sqlName(action.table)} changes`, rewrite };
+      if (/^OBJECT_VIEW AT_(?:Set|Reset)RelOptions$/.test(kind) && !state.newViews.has(action.table?.name ?? "")) {
+        const names = listOf(node, "items").map(({ node: option }) => textOf(option, "defname") ?? "");
+        return names.some((name) => name.startsWith("security_"))
+          ? { message: `whose rights ${sqlName(action.table)} asks for changes`, rewrite }
+          : undefined;
+      }
       if (kind === "DropOwnedStmt" || kind === "ReassignOwnedStmt")
         return {
           message:

@@ -60,6 +60,13 @@ function madeName({ kind, node }: Action): string | undefined {
   }
 }
 
+/** The domain that ALTER DOMAIN changes in this way, unless the batch makes it. */
+function changedDomain({ action: { kind, node }, state }: RuleContext, subtype: "N" | "T"): string | undefined {
+  const name = stringsOf(node, "typeName").at(-1);
+  const isMeant = kind === "AlterDomainStmt" && node["subtype"] === subtype;
+  return !isMeant || name === undefined || state.newTypes.has(name) ? undefined : name;
+}
+
 const tableChange = (context: RuleContext, kind: string): boolean =>
   context.action.kind === kind && context.isLive(context.action.table);
 
@@ -152,7 +159,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-not-null",
-    on: ["AT_DropNotNull"],
+    on: ["AT_DropNotNull", "AlterDomainStmt"],
     title: "A column may become null",
     severity: "info",
     isRecommended: true,
@@ -160,6 +167,12 @@ export const compatibilityRules: readonly LintRule[] = [
     bad: "ALTER TABLE users ALTER COLUMN email DROP NOT NULL;",
     good: "ALTER TABLE users ALTER COLUMN email SET DEFAULT '';",
     check(context) {
+      const domain = changedDomain(context, "N");
+      if (domain !== undefined)
+        return {
+          message: `columns of the domain ${domain} may be null from now on`,
+          rewrite: "-- first release programs that can read null",
+        };
       if (!tableChange(context, "AT_DropNotNull")) return undefined;
       return {
         message: `${context.action.name ?? ""} of ${sqlName(context.action.table)} may be null from now on`,
@@ -169,7 +182,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "change-default",
-    on: ["AT_ColumnDefault"],
+    on: ["AT_ColumnDefault", "OBJECT_VIEW AT_ColumnDefault", "AlterDomainStmt"],
     title: "A default changes",
     severity: "info",
     isRecommended: false,
@@ -177,9 +190,13 @@ export const compatibilityRules: readonly LintRule[] = [
     bad: "ALTER TABLE users ALTER COLUMN email SET DEFAULT '';",
     good: "ALTER TABLE users ADD COLUMN mail text;",
     check(context) {
-      if (!tableChange(context, "AT_ColumnDefault")) return undefined;
+      const domain = changedDomain(context, "T");
+      const isOfView =
+        context.action.kind === "OBJECT_VIEW AT_ColumnDefault" &&
+        !context.state.newViews.has(context.action.table?.name ?? "");
+      if (domain === undefined && !isOfView && !tableChange(context, "AT_ColumnDefault")) return undefined;
       return {
-        message: `the default of ${context.action.name ?? ""} changes`,
+        message: `the default of ${domain ?? context.action.name ?? ""} changes`,
         rewrite: "-- make sure that programs write the column themselves",
       };
     },
@@ -293,14 +310,21 @@ export const compatibilityRules: readonly LintRule[] = [
   ),
   defineLintRule({
     id: "upgrade-extension",
-    on: ["AlterExtensionStmt"],
-    title: "An extension is upgraded",
+    on: ["AlterExtensionStmt", "AlterExtensionContentsStmt"],
+    title: "An extension is upgraded, or loses an object",
     severity: "warning",
     isRecommended: true,
     why: "Its script may lock or change what depends on it, and there is no way back.",
     bad: "ALTER EXTENSION postgis UPDATE;",
     good: "CREATE EXTENSION IF NOT EXISTS postgis;",
     check({ action }) {
+      if (action.kind === "AlterExtensionContentsStmt")
+        return action.node["action"] === -1
+          ? {
+              message: `an object of ${textOf(action.node, "extname") ?? ""} is on its own from now on`,
+              rewrite: "-- try it on a copy first",
+            }
+          : undefined;
       if (action.kind !== "AlterExtensionStmt") return undefined;
       return { message: `${textOf(action.node, "extname") ?? ""} is upgraded`, rewrite: "-- try it on a copy first" };
     },

@@ -4,7 +4,8 @@ import { blocksWrites, LOCK_MODES } from "../locks.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
-const ON_AND_OFF = /^AT_(Enable|Disable)(?:Always|Replica)?Trig/;
+/** Rules, too; those that fire in replication only are off for everybody else. */
+const SWITCHED_OFF = /^AT_(?:DisableTrig|DisableRule|EnableReplicaTrig|EnableReplicaRule)/;
 
 /** As people and tools name primary keys, where the table is not known. */
 const PRIMARY_KEY_NAME = /(?:_pkey|_pk)$|^pk_|primary_?key/i;
@@ -35,16 +36,16 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "disable-trigger",
-    title: "Triggers are switched off",
+    title: "Triggers or rules are switched off",
     severity: "warning",
     isRecommended: true,
     why: "Writes of everybody pass by them until they are switched on again; ALL includes the triggers that keep foreign keys.",
     bad: "ALTER TABLE users DISABLE TRIGGER ALL;",
     good: "ALTER TABLE users ENABLE TRIGGER ALL;",
     check({ action, isLive, statement }) {
-      if (ON_AND_OFF.exec(action.kind)?.[1] === "Disable" && isLive(action.table)) {
+      if (SWITCHED_OFF.test(action.kind) && isLive(action.table)) {
         return {
-          message: `${action.name === undefined ? "the triggers" : `the trigger ${action.name}`} of ${sqlName(action.table)} no longer run`,
+          message: `${action.name === undefined ? "the triggers" : `the ${action.kind.includes("Rule") ? "rule" : "trigger"} ${action.name}`} of ${sqlName(action.table)} no longer run`,
           rewrite: "-- leave it on, and let its function return early for what this migration writes",
         };
       }

@@ -10,6 +10,8 @@ const RELATIONS: ReadonlySet<string> = new Set([
   "OBJECT_MATVIEW",
 ]);
 
+const TABLES: ReadonlySet<unknown> = new Set(["OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"]);
+
 const RENAMED_OBJECTS: ReadonlySet<string> = new Set([
   "OBJECT_TYPE",
   "OBJECT_DOMAIN",
@@ -60,8 +62,8 @@ export const renameRules: readonly LintRule[] = [
     bad: "ALTER TABLE users RENAME TO people;",
     good: "BEGIN;\nALTER TABLE users RENAME TO people;\nCREATE VIEW users AS SELECT * FROM people;\nCOMMIT;",
     check({ action, earlier, later, isLive }) {
-      const isMove = action.kind === "AlterObjectSchemaStmt" && action.node["objectType"] === "OBJECT_TABLE";
-      const isRename = action.kind === "RenameStmt" && action.node["renameType"] === "OBJECT_TABLE";
+      const isMove = action.kind === "AlterObjectSchemaStmt" && TABLES.has(action.node["objectType"]);
+      const isRename = action.kind === "RenameStmt" && TABLES.has(action.node["renameType"]);
       if ((!isMove && !isRename) || action.table === undefined || !isLive(action.table)) return undefined;
       const old = action.table.name;
       const isKept = later().some(
@@ -131,22 +133,30 @@ export const renameRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rename-type",
-    on: ["RenameStmt"],
-    title: "A type, view or function is renamed",
+    on: ["RenameStmt", "AlterObjectSchemaStmt"],
+    title: "A type, view or function is renamed or moved to another schema",
     severity: "warning",
     isRecommended: true,
     why: "Programs that run at that moment know only the old name. A swap, where another takes the name at once, is not reported.",
     bad: "ALTER VIEW totals RENAME TO sums;",
     good: "ALTER MATERIALIZED VIEW totals RENAME TO totals_old;\nALTER MATERIALIZED VIEW totals_new RENAME TO totals;",
     check({ action, earlier, later, state }) {
-      if (action.kind !== "RenameStmt") return undefined;
-      const type = String(action.node["renameType"]);
+      const isMove = action.kind === "AlterObjectSchemaStmt";
+      if (action.kind !== "RenameStmt" && !isMove) return undefined;
+      const type = String(action.node[isMove ? "objectType" : "renameType"]);
       if (!RENAMED_OBJECTS.has(type)) return undefined;
       const from = renamedObject(action.node);
       const to = textOf(action.node, "newname") ?? "";
       if ([state.newViews, state.newTypes, state.newFunctions].some((made) => made.has(from))) return undefined;
       const renames = (actions: readonly Action[]): readonly Action[] =>
         actions.filter(({ kind, node }) => kind === "RenameStmt" && node["renameType"] === type);
+      if (isMove) {
+        const schema = textOf(action.node, "newschema") ?? "";
+        return {
+          message: `${from} moves to ${schema}`,
+          rewrite: `-- put ${word(schema)} into search_path first, or make it there beside the old one`,
+        };
+      }
       const isTakenOver =
         renames(later()).some(({ node }) => textOf(node, "newname") === from) ||
         later().some(({ node }) => stringsOf(node, "typeName").at(-1) === from && node["renameType"] === undefined);

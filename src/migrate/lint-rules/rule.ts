@@ -31,6 +31,8 @@ export interface RuleContext extends PlacedStatement {
   readonly later: () => readonly Action[];
   /** Actions of the statements before this one, in the whole batch. */
   readonly earlier: () => readonly Action[];
+  /** Columns that every table has to have, where the configuration says. */
+  readonly requiredColumns: readonly string[] | undefined;
   /** Whether others use the table: not made by the batch, not small by the caller's option. */
   readonly isLive: (table: Name | TableState | undefined) => boolean;
 }
@@ -52,6 +54,8 @@ export interface LintRule {
   readonly severity: LintSeverity;
   /** On without being asked for; the others are matters of house style. */
   readonly isRecommended: boolean;
+  /** Forbids what others take for granted: no preset has it, it is asked for by its id. */
+  readonly isPolicy?: boolean | undefined;
   readonly why: string;
   /** An example that it reports, and one that does the same without harm. */
   readonly bad: string;

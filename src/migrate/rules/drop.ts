@@ -41,6 +41,17 @@ function said({ schema, name, part }: CatalogObject): string {
   return [schema, name, part].filter((text) => text !== undefined).join(".");
 }
 
+/** The same column in tables that inherit from its table, before and after. */
+function heirsOf({ id, schema, name }: CatalogObject, { before, after }: RuleContext): readonly CatalogObject[] {
+  return [...before.values()].filter((heir) => {
+    if (heir.kind !== "column" || heir.inheritedFrom !== id) return false;
+    const table = after.get(heir.parent ?? "");
+    return (
+      table?.kind === "table" && table.facts.inherits.some((parent) => parent.schema === schema && parent.name === name)
+    );
+  });
+}
+
 /** The form in two releases, for a plain table or a column of one that does not come back in the same plan. */
 function keptBy(what: "table" | "column", object: CatalogObject, { before, after }: RuleContext): string {
   const { id, schema, name, part } = object;
@@ -110,14 +121,26 @@ const DROP: Drop = {
     ),
   ],
   partition: detachStatements,
-  column: (object, context) => [
-    statement(
-      `${alterTable(tableOf(object, context), object)} DROP COLUMN ${partOf(object)}`,
-      object.facts.generated === undefined
-        ? loses(`the values of ${said(object)} are gone${keptBy("column", object, context)}`)
-        : [],
-    ),
-  ],
+  column: (object, context) => {
+    const heirs = heirsOf(object, context);
+    const staying = heirs.filter(({ id }) => context.after.has(id));
+    // ONLY leaves the column to the heirs; those that lose it too drop it after their parent.
+    const others = staying.length === 0 ? [] : heirs.filter((heir) => !staying.includes(heir));
+    return [
+      statement(
+        `${alterTable(tableOf(object, context), object, staying.length === 0 ? "" : "ONLY ")} DROP COLUMN ${partOf(object)}`,
+        object.facts.generated === undefined
+          ? loses(`the values of ${said(object)} are gone${keptBy("column", object, context)}`)
+          : [],
+      ),
+      ...others.map((heir) =>
+        statement(
+          `${alterTable(tableOf(heir, context), heir)} DROP COLUMN ${partOf(heir)}`,
+          loses(`the values of ${said(heir)} are gone`),
+        ),
+      ),
+    ];
+  },
   default: (object, context) => {
     const table = context.before.get(tableOf(object, context)?.parent ?? "");
     return [`${alterTable(table, object, onlyOf(table))} ALTER COLUMN ${partOf(object)} DROP DEFAULT`];

@@ -104,8 +104,11 @@ export class Reversals {
    * @param isSwap - a type that took another's place came with its constraints
    */
   ofAlter(before: CatalogObject, after: CatalogObject, isSwap = false): string | undefined {
-    if (isSwap && after.kind === "domain") return this.#ofSwappedDomain(before, after);
-    const way = alterObject(after, before, this.#context);
+    if (isSwap) return after.kind === "domain" ? this.#ofSwappedDomain(before, after) : undefined;
+    // A NOT NULL that stays keeps its name, whatever it is called in the wanted schema.
+    const isKept = before.kind === "column" && after.kind === "column" && !before.facts.isNullable;
+    const present = isKept ? { ...after, notNullName: before.notNullName ?? after.notNullName } : after;
+    const way = alterObject(present, before, this.#context);
     // A type that takes another's place takes what is made of it along.
     if (way !== "recreate") return way.isSwap === true ? undefined : asText(way.statements);
     const isNeeded = [...this.#context.before.values()].some(
@@ -126,6 +129,11 @@ export class Reversals {
       JSON.stringify(one.facts) === JSON.stringify(other?.facts);
     if (constraintsOf(back).some((constraint) => !isSame(constraint, there.get(constraint.id)))) return undefined;
     const added = constraintsOf(there).filter(({ id }) => !back.has(id));
-    return asText([...way.statements, ...added.flatMap((constraint) => dropStatements(constraint, this.#context))]);
+    const sql = asText([
+      ...way.statements,
+      ...added.flatMap((constraint) => dropStatements(constraint, this.#context)),
+    ]);
+    // It gave way only because of what it is made of: that goes back first, and takes it along.
+    return sql === "" ? undefined : sql;
   }
 }

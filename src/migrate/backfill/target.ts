@@ -32,6 +32,8 @@ SELECT i.indisprimary AS is_primary,
   pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY k.place) AS types,
   pg_catalog.array_agg(t.typcategory::text ORDER BY k.place) AS categories
 FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
 CROSS JOIN LATERAL pg_catalog.unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND a.attnum > 0
 LEFT JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
@@ -39,6 +41,7 @@ WHERE i.indrelid = $1::oid
   AND i.indisunique
   AND i.indisvalid
   AND i.indpred IS NULL
+  AND m.amname = 'btree'    -- that of WITHOUT OVERLAPS has no order
 GROUP BY i.indexrelid, i.indisprimary
 HAVING pg_catalog.bool_and(COALESCE(a.attnotnull, false))
 ORDER BY i.indisprimary DESC, pg_catalog.count(*), i.indexrelid`;

@@ -199,7 +199,9 @@ async function buildCopies({ table, from, indexes }: Rename, copy: string): Prom
     table.constraints.some(({ name, isDeferrable: may }) => name === index.constraint && may);
   const statements: string[] = [];
   for (const index of indexes) {
-    const checked = { ...index, isUnique: index.isUnique && !isDeferrable(index) };
+    // WITHOUT OVERLAPS has an index that is called unique and is no B-tree: only its constraint can make one.
+    const isUnique = index.isUnique && index.method === "btree" && !isDeferrable(index);
+    const checked = { ...index, isUnique };
     const how = { name: suffixed(index.name, COPY_SUFFIX), from, to: copy };
     statements.push(await createIndexSql(table, checked, how));
   }

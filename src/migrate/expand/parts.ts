@@ -105,6 +105,7 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
       hint: "PostgreSQL can add one only under a lock that stops writes: drop it first, and add it anew after the last phase",
     });
   }
+  own.forEach(refuseTemporal);
   const indexes = indexesHolding(catalog, table, name).filter(({ constraint }) => constraint === undefined);
   const special = table.indexes.find(
     (index) => index.isReplicaIdentity && (indexes.includes(index) || own.some((key) => key.name === index.name)),
@@ -145,6 +146,15 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
   };
 }
 
+/** `WITHOUT OVERLAPS` and `PERIOD` (PostgreSQL 18): no index that is built beforehand can serve them. */
+function refuseTemporal({ kind, name, definition }: Constraint): void {
+  const isTemporal = kind === "foreign key" ? /[(,] ?PERIOD /.test(definition) : / WITHOUT OVERLAPS\)/.test(definition);
+  if (!isTemporal) return;
+  throw new InvalidInputError(`the constraint ${name} is over a period of time`, {
+    hint: "PostgreSQL can add one only under a lock that stops writes: drop it first, and add it anew after the last phase",
+  });
+}
+
 /** Privileges on the column alone. */
 export function grantsOf(catalog: Catalog, { schema, name }: Table, column: string): Catalog["grants"] {
   return catalog.grants.filter(
@@ -153,6 +163,7 @@ export function grantsOf(catalog: Catalog, { schema, name }: Table, column: stri
 }
 
 function incomingOf(other: Table, key: Constraint, table: Table, column: string): IncomingKey {
+  refuseTemporal(key);
   if (other === table && key.columns.includes(column)) {
     throw new InvalidInputError(`the foreign key ${key.name} leads from ${column} to itself`);
   }
@@ -195,9 +206,10 @@ export function walkKeyOf(table: Table): readonly string[] {
   const nullable = new Set(table.columns.filter(({ isNullable }) => isNullable).map(({ name }) => name));
   const candidates = table.indexes
     .filter(
-      ({ isUnique, isValid, predicate, keys }) =>
+      ({ isUnique, isValid, method, predicate, keys }) =>
         isUnique &&
         isValid &&
+        method === "btree" && // that of WITHOUT OVERLAPS has no order
         predicate === undefined &&
         keys.every(({ column }) => column !== undefined && !nullable.has(column)),
     )

@@ -183,7 +183,10 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     CREATE VIEW shop.seen AS SELECT a FROM shop.keyed;
     CREATE MATERIALIZED VIEW shop.sums AS SELECT sum(a) FROM shop.seen;
     CREATE FUNCTION shop.all_seen() RETURNS SETOF shop.seen LANGUAGE sql AS 'SELECT * FROM shop.seen';
-    CREATE RULE also AS ON DELETE TO shop.bare DO ALSO UPDATE shop.keyed SET a = 0;`);
+    CREATE RULE also AS ON DELETE TO shop.bare DO ALSO UPDATE shop.keyed SET a = 0;
+    CREATE TABLE shop.booked (id integer, during daterange, CONSTRAINT pk_booked PRIMARY KEY (id, during WITHOUT OVERLAPS));
+    CREATE TABLE shop.paid (id integer PRIMARY KEY, booked_id integer, during daterange,
+      CONSTRAINT fk_paid FOREIGN KEY (booked_id, PERIOD during) REFERENCES shop.booked (id, PERIOD during));`);
   const type = (table: string, column: string): ExpandChange => ({
     kind: "column type",
     schema: "shop",
@@ -200,6 +203,8 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     type("split", "a"),
     type("keyed", "b"),
     type("keyed", "a"),
+    type("booked", "id"),
+    type("paid", "booked_id"),
     { kind: "table rename", schema: "shop", table: "bare", to: "keyed" } as const,
     { ...total, using: "(total * 2)" },
   ]) {
@@ -215,9 +220,26 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     expect.stringContaining("shop.split is part of a family of tables"),
     expect.stringMatching(/the exclusion constraint \S+ covers shop\.keyed\.b/),
     "function shop.all_seen(), materialized view shop.sums, rule shop.bare.also depend on shop.keyed.a",
+    "the constraint pk_booked is over a period of time",
+    "the constraint fk_paid is over a period of time",
     "there is a relation shop.keyed already",
     "the default 0 of total must be said for the new type",
   ]);
+});
+
+test("a column of a key over a period of time gets another name as any other does", async () => {
+  await database.exec(`
+    CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA shop;
+    CREATE TABLE shop.booked (id integer, during daterange, CONSTRAINT pk_booked PRIMARY KEY (id, during WITHOUT OVERLAPS));
+    INSERT INTO shop.booked SELECT i, daterange('2026-01-01', '2026-01-01'::date + i) FROM generate_series(1, 20) AS i;
+    ALTER TABLE shop.booked ADD COLUMN number integer UNIQUE`);
+  const change = { kind: "column rename", schema: "shop", table: "booked", column: "id", to: "room" } as const;
+  const refused = await failureOf(planOn(database, change));
+  expect(refused).toMatchObject({ code: "INVALID_INPUT" });
+  await database.exec("UPDATE shop.booked SET number = id; ALTER TABLE shop.booked ALTER COLUMN number SET NOT NULL");
+  for (const phase of (await planOn(database, change)).phases) await runPhase(database, phase, "up");
+  const columns = (await shopCatalog(database)).tables.find(({ name }) => name === "booked")?.columns;
+  expect(columns?.map(({ name }) => name)).toEqual(["room", "during", "number"]);
 });
 
 test("a phase that needs several transactions says so in its file", async () => {

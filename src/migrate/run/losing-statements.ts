@@ -40,6 +40,8 @@ export type LosingThing =
       readonly kind: "column";
       readonly table: LosingTable;
       readonly column: string;
+      /** Its name when it is dropped, if the migrations rename it before. */
+      readonly renamed: string | undefined;
       /** In `pgsteward_kept`, where its values may be kept already. */
       readonly keptTable: string;
     }
@@ -133,7 +135,9 @@ class LossReader {
           const old = this.#columns.get(state)?.get(column) ?? column;
           const keptTable = keptColumnTable({ schema: state.schema, table: state.name, column });
           if (this.#state.find({ schema: KEPT_SCHEMA, name: keptTable })?.isDropped === false) return [];
-          return [{ kind: "column", table: known, column: old, keptTable }];
+          return [
+            { kind: "column", table: known, column: old, renamed: old === column ? undefined : column, keptTable },
+          ];
         });
       case "AT_AlterColumnType":
         return this.#live(table).map(({ state, known }) => ({

@@ -153,7 +153,8 @@ class LossQueries {
         if (found === undefined || found.isGenerated || !(await this.#holdsRows(found.table))) return [];
         if ((await this.#table({ schema: KEPT_SCHEMA, name: thing.keptTable, path: undefined })) !== undefined)
           return [];
-        return [`${shown(found.table)} holds rows, and their ${thing.column} is dropped`];
+        const renamed = thing.renamed === undefined ? "" : ` (${thing.renamed} by then)`;
+        return [`${shown(found.table)} holds rows, and their ${thing.column}${renamed} is dropped`];
       }
       case "values": {
         const found = await this.#column(thing.table, thing.column);

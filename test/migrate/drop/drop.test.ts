@@ -18,7 +18,7 @@ import {
   writeExpandMigrations,
   type DropPlan,
 } from "../../../src/migrate/index.ts";
-import type { Database } from "../../../src/postgres/index.ts";
+import { InvalidSqlError, type Database } from "../../../src/postgres/index.ts";
 import { failureOf } from "../../support/failure-of.ts";
 import { testDatabase, testPglite } from "../../support/test-database.ts";
 
@@ -182,6 +182,39 @@ test("a table is moved away with all that is on it, and comes back", async () =>
     await runMigrations(database, readMigrations(folder));
     expect((await database.query("SELECT to_regnamespace('pgsteward_kept') AS kept")).rows).toEqual([{ kept: null }]);
   });
+});
+
+test("what programs write while the values are copied is what is kept", async () => {
+  await using database = await testDatabase({
+    setup: `CREATE SCHEMA shop; CREATE TABLE shop.t (id int PRIMARY KEY, note text);
+      INSERT INTO shop.t SELECT i, 'n' || i FROM generate_series(1, 20000) AS i;`,
+  });
+  const written = new Map<number, string | null>();
+  const write = async (from: number): Promise<void> => {
+    for (let turn = from; ; turn += 2) {
+      const id = (turn * 7919) % 20_000;
+      const note = turn % 5 === 0 ? null : `w${turn}`;
+      try {
+        await database.query("UPDATE shop.t SET note = $2 WHERE id = $1", [id, note]);
+      } catch (error) {
+        if (error instanceof InvalidSqlError) return; // the column is gone
+        throw error;
+      }
+      written.set(id, note);
+    }
+  };
+  await inFolder(await plan(database, "column shop.t.note"), async (folder) => {
+    const writers = [write(1), write(2)];
+    await runMigrations(database, readMigrations(folder));
+    await Promise.all(writers);
+  });
+  expect(written.size).toBeGreaterThan(0);
+  const ids = [...written.keys()].filter((id) => id > 0);
+  const { rows } = await database.query<{ id: number; note: string | null }>(
+    "SELECT t.id, k.note FROM shop.t AS t LEFT JOIN pgsteward_kept.shop__t__note AS k USING (id) WHERE t.id = ANY ($1::int[])",
+    [ids],
+  );
+  expect(rows.filter(({ id, note }) => note !== written.get(id))).toEqual([]);
 });
 
 test("both forms on the embedded database", async () => {

@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS logs ();
 DROP TABLE logs;`,
   ];
   expect(await lossesOf(database, losing)).toEqual([
-    "1:5: users holds rows, and their email is dropped",
+    "1:5: users holds rows, and their email (mail by then) is dropped",
     "1:7: shop.logs holds rows, and is emptied",
     "2:2: old.kept holds rows, and is dropped",
     "2:3: users holds rows, and is emptied",

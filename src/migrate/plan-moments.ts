@@ -37,6 +37,7 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
   }
   for (const id of actions.dropped) {
     const object = before.get(id);
+    if (object?.kind === "column") followParents(object, context, actions, links);
     const partition = objectId("partition", object?.schema, object?.name ?? "");
     if (object?.inheritedFrom === undefined || !actions.dropped.has(partition)) continue;
     // First it is detached: then each of the two can drop its own.
@@ -62,6 +63,22 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
       links.link(links.createKey(id), `alter ${part.id}`);
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
     }
+  }
+}
+
+/** A column that a table has for itself and from a parent can be dropped when the parent's is gone. */
+function followParents(
+  { id, parent, schema, part }: CatalogObject,
+  { before }: RuleContext,
+  { dropped }: Actions,
+  { link, dropKey }: Links,
+): void {
+  const table = before.get(parent ?? "");
+  if (table?.kind !== "table" || dropped.has(table.id)) return;
+  for (const above of table.facts.inherits) {
+    const column = before.get(objectId("column", above.schema ?? schema, above.name, part));
+    if (column !== undefined && dropped.has(column.id) && !dropped.has(column.parent ?? ""))
+      link(dropKey(id), dropKey(column.id));
   }
 }
 

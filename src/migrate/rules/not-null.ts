@@ -1,5 +1,12 @@
 // How a column becomes NOT NULL while others use its table, and how it stops.
-import { alterTable, partOf, type CatalogObject } from "../../catalog/index.ts";
+import {
+  alterTable,
+  objectId,
+  partOf,
+  passesNotNullDown,
+  type CatalogObject,
+  type CatalogObjects,
+} from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { statement, type PlannedStatement, type RuleContext } from "./statement.ts";
 
@@ -18,10 +25,14 @@ export function nullability(before: Column, after: Column, context: RuleContext)
   const column = partOf(after);
   const old = before.facts;
   const wanted = after.facts;
-  if (!old.isNullable && wanted.isNullable) return [statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`)];
-  const name = identifier(
-    after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`,
-  );
+  if (!old.isNullable && wanted.isNullable) {
+    const dropped = statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`);
+    const kept = keepingHeirs(before, context);
+    // From 18 on an heir makes the constraint its own before it is lost; before, it has to be set again.
+    return context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION ? [...kept, dropped] : [dropped, ...kept];
+  }
+  const usualName = after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`;
+  const name = identifier(usualName);
   const mayFail = [{ kind: "may fail" as const, why: "a row may have no value in the column" }];
   const notNull = `NOT NULL ${column}${wanted.isNotNullNoInherit ? " NO INHERIT" : ""}`;
   const scan = [{ kind: "scan" as const, why: "reads the whole table; others read and write meanwhile" }, ...mayFail];
@@ -62,10 +73,43 @@ export function nullability(before: Column, after: Column, context: RuleContext)
       statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
     ];
   }
+  // A partition that was NOT NULL with the table has the constraint under its name.
+  const isTaken = [...context.before.values()].some(
+    (object) => object.kind === "column" && object.notNullName === usualName,
+  );
+  const proof = isTaken ? identifier(`${usualName.slice(0, 57)}_check`) : name;
   return [
-    statement(`${start} ADD CONSTRAINT ${name} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),
-    statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
+    statement(`${start} ADD CONSTRAINT ${proof} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),
+    statement(`${start} VALIDATE CONSTRAINT ${proof}`, scan, "own"),
     statement(`${start} ALTER COLUMN ${column} SET NOT NULL`),
-    statement(`${start} DROP CONSTRAINT ${name}`),
+    statement(`${start} DROP CONSTRAINT ${proof}`),
   ];
+}
+
+/** Keeps NOT NULL for heirs and partitions that have it from a column, and still have it when the column loses it. */
+function keepingHeirs(column: Column, { before, after, serverVersion }: RuleContext): readonly PlannedStatement[] {
+  if (!passesNotNullDown(column)) return [];
+  const hazards =
+    serverVersion >= NOT_NULL_CONSTRAINT_VERSION
+      ? []
+      : [{ kind: "scan" as const, why: "reads the whole table while nobody else can use it" }];
+  return [...before.values()].flatMap((heir) => {
+    if (heir.kind !== "column" || heir.part !== column.part || !isHeir(heir, column, before)) return [];
+    const wanted = after.get(heir.id);
+    if (wanted?.kind !== "column" || wanted.facts.isNullable || !isHeir(wanted, column, after)) return [];
+    const table = after.get(wanted.parent ?? "");
+    return [statement(`${alterTable(table, wanted)} ALTER COLUMN ${partOf(wanted)} SET NOT NULL`, hazards)];
+  });
+}
+
+function isHeir(heir: Column, { schema, name }: Column, objects: CatalogObjects): boolean {
+  const table = objects.get(heir.parent ?? "");
+  const partition = objects.get(objectId("partition", heir.schema, heir.name));
+  const parents =
+    partition?.kind === "partition"
+      ? [{ schema: partition.facts.parentSchema, name: partition.facts.parentTable }]
+      : table?.kind === "table"
+        ? table.facts.inherits
+        : [];
+  return parents.some((parent) => parent.schema === schema && parent.name === name);
 }

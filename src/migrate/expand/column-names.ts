@@ -36,6 +36,7 @@ export async function columnWork(catalog: Catalog, change: ColumnChange): Promis
   const after = { old: suffixed(column.name, OLD_SUFFIX), new: column.name };
   requireFree(table, before.new, after.old);
   const newType = change.type;
+  refuseConstrainedDomain(catalog, newType);
   const columns = table.columns.map(({ name }) => name);
   const using = change.using ?? `${identifier(column.name)}::${newType}`;
   const back = change.back ?? `${identifier(column.name)}::${column.type}`;
@@ -87,6 +88,17 @@ export function requireFree(table: Table, ...names: readonly string[]): void {
   if (taken === undefined) return;
   throw new InvalidInputError(`${table.schema}.${table.name} has a column ${taken} already`, {
     hint: "rename or drop it first: expand and contract needs the name",
+  });
+}
+
+/** PostgreSQL checks each row against the domain, even where there is no value yet, and writes the table anew for it. */
+function refuseConstrainedDomain({ domains }: Catalog, type: string): void {
+  const domain = domains.find(({ schema, name }) =>
+    [name, `${schema}.${name}`, identifier(name), identifier(schema, name)].includes(type.trim()),
+  );
+  if (domain === undefined || (domain.isNullable && domain.constraints.length === 0)) return;
+  throw new InvalidInputError(`the table is rewritten under a lock to get a column of the domain ${type}`, {
+    hint: `change to ${domain.baseType}, and add the domain's conditions as checks of the column (NOT VALID, then VALIDATE)`,
   });
 }
 

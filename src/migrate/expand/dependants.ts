@@ -114,8 +114,9 @@ function described({ kind, schema, name, part }: ObjectReference, shown: string 
 
 /** Functions whose text says a name, and perhaps means the column: the server keeps no record of that. */
 export function functionsNaming(catalog: Catalog, table: Table, column: string): readonly string[] {
+  // A body ends with $function$, right after its last word.
   const says = (text: string, word: string): boolean =>
-    new RegExp(String.raw`(?<![\p{L}\p{N}_$])${escaped(word)}(?![\p{L}\p{N}_$])`, "iu").test(text);
+    new RegExp(String.raw`(?<![\p{L}\p{N}_])${escaped(word)}(?![\p{L}\p{N}_])`, "iu").test(text);
   const isTrigger = ({ schema, name }: Function): boolean =>
     table.triggers.some(({ functionSchema, functionName }) => functionSchema === schema && functionName === name);
   return catalog.functions

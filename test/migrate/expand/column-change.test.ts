@@ -140,8 +140,8 @@ describeDatabases((kind, open) => {
   });
   beforeEach(() => database.exec(SETUP));
 
-  // Each reads the catalog a dozen times, so the embedded database takes the one that uses the most of PostgreSQL.
-  test.each(kind === "pglite" ? CHANGES.slice(1, 2) : CHANGES)(
+  // Each reads the catalog a dozen times, so the embedded database takes the two that use the most of PostgreSQL.
+  test.each(kind === "pglite" ? CHANGES.filter((_, index) => index === 1 || index === 3) : CHANGES)(
     "%s: every phase leads back to an equal catalog, and all of them to what was wanted",
     async (_name, change, plain, setup) => {
       await database.exec(setup);

@@ -184,6 +184,7 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     CREATE MATERIALIZED VIEW shop.sums AS SELECT sum(a) FROM shop.seen;
     CREATE FUNCTION shop.all_seen() RETURNS SETOF shop.seen LANGUAGE sql AS 'SELECT * FROM shop.seen';
     CREATE RULE also AS ON DELETE TO shop.bare DO ALSO UPDATE shop.keyed SET a = 0;
+    CREATE DOMAIN shop.positive AS bigint CHECK (VALUE > 0);
     CREATE TABLE shop.booked (id integer, during daterange, CONSTRAINT pk_booked PRIMARY KEY (id, during WITHOUT OVERLAPS));
     CREATE TABLE shop.paid (id integer PRIMARY KEY, booked_id integer, during daterange,
       CONSTRAINT fk_paid FOREIGN KEY (booked_id, PERIOD during) REFERENCES shop.booked (id, PERIOD during));`);
@@ -207,6 +208,7 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     type("paid", "booked_id"),
     { kind: "table rename", schema: "shop", table: "bare", to: "keyed" } as const,
     { ...total, using: "(total * 2)" },
+    { ...total, type: "shop.positive" },
   ]) {
     const error = await failureOf(planOn(database, change));
     expect(error).toMatchObject({ code: "INVALID_INPUT" });
@@ -224,6 +226,7 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     "the constraint fk_paid is over a period of time",
     "there is a relation shop.keyed already",
     "the default 0 of total must be said for the new type",
+    "the table is rewritten under a lock to get a column of the domain shop.positive",
   ]);
 });
 

@@ -25,7 +25,8 @@ const WITH_EXPRESSIONS: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
 export function stableFacts<T extends object>(kind: ObjectKind, facts: T): T {
   if (!WITH_EXPRESSIONS.has(kind)) return facts;
   let changed: Record<string, unknown> | undefined;
-  for (const [fact, value] of Object.entries(facts) as [string, unknown][]) {
+  for (const fact in facts) {
+    const value: unknown = facts[fact];
     const stable = stableValue(value);
     if (stable === value) continue;
     changed ??= {};
@@ -80,7 +81,8 @@ interface ListCast {
 }
 
 function castOfList(text: string, at: number): ListCast | undefined {
-  if (!text.startsWith("ARRAY[", at)) return undefined;
+  // An empty list has no other way to say what it is a list of.
+  if (!text.startsWith("ARRAY[", at) || text.startsWith("ARRAY[]", at)) return undefined;
   const close = listEnd(text, at);
   const isWrapped = text[at - 1] === "(" && text.startsWith(")::", close + 1);
   const cast = isWrapped ? close + 2 : close + 1;

@@ -29,6 +29,8 @@ test.each([
   "AS $function$ SELECT (ARRAY['a'::varchar])::text[] $function$",
   "(my_ARRAY[1])::text[]",
   "(ARRAY[1",
+  "ARRAY[]::text[]",
+  "(a || ARRAY[]::character varying[])",
 ])("%s stays as it is", (text) => {
   expect(stableText(text)).toBe(text);
 });

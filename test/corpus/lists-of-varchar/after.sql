@@ -1,6 +1,6 @@
 CREATE DOMAIN size AS varchar(5) CHECK (VALUE IN ('s', 'm', 'it''s [l]'));
 CREATE TABLE orders (
-  id integer PRIMARY KEY, state varchar(10) CHECK (state IN ('new', 'sent')), kind char(3), note text,
+  id integer PRIMARY KEY, state varchar(10) CHECK (state IN ('new', 'sent')), kind char(3), note text, tags text[] NOT NULL DEFAULT ARRAY[]::text[],
   is_open boolean GENERATED ALWAYS AS (state NOT IN ('sent', 'lost')) STORED,
   CONSTRAINT orders_kind CHECK (kind IN ('abc', 'abd') AND coalesce(state, note) IN ('new', 'sent'))
 );

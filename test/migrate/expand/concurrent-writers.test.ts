@@ -13,6 +13,8 @@ CREATE TABLE shop.orders (
   amount integer NOT NULL DEFAULT 0 CHECK (amount >= 0)
 );
 CREATE INDEX ON shop.orders (amount);
+CREATE VIEW shop.seen AS SELECT id, amount FROM shop.orders WHERE id <= 100;
+CREATE VIEW shop.seen_through AS SELECT amount FROM shop.seen;
 INSERT INTO shop.orders (amount) SELECT 0 FROM generate_series(1, 1500);`;
 
 /** Inserts and updates under one name of the column until it is told to stop; keeps what the server confirmed. */
@@ -52,6 +54,22 @@ function startWriter(database: Database, name: string, column: () => string | un
   };
 }
 
+/** Reads through views until it is told to stop. */
+function startReader(database: Database) {
+  let isRunning = true;
+  let read = 0;
+  const work = (async () => {
+    for (; isRunning; read++) await database.query("SELECT count(amount) FROM shop.seen_through");
+  })();
+  return {
+    stop: async (): Promise<number> => {
+      isRunning = false;
+      await work;
+      return read;
+    },
+  };
+}
+
 async function runUnderWriters(change: ExpandChange, newName: string): Promise<void> {
   await using database = await testDatabase({ setup: SETUP });
   const { phases } = await planOn(database, change);
@@ -70,6 +88,7 @@ async function runUnderWriters(change: ExpandChange, newName: string): Promise<v
     () => names.new,
     () => isFilled,
   );
+  const reader = startReader(database);
   const isRename = change.kind === "column rename";
   const path: readonly (readonly [number, "up" | "down"])[] = [
     [0, "up"],
@@ -102,6 +121,7 @@ async function runUnderWriters(change: ExpandChange, newName: string): Promise<v
   }
   await oldWriter.stop();
   await newWriter.stop();
+  expect(await reader.stop()).toBeGreaterThan(0);
   // For a type, a statement of the new program may meet the moment in which its column takes the old one's name.
   for (const { code } of [...oldWriter.errors, ...newWriter.errors]) expect(["INVALID_SQL"]).toContain(code);
   expect(oldWriter.errors).toEqual([]);

@@ -65,22 +65,30 @@ export function compareObjects(
   return changes;
 }
 
-const factTexts = new WeakMap<CatalogObject, string>();
-
-function factText(object: CatalogObject): string {
-  const known = factTexts.get(object) ?? JSON.stringify(object.facts);
-  factTexts.set(object, known);
-  return known;
-}
+type Facts = Readonly<Record<string, unknown>>;
 
 function changedFacts(before: CatalogObject, after: CatalogObject): readonly FactChange[] {
-  if (factText(before) === factText(after)) return [];
-  const old = new Map<string, unknown>(Object.entries(before.facts));
-  const wanted = new Map<string, unknown>(Object.entries(after.facts));
-  return [...new Set([...old.keys(), ...wanted.keys()])].flatMap((fact) => {
-    const change = { fact, before: old.get(fact), after: wanted.get(fact) };
-    return JSON.stringify(change.before) === JSON.stringify(change.after) ? [] : [change];
+  const old = before.facts as unknown as Facts;
+  const wanted = after.facts as unknown as Facts;
+  if (hasSameFacts(old, wanted)) return [];
+  return [...new Set([...Object.keys(old), ...Object.keys(wanted)])].flatMap((fact) => {
+    const change = { fact, before: old[fact], after: wanted[fact] };
+    return isSame(change.before, change.after) ? [] : [change];
   });
+}
+
+/** Nearly all objects are the same on both sides, so this makes nothing: neither texts nor lists of keys. */
+function hasSameFacts(old: Facts, wanted: Facts): boolean {
+  for (const fact in old) if (!isSame(old[fact], wanted[fact])) return false;
+  for (const fact in wanted) if (old[fact] === undefined && wanted[fact] !== undefined) return false;
+  return true;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
+  if (Array.isArray(one) && Array.isArray(other) && one.length !== other.length) return false;
+  return hasSameFacts(one as Facts, other as Facts);
 }
 
 function compareUnknown(before: Catalog, after: Catalog): readonly Change[] {

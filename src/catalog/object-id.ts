@@ -16,5 +16,5 @@ export function objectId(kind: ObjectKind, schema: string | undefined, name: str
 }
 
 function readable(name: string): string {
-  return /[."]/.test(name) ? JSON.stringify(name) : name;
+  return name.includes(".") || name.includes('"') ? JSON.stringify(name) : name;
 }

@@ -108,6 +108,8 @@ class Collector implements ObjectSink {
   readonly #objects = new Map<string, CatalogObject>();
   readonly #typeKinds = new Map<string, ObjectKind>();
   readonly #schemaIds = new Map<string, string>();
+  /** A catalog that was read refers to each object by one reference. */
+  readonly #referred = new Map<ObjectReference, CatalogObject>();
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -237,23 +239,14 @@ class Collector implements ObjectSink {
     for (const object of this.#objects.values()) {
       if (!object.needs.every(has)) (object as { needs: readonly string[] }).needs = object.needs.filter(has);
     }
-    // Others refer to the same object many times.
-    const ids = new Map<ObjectReference, string | undefined>();
-    const idOf = (reference: ObjectReference): string | undefined => {
-      const known = ids.get(reference);
-      if (known !== undefined || ids.has(reference)) return known;
-      const id = this.#idOf(reference);
-      ids.set(reference, id);
-      return id;
-    };
     for (const { from, to } of this.#catalog.dependencies) {
       // A table's tie to its parent is the partition's or INHERITS's; a sequence's to its column is the owner's.
       if (from.kind === "table" && !TABLE_NEEDS.has(to.kind)) continue;
       if (from.kind === "sequence" && to.kind === "column") continue;
-      const object = this.#objects.get(idOf(from) ?? "");
-      const needed = idOf(to);
-      if (object === undefined || needed === undefined || needed === object.id || !has(needed)) continue;
-      if (!object.needs.includes(needed)) (object.needs as string[]).push(needed);
+      const object = this.#find(from);
+      const needed = this.#find(to);
+      if (object === undefined || needed === undefined || needed === object) continue;
+      if (!object.needs.includes(needed.id)) (object.needs as string[]).push(needed.id);
     }
     this.#untieBaseTypes();
     return this.#objects;
@@ -273,15 +266,21 @@ class Collector implements ObjectSink {
     }
   }
 
-  #idOf({ kind, schema, name, part }: ObjectReference): string | undefined {
+  #find(reference: ObjectReference): CatalogObject | undefined {
+    const known = this.#referred.get(reference);
+    if (known !== undefined) return known;
+    const { kind, schema, name, part } = reference;
     const resolved = kind === "type" ? this.#typeKinds.get(identifier(schema ?? "", name)) : kind;
     if (resolved === undefined) return undefined;
-    // A column of a view or of a composite type is not an object of its own.
-    const columnOf = resolved === "column" ? this.#objects.get(objectId("column", schema, name, part)) : undefined;
-    if (resolved === "column" && columnOf === undefined) {
-      const view = objectId("view", schema, name);
-      return this.#objects.has(view) ? view : objectId("composite", schema, name);
-    }
-    return objectId(resolved, schema, name, part);
+    const object =
+      this.#objects.get(objectId(resolved, schema, name, part)) ??
+      (resolved === "column" ? this.#withColumns(schema, name) : undefined);
+    if (object !== undefined) this.#referred.set(reference, object);
+    return object;
+  }
+
+  /** A column of a view or of a composite type is not an object of its own. */
+  #withColumns(schema: string | undefined, name: string): CatalogObject | undefined {
+    return this.#objects.get(objectId("view", schema, name)) ?? this.#objects.get(objectId("composite", schema, name));
   }
 }

@@ -53,7 +53,7 @@ export function privilegeObjects(
   }
   const granted = new Set(catalog.grants.map(({ objectKind }) => objectKind as string));
   const owners = ownersOf(catalog);
-  const targets = new Map([...targetsOf(objects, granted), ...hiddenTargets(catalog, objects)]);
+  const targets = new Map([...targetsOf(objects, granted), ...hiddenTargets(catalog, objects, granted)]);
   const found: CatalogObject[] = [];
   for (const list of lists.values()) {
     const [first] = list;
@@ -183,8 +183,9 @@ const WORDS: Readonly<Record<string, string>> = {
 function hiddenTargets(
   catalog: Catalog,
   objects: ReadonlyMap<string, CatalogObject>,
+  granted: ReadonlySet<string>,
 ): readonly (readonly [string, Target])[] {
-  const ofViews = catalog.views.flatMap(({ schema, name, columns }) => {
+  const ofViews = (granted.has("column") ? catalog.views : []).flatMap(({ schema, name, columns }) => {
     const parent = objects.get(objectId("view", schema, name));
     if (parent === undefined) return [];
     const on = `TABLE ${identifier(schema, name)}`;
@@ -193,7 +194,7 @@ function hiddenTargets(
       return [JSON.stringify(["column", schema, `${name}.${column}`]), { parent, on, column, id }] as const;
     });
   });
-  const ofIdentities = catalog.sequences.flatMap(({ schema, name, ownedBy }) => {
+  const ofIdentities = (granted.has("sequence") ? catalog.sequences : []).flatMap(({ schema, name, ownedBy }) => {
     if (ownedBy?.isIdentity !== true) return [];
     const parent = objects.get(objectId("column", ownedBy.schema, ownedBy.table, ownedBy.column));
     if (parent === undefined) return [];

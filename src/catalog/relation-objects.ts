@@ -93,12 +93,8 @@ export class RelationObjects {
 
   #column(table: Table, column: Column, parent: string): void {
     const { schema, name } = table;
-    const sequence = this.#identities.get(identifier(schema, name, column.name));
     const { type, collation, isNullable, generated, compression, statisticsTarget, options } = column;
-    const identity =
-      column.identity === undefined || sequence === undefined
-        ? undefined
-        : { kind: column.identity, name: qualified(sequence), sequence: sequenceFacts(sequence) };
+    const identity = this.#identity(table, column);
     const notNull = table.constraints.find(({ kind, columns }) => kind === "not null" && columns[0] === column.name);
     const facts = {
       type,
@@ -111,7 +107,7 @@ export class RelationObjects {
       storage: column.isDefaultStorage ? undefined : column.storage,
       compression,
       statisticsTarget,
-      options: [...options].sort(),
+      options: options.toSorted(),
     };
     const inheritedFrom = column.isLocal ? undefined : this.#inherited(table, "column", column.name);
     this.#sink.add("column", schema, name, column.name, facts, [], {
@@ -119,21 +115,25 @@ export class RelationObjects {
       inheritedFrom,
       notNullName: notNull?.name,
     });
-    const id = objectId("column", schema, name, column.name);
-    if (notNull !== undefined && notNull.isLocal) {
+    if (notNull?.comment !== undefined && notNull.isLocal) {
       const on = `CONSTRAINT ${identifier(notNull.name)} ON ${qualified(table)}`;
       this.#sink.comment("column", table, column.name, on, notNull.comment);
     }
     if (column.default !== undefined) {
+      const id = objectId("column", schema, name, column.name);
       this.#sink.add("default", schema, name, column.name, { expression: column.default }, [], { parent: id });
     }
-    this.#sink.comment(
-      "column",
-      table,
-      column.name,
-      `COLUMN ${qualified(table)}.${identifier(column.name)}`,
-      column.comment,
-    );
+    if (column.comment !== undefined) {
+      const on = `COLUMN ${qualified(table)}.${identifier(column.name)}`;
+      this.#sink.comment("column", table, column.name, on, column.comment);
+    }
+  }
+
+  #identity({ schema, name }: Table, column: Column): FactsOfKind["column"]["identity"] {
+    if (column.identity === undefined) return undefined;
+    const sequence = this.#identities.get(identifier(schema, name, column.name));
+    if (sequence === undefined) return undefined;
+    return { kind: column.identity, name: qualified(sequence), sequence: sequenceFacts(sequence) };
   }
 
   /** The column or check of that name of a parent table. */
@@ -169,10 +169,15 @@ export class RelationObjects {
       needs.push(objectId("table", constraint.references.schema, constraint.references.table));
     }
     this.#sink.add("constraint", schema, name, constraint.name, facts, needs, { parent, inheritedFrom });
-    const on = `CONSTRAINT ${identifier(constraint.name)} ON ${qualified(table)}`;
-    this.#sink.comment("constraint", table, constraint.name, on, constraint.comment);
+    if (constraint.comment !== undefined) {
+      const on = `CONSTRAINT ${identifier(constraint.name)} ON ${qualified(table)}`;
+      this.#sink.comment("constraint", table, constraint.name, on, constraint.comment);
+    }
     if (index === undefined) return;
-    this.#sink.comment("constraint", table, constraint.name, `INDEX ${identifier(schema, index.name)}`, index.comment);
+    if (index.comment !== undefined) {
+      const on = `INDEX ${identifier(schema, index.name)}`;
+      this.#sink.comment("constraint", table, constraint.name, on, index.comment);
+    }
     this.#indexPartition(table, index, objectId("constraint", schema, name, constraint.name));
   }
 

@@ -78,7 +78,8 @@ export class BatchState {
   constructor(catalog: Catalog | undefined) {
     this.hasCatalog = catalog !== undefined;
     if (catalog === undefined) return;
-    for (const table of catalog.tables) this.tables.set(keyOf(table), fromCatalog(table, catalog));
+    const children = childrenOf(catalog);
+    for (const table of catalog.tables) this.tables.set(keyOf(table), fromCatalog(table, catalog, children));
     for (const domain of catalog.domains) {
       const isConstrained = !domain.isNullable || domain.constraints.length > 0;
       this.domains.set(domain.name, { isConstrained, base: domain.baseType });
@@ -182,25 +183,40 @@ function emptyTable(
   };
 }
 
-function fromCatalog(table: Table, catalog: Catalog): TableState {
-  const partitions = catalog.tables.filter(
-    ({ partitionOf }) => partitionOf?.schema === table.schema && partitionOf.name === table.name,
-  );
-  const constraints = table.constraints.map((constraint): [string, ConstraintState] => [
-    constraint.name,
-    {
-      kind: constraint.kind,
-      columns: constraint.columns,
-      isValidated: constraint.isValidated,
-      provesNotNull: constraint.kind === "check" ? provedByDefinition(constraint.definition) : [],
-      references:
-        constraint.references === undefined
-          ? undefined
-          : { schema: constraint.references.schema, name: constraint.references.table },
-    },
-  ]);
+interface Children {
+  readonly partitions: ReadonlyMap<string, readonly Table[]>;
+  readonly heirs: ReadonlyMap<string, readonly Table[]>;
+}
+
+/** By the key of their parent. */
+function childrenOf({ tables }: Catalog): Children {
+  const partitions = new Map<string, Table[]>();
+  const heirs = new Map<string, Table[]>();
+  const note = (children: Map<string, Table[]>, parent: { schema: string; name: string }, table: Table): void => {
+    const known = children.get(keyOf(parent));
+    if (known === undefined) children.set(keyOf(parent), [table]);
+    else known.push(table);
+  };
+  for (const table of tables) {
+    if (table.partitionOf !== undefined) note(partitions, table.partitionOf, table);
+    for (const parent of table.inherits) note(heirs, parent, table);
+  }
+  return { partitions, heirs };
+}
+
+/** What is inside the table is made when somebody asks: statements are about few tables of a catalog. */
+function fromCatalog(table: Table, catalog: Catalog, children: Children): TableState {
+  const partitions = children.partitions.get(keyOf(table)) ?? [];
+  const columns = once(() => columnsOf(table));
+  const constraints = once(() => constraintsOf(table));
+  const indexes = once(() => indexesOf(table));
   return {
-    ...emptyTable(table, { isNew: false, isPartitioned: table.kind === "partitioned", isComplete: true }),
+    schema: table.schema,
+    name: table.name,
+    isNew: false,
+    isDropped: false,
+    isPartitioned: table.kind === "partitioned",
+    isComplete: true,
     rowEstimate:
       table.kind === "partitioned"
         ? partitions.reduce<number | undefined>(
@@ -211,50 +227,85 @@ function fromCatalog(table: Table, catalog: Catalog): TableState {
     hasDefaultPartition: partitions.some(({ partitionOf }) => partitionOf?.bound === "DEFAULT"),
     isDefaultPartition: table.partitionOf?.bound === "DEFAULT",
     partitions: partitions.map(({ schema, name }) => ({ schema, name })),
-    heirs: catalog.tables
-      .filter(({ inherits }) => inherits.some(({ schema, name }) => schema === table.schema && name === table.name))
-      .map(({ schema, name }) => ({ schema, name })),
-    columns: new Map(
-      table.columns.map((column) => [
-        column.name,
-        {
-          type: parseType(column.type),
-          isNullable:
-            column.isNullable ||
-            // PostgreSQL 18: a NOT NULL constraint that is not validated proves nothing yet.
-            table.constraints.some(
-              ({ kind, columns, isValidated }) => kind === "not null" && !isValidated && columns[0] === column.name,
-            ),
-          isGenerated: column.generated !== undefined,
-        },
-      ]),
-    ),
-    constraints: new Map(constraints),
-    indexes: new Map(
-      table.indexes.map((index) => [
-        index.name,
-        {
-          columns: index.keys.flatMap(({ column }) => column ?? []),
-          expressions: [
-            ...index.keys.flatMap(({ column, expression }) => (column === undefined ? [expression] : [])),
-            index.predicate ?? "",
-          ].join(" "),
-          isUnique: index.isUnique,
-          isPartial: index.predicate !== undefined,
-          keys: index.keys.map(
-            ({ column, expression }) =>
-              column ??
-              expressionKey(table.columns.map(({ name }) => name).filter((name) => mentions(expression, name))),
-          ),
-        },
-      ]),
-    ),
-    // Looked for when somebody asks: it reads the text of every view.
+    heirs: (children.heirs.get(keyOf(table)) ?? []).map(({ schema, name }) => ({ schema, name })),
+    get columns() {
+      return columns();
+    },
+    get constraints() {
+      return constraints();
+    },
+    get indexes() {
+      return indexes();
+    },
+    // It reads the text of every view.
     get dependants() {
       return dependantsOf(table, catalog);
     },
     isForeign: table.kind === "foreign",
   };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+function columnsOf(table: Table): Map<string, ColumnState> {
+  return new Map(
+    table.columns.map((column) => [
+      column.name,
+      {
+        type: parseType(column.type),
+        isNullable:
+          column.isNullable ||
+          // PostgreSQL 18: a NOT NULL constraint that is not validated proves nothing yet.
+          table.constraints.some(
+            ({ kind, columns, isValidated }) => kind === "not null" && !isValidated && columns[0] === column.name,
+          ),
+        isGenerated: column.generated !== undefined,
+      },
+    ]),
+  );
+}
+
+function constraintsOf(table: Table): Map<string, ConstraintState> {
+  return new Map(
+    table.constraints.map(({ name, kind, columns, isValidated, definition, references }) => [
+      name,
+      {
+        kind,
+        columns,
+        isValidated,
+        provesNotNull: kind === "check" ? provedByDefinition(definition) : [],
+        references: references === undefined ? undefined : { schema: references.schema, name: references.table },
+      },
+    ]),
+  );
+}
+
+function indexesOf(table: Table): Map<string, IndexState> {
+  const names = table.columns.map(({ name }) => name);
+  return new Map(
+    table.indexes.map(({ name, keys, predicate, isUnique }) => [
+      name,
+      {
+        columns: keys.flatMap(({ column }) => column ?? []),
+        expressions: [
+          ...keys.flatMap(({ column, expression }) => (column === undefined ? [expression] : [])),
+          predicate ?? "",
+        ].join(" "),
+        isUnique,
+        isPartial: predicate !== undefined,
+        // Looks for the name of every column in every expression.
+        get keys() {
+          return keys.map(
+            ({ column, expression }) =>
+              column ?? expressionKey(names.filter((columnName) => mentions(expression, columnName))),
+          );
+        },
+      },
+    ]),
+  );
 }
 
 function dependantsOf(table: Table, catalog: Catalog): TableState["dependants"] {

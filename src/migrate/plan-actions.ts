@@ -236,15 +236,15 @@ function standsInTheWay(object: CatalogObject): boolean {
 
 function dependantsOf(objects: CatalogObjects): ReadonlyMap<string, readonly string[]> {
   const dependants = new Map<string, string[]>();
-  for (const object of objects.values()) {
-    for (const id of new Set([
-      ...object.needs,
-      ...(object.inheritedFrom === undefined ? [] : [object.inheritedFrom]),
-    ])) {
-      const list = dependants.get(id);
-      if (list === undefined) dependants.set(id, [object.id]);
-      else list.push(object.id);
-    }
+  const note = (id: string, dependant: string): void => {
+    const list = dependants.get(id);
+    if (list === undefined) dependants.set(id, [dependant]);
+    // Those of one dependant come one after the other.
+    else if (list.at(-1) !== dependant) list.push(dependant);
+  };
+  for (const { id, needs, inheritedFrom } of objects.values()) {
+    for (const needed of needs) note(needed, id);
+    if (inheritedFrom !== undefined) note(inheritedFrom, id);
   }
   return dependants;
 }

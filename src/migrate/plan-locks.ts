@@ -41,7 +41,8 @@ const LOCKS_NOTHING =
 export class PlanLocks {
   readonly #state: BatchState;
   readonly #version: number;
-  readonly #domainUses = new Map<string, readonly string[]>();
+  /** Tables with a column of each domain. */
+  readonly #domainUses = new Map<string, string[]>();
   readonly #statisticsOf = new Map<string, string>();
   /** Relations that were there before, as SQL. */
   readonly #existing = new Set<string>();
@@ -56,12 +57,11 @@ export class PlanLocks {
       for (const { name } of indexes) this.#existing.add(identifier(schema, name));
     for (const { schema, name, table } of before.statistics)
       this.#statisticsOf.set(identifier(schema, name), identifier(table.schema, table.name));
+    for (const { schema, name } of before.domains) this.#domainUses.set(identifier(schema, name), []);
+    if (this.#domainUses.size === 0) return;
     for (const { schema, name, columns } of before.tables) {
-      for (const { typeName } of columns) {
-        const type = identifier(typeName.schema, typeName.name);
-        const uses = this.#domainUses.get(type) ?? [];
-        this.#domainUses.set(type, [...uses, identifier(schema, name)]);
-      }
+      for (const { typeName } of columns)
+        this.#domainUses.get(identifier(typeName.schema, typeName.name))?.push(identifier(schema, name));
     }
   }
 

@@ -75,6 +75,7 @@ function kindOf({ kind }: CatalogObject): RenameKind {
 
 /** What has the new name of another, and no rename of its own, gets a name out of the way; the plan drops it under that. */
 function outOfTheWay(renames: readonly ResolvedRename[], before: CatalogObjects): readonly ResolvedRename[] {
+  if (renames.length === 0) return [];
   const names = new NewNames(renames);
   const moving = new Set(renames.filter(({ label }) => label === undefined).map(({ object }) => object.id));
   const taken = new Set(
@@ -211,6 +212,7 @@ const ORDER: readonly RenameKind[] = [
 ];
 
 function stepsOf(renames: readonly ResolvedRename[], before: CatalogObjects): RenamePlan["steps"] {
+  if (renames.length === 0) return [];
   const aside = new Set(renames.filter(isAside).map(({ object }) => object.id));
   const taken = new Set([...before.values()].filter(({ id }) => !aside.has(id)).map((object) => placeOf(object)));
   const ordered = renames.toSorted((a, b) => ORDER.indexOf(a.rename.kind) - ORDER.indexOf(b.rename.kind));

@@ -10,7 +10,7 @@ import {
   type Table,
 } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
-import { findColumn, findTable, requirePlainTable, walkKeyOf, type IncomingKey } from "../expand/parts.ts";
+import { findColumn, findTable, walkKeyOf, type IncomingKey } from "../expand/parts.ts";
 import { refuseDependants, type DropChange } from "./drop-parts.ts";
 import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
 
@@ -45,7 +45,7 @@ export function droppedColumn(
   const { schema, name: tableName } = table;
   const { name } = column;
   const full = `${schema}.${tableName}.${name}`;
-  requirePlainTable(catalog, table);
+  refuseFamily(catalog, table);
   refuseKinds(catalog, table, column, change);
   const users = catalog.dependencies
     .filter(({ to }) => to.kind === "column" && to.schema === schema && to.name === tableName && to.part === name)
@@ -111,6 +111,22 @@ export function droppedColumn(
       indexes: table.indexes.filter((index) => !indexes.includes(index) && !isDeferrable(index.constraint)),
     }),
   };
+}
+
+/** What comes down to partitions and heirs would have to be kept and brought back for each of them. */
+function refuseFamily(catalog: Catalog, { schema, name, kind, partitionOf, inherits }: Table): void {
+  const isParent = catalog.tables.some(
+    (other) =>
+      (other.partitionOf?.schema === schema && other.partitionOf.name === name) ||
+      other.inherits.some((parent) => parent.schema === schema && parent.name === name),
+  );
+  if (kind === "table" && partitionOf === undefined && inherits.length === 0 && !isParent) return;
+  throw new InvalidInputError(
+    `${schema}.${name} is part of a family of tables (partitions, inheritance) or a foreign table`,
+    {
+      hint: "copy the column by the table's key in a migration before, and drop it with pgsteward migrate generate",
+    },
+  );
 }
 
 function refuseKinds(catalog: Catalog, table: Table, column: Column, change: DropChange): void {

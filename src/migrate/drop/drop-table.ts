@@ -138,13 +138,11 @@ function refuseUsers(catalog: Catalog, table: Table, family: readonly Table[]): 
   refuseDependants(`${table.schema}.${table.name}`, users);
 }
 
+/** The catalog does not list those that the server makes for each partition of a referenced table. */
 function isForeignKey(catalog: Catalog, schema: string | undefined, table: string, name: string | undefined): boolean {
-  return catalog.tables.some(
-    (other) =>
-      other.schema === schema &&
-      other.name === table &&
-      other.constraints.some((constraint) => constraint.name === name && constraint.kind === "foreign key"),
-  );
+  const owner = catalog.tables.find((other) => other.schema === schema && other.name === table);
+  const found = owner?.constraints.find((constraint) => constraint.name === name);
+  return owner !== undefined && (found === undefined || found.kind === "foreign key");
 }
 
 /**

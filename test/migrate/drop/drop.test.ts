@@ -184,6 +184,26 @@ test("a table is moved away with all that is on it, and comes back", async () =>
   });
 });
 
+test("a partitioned table goes with its partitions, and others refer to it again when it is back", async () => {
+  await using database = await testDatabase({
+    setup: `CREATE SCHEMA shop; CREATE TABLE shop.events (day date PRIMARY KEY, note text) PARTITION BY RANGE (day);
+      CREATE TABLE shop.events_2025 PARTITION OF shop.events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+      CREATE TABLE shop.events_rest PARTITION OF shop.events DEFAULT;
+      CREATE TABLE shop.visits (day date REFERENCES shop.events);
+      INSERT INTO shop.events VALUES ('2025-02-02', 'a'), ('2030-01-01', 'b'); INSERT INTO shop.visits VALUES ('2025-02-02');`,
+  });
+  const before = await readCatalog(database);
+  await inFolder(await plan(database, "table shop.events"), async (folder) => {
+    const migrations = readMigrations(folder);
+    await runMigrations(database, migrations);
+    expect((await database.query("SELECT count(*)::int AS rows FROM pgsteward_kept.events")).rows).toEqual([
+      { rows: 2 },
+    ]);
+    await revertMigrations(database, migrations, { count: 2 });
+  });
+  expect(await differences(before, database)).toEqual([]);
+});
+
 test("what programs write while the values are copied is what is kept", async () => {
   await using database = await testDatabase({
     setup: `CREATE SCHEMA shop; CREATE TABLE shop.t (id int PRIMARY KEY, note text);
@@ -276,7 +296,7 @@ test("what depends on it is named, and what would not come back is refused", asy
       CREATE FUNCTION shop.sum() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT sum(total) FROM shop.orders; END;
       CREATE FUNCTION shop.text() RETURNS text LANGUAGE sql AS 'SELECT max(code) FROM shop.orders';
       CREATE TABLE shop.loose (a int, b int); CREATE TABLE shop.nulls (id int PRIMARY KEY, c int UNIQUE NULLS NOT DISTINCT);
-      CREATE PUBLICATION shop_news FOR TABLE shop.labels;`,
+      CREATE TABLE shop.days (day date PRIMARY KEY, note text) PARTITION BY RANGE (day); CREATE PUBLICATION shop_news FOR TABLE shop.labels;`,
   });
   const refused: readonly (readonly [string, string])[] = [
     [
@@ -288,6 +308,7 @@ test("what depends on it is named, and what would not come back is refused", asy
     ["column shop.orders.twice", "is generated"],
     ["column shop.orders.id", "is part of the primary key"],
     ["column shop.loose.a", "has no primary key"],
+    ["column shop.days.note", "is part of a family of tables"],
     ["column shop.nulls.c", "takes NULL for a value"],
     ["column shop.orders.nothing", "has no column nothing"],
     ["table shop.orders", "function shop.sum, view shop.totals depend on shop.orders"],

@@ -11,6 +11,7 @@ import {
 import { refusedHere } from "./refused-here.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 import type { SqlFile } from "./sql-files.ts";
+import { droppedNames } from "./syntax.ts";
 
 export interface ParsedSqlFile extends SqlFile {
   readonly script: SqlScript;
@@ -214,10 +215,20 @@ export function reasonToSkip(
     const isData = node["is_from"] === true && node["filename"] === undefined;
     return isData ? "" : "a COPY from or to a file or program was not run"; // the data itself was counted with the psql parts
   }
-  if (objectType === "OBJECT_EXTENSION" && skippedExtensions.has(stringIn(node["object"]) ?? "")) {
-    return `a statement about the extension ${stringIn(node["object"])} was not run`;
-  }
+  const extensions = extensionsNamed(kind, node);
+  if (extensions.length > 0 && extensions.every((name) => skippedExtensions.has(name)))
+    return `a statement about the extension ${extensions.join(", ")} was not run`;
   return undefined;
+}
+
+/** The extensions that a statement alters, comments or drops. */
+function extensionsNamed(kind: string, node: ScriptStatement["node"]): readonly string[] {
+  if (kind === "AlterExtensionStmt" || kind === "AlterExtensionContentsStmt") return [String(node["extname"])];
+  if (kind === "DropStmt" && node["removeType"] === "OBJECT_EXTENSION")
+    return droppedNames(node).map(({ name }) => name);
+  const objectType = node["objtype"] ?? node["objectType"];
+  const name = objectType === "OBJECT_EXTENSION" ? stringIn(node["object"]) : undefined;
+  return name === undefined ? [] : [name];
 }
 
 const STATE = {

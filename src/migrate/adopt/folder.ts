@@ -122,6 +122,14 @@ export class FolderFiles {
     return existsSync(join(this.path, name));
   }
 
+  /** sqlx names its files as golang-migrate does; a Cargo.toml in this folder or in the two above it tells which. */
+  isBesideSqlx(): boolean {
+    return ["", "..", "../.."].some((above) => {
+      const file = join(this.path, above, "Cargo.toml");
+      return existsSync(file) && /^\s*(?:\[.*\.)?sqlx\b/m.test(readFileSync(file, "utf8"));
+    });
+  }
+
   read(name: string): string {
     const known = this.#texts.get(name);
     if (known !== undefined) return known;

@@ -8,11 +8,49 @@ import { toolOfFile, type MigrationTool } from "./tools.ts";
 
 /** @param notices - filled with what was passed over */
 export function layoutOf(files: FolderFiles, wanted: MigrationTool | undefined, notices: string[]): Layout {
-  const sql = files.names.filter((name) => name.toLowerCase().endsWith(".sql"));
+  const sql = withoutOtherDatabases(
+    files.names.filter((name) => name.toLowerCase().endsWith(".sql")),
+    notices,
+  );
   const tool = wanted ?? toolOfFolder(files, sql);
   refuseOtherDatabases(files);
   const entries = READERS[tool](files, sql, notices);
   return { tool, entries };
+}
+
+const OTHER_DATABASES: ReadonlySet<string> = new Set([
+  "clickhouse",
+  "cockroach",
+  "cockroachdb",
+  "h2",
+  "mariadb",
+  "mssql",
+  "mysql",
+  "oracle",
+  "sqlite",
+  "sqlite3",
+  "sqlserver",
+]);
+
+/**
+ * Leaves out what is for another database, told by a folder (`mysql/1_a.up.sql`) or a part of the name (`1_a.mysql.up.sql`), and what
+ * is for any where PostgreSQL has a file of its own (`1_a.up.sql` beside `1_a.postgres.up.sql`).
+ */
+function withoutOtherDatabases(sql: readonly string[], notices: string[]): readonly string[] {
+  const partsOf = (name: string): readonly string[] => name.toLowerCase().split(/[/.]/).slice(0, -1);
+  const others = sql.filter((name) => partsOf(name).some((part) => OTHER_DATABASES.has(part)));
+  const ours = sql.filter((name) => !others.includes(name));
+  const general = new Set(ours.filter((name) => withoutDatabase(name) !== name).map(withoutDatabase));
+  const kept = ours.filter((name) => !general.has(name));
+  // A folder of MySQL's alone is refused by its SQL, with its place.
+  if (kept.length === 0 || kept.length === sql.length) return sql;
+  const left = sql.filter((name) => !kept.includes(name));
+  notices.push(`passed over, because they are for other databases: ${listed(left)}`);
+  return kept;
+}
+
+function withoutDatabase(name: string): string {
+  return name.replace(/\.(?:pg|pgsql|postgres|postgresql)(?=\.)/i, "");
 }
 
 /** Prisma and Drizzle say which database their SQL is for. */
@@ -43,9 +81,10 @@ function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool
   const told = [...counts].filter(([tool]) => tool !== "plain").sort((a, b) => b[1] - a[1]);
   const [first] = told;
   if (first !== undefined && first[1] * 4 >= sql.length) {
-    const isSqlx = first[0] === "golang-migrate" && counts.has("sqlx");
+    const isSqlx = first[0] === "golang-migrate" && (counts.has("sqlx") || files.isBesideSqlx());
     return isSqlx ? "sqlx" : first[0];
   }
+  if (first === undefined && sql.some((name) => /^\d+_/.test(basename(name))) && files.isBesideSqlx()) return "sqlx";
   return files.has("atlas.sum") ? "atlas" : "plain";
 }
 

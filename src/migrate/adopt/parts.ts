@@ -4,7 +4,12 @@
 const UP = /^(?:--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
 const DOWN =
   /^(?:--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
-const HAS_DOWN = new RegExp(DOWN.source, "im");
+/** Marks that any tool might use, on a line of their own: `-- !Ups`, `# --- !Downs`, `-- rambler up`, `-- //@UNDO`, `-- Down`. */
+const OTHER_UP = /^\s*(?:--|#)[\s\-!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?ups?[\s\-\]:]*$/i;
+const OTHER_DOWN =
+  /^\s*(?:--|#)[\s\-!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?(?:downs?|undo)[\s\-\]:]*$/i;
+const UNDO = /^\s*--\s*\/\/\s*@undo\b/i;
+const LINE = /(?<=\n|\r(?!\n))/;
 
 export interface FileParts {
   readonly up: string;
@@ -14,18 +19,28 @@ export interface FileParts {
 
 /** Splits a file at the marks of dbmate, goose, sql-migrate, node-pg-migrate and tern. Without a mark all of it is the way there. */
 export function splitAtMarks(text: string): FileParts {
-  if (!HAS_DOWN.test(text)) return { up: text, down: undefined };
+  const lines = text.split(LINE);
+  const marks = marksIn(lines);
+  if (marks === undefined) return { up: text, down: undefined };
   const up: string[] = [];
   const down: string[] = [];
   let isDown = false;
-  // A line may also end in a CR alone.
-  for (const line of text.split(/(?<=\n|\r(?!\n))/)) {
-    if (UP.test(line)) isDown = false;
-    else if (DOWN.test(line)) isDown = true;
-    up.push(isDown ? blank(line) : line);
-    down.push(isDown ? line : blank(line));
+  for (const line of lines) {
+    if (marks.up.test(line)) isDown = false;
+    else if (marks.down.test(line)) isDown = true;
+    // A line with # is no comment for PostgreSQL.
+    up.push(isDown || (line.startsWith("#") && marks.up.test(line)) ? blank(line) : line);
+    down.push(isDown && !(line.startsWith("#") && marks.down.test(line)) ? line : blank(line));
   }
   return { up: up.join(""), down: down.join("") };
+}
+
+/** A word alone may be a remark: it is a mark where both directions have one. */
+function marksIn(lines: readonly string[]): { readonly up: RegExp; readonly down: RegExp } | undefined {
+  const has = (mark: RegExp): boolean => lines.some((line) => mark.test(line));
+  if (has(DOWN)) return { up: UP, down: DOWN };
+  if (has(UNDO)) return { up: OTHER_UP, down: UNDO };
+  return has(OTHER_UP) && has(OTHER_DOWN) ? { up: OTHER_UP, down: OTHER_DOWN } : undefined;
 }
 
 /** What leads back is blank. */

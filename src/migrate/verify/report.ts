@@ -13,7 +13,8 @@ import type { UnseededTable } from "./seeds.ts";
  * - `not reversible`: its way back fails or leads elsewhere, or it cannot be applied again
  * - `applied`: only that was asked
  * - `failed`: it does not apply
- * - `not examined`: it needs what an earlier one that failed would have made, or it was not asked for
+ * - `not examined`: it needs what an earlier one that failed, or an extension that is not there, would have made; or it was not
+ *   asked for
  */
 export type Verdict =
   | "reversible"
@@ -28,6 +29,7 @@ export type Verdict =
 export type VerifyRule =
   | "up-fails"
   | "needs-failed"
+  | "needs-extension"
   | "up-fails-on-rows"
   | "refused-in-transaction"
   | "down-missing"

@@ -39,7 +39,8 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     const place = { file: script.file, ...placeAt(script, (error.position ?? 1) - 1) };
-    const fault = { message: error.message, sqlState: error.sqlState, table: undefined, place };
+    const message = error.message + otherLanguage(script.sql);
+    const fault = { message, sqlState: error.sqlState, table: undefined, place };
     return { script, statements: [], isTransaction: true, refused: undefined, fault };
   }
   for (const part of parsed.psqlParts) notices.addPsqlPart(part);
@@ -58,6 +59,14 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
     refused: isOne || opens === "one" ? refused : undefined,
     fault: undefined,
   };
+}
+
+/** What SQL that cannot be read may be instead. */
+function otherLanguage(sql: string): string {
+  const variable = /\$\{(\w+)[^}\n]*\}|\{\{\s*\.?(\w+)\s*\}\}/.exec(sql);
+  if (variable !== null)
+    return `\n  ${variable[0]} is a variable of its tool: give its value with --set ${variable[1] ?? variable[2] ?? ""}=VALUE`;
+  return /^[^'$-]*`\w+`/m.test(sql) ? "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL" : "";
 }
 
 /** The file's own BEGIN and COMMIT taken off where they are around all of it. */
@@ -115,6 +124,19 @@ const ROLE_STATEMENTS: ReadonlySet<string> = new Set([
   "ReassignOwnedStmt",
 ]);
 
+/** Statements that name roles. */
+const NAMES_ROLES: ReadonlySet<string> = new Set([
+  ...ROLE_STATEMENTS,
+  "AlterDefaultPrivilegesStmt",
+  "AlterOwnerStmt",
+  "AlterTableStmt",
+  "CreatePolicyStmt",
+  "CreateSchemaStmt",
+  "GrantStmt",
+]);
+const NO_ROLE =
+  "; a role has to be made on this server first, or --database left out: a server of its own makes those that are named";
+
 export interface ScriptPlace {
   readonly connection: Connection;
   readonly notices: Notices;
@@ -165,7 +187,7 @@ async function runStatement(
     if (!(error instanceof DatabaseError)) throw error;
     const excuse = excuseFor(statement, error, skippedExtensions, notices);
     if (excuse === undefined || (connection.transactionStatus === "failed" && !takesSavepoint))
-      return failureOf(error, script, statement, skippedExtensions);
+      return failureOf(error, script, statement, skippedExtensions, ownsServer);
     if (takesSavepoint) await connection.exec("ROLLBACK TO SAVEPOINT pgsteward_verify");
     notices.add(excuse);
     return undefined;
@@ -177,11 +199,17 @@ function failureOf(
   script: MigrationScript,
   statement: ScriptStatement,
   skippedExtensions: ReadonlySet<string>,
+  ownsServer: boolean,
 ): ScriptFailure {
   const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
   const offset = statement.offset + inStatement;
-  const lacks = skippedExtensions.size === 0 ? "" : `; this server lacks ${[...skippedExtensions].join(", ")}`;
-  const { message } = sqlErrorAt(script.text, offset, script.file, `${error.message}${lacks}`, {
+  const lacks =
+    skippedExtensions.size === 0
+      ? ""
+      : `; this server lacks ${[...skippedExtensions].join(", ")}: name one that has it with --database`;
+  // Roles belong to a whole server; on one of our own those that the SQL names are made.
+  const role = ownsServer || error.sqlState !== "42704" || !NAMES_ROLES.has(statement.kind) ? "" : NO_ROLE;
+  const { message } = sqlErrorAt(script.text, offset, script.file, `${error.message}${lacks}${role}`, {
     sqlState: error.sqlState,
     cause: error,
   });

@@ -200,6 +200,10 @@ class Verification {
     const isFirst = this.#failed.size === 0;
     this.#failed.add(item);
     const failure = findings.find(({ rule }) => rule === "up-fails");
+    if (failure !== undefined && this.#skippedExtensions.size > 0 && UNDEFINED.has(failure.sqlState ?? "")) {
+      const message = `not examined: ${failure.message.replace("it does not apply: ", "")}`;
+      return verifiedAs(item, "not examined", [{ ...failure, rule: "needs-extension", severity: "warning", message }]);
+    }
     if (isFirst || failure === undefined || !UNDEFINED.has(failure.sqlState ?? ""))
       return verifiedAs(item, "failed", findings);
     const [first] = this.#failed;

@@ -257,6 +257,58 @@ test("lines may end in a CR alone", () => {
   ]);
 });
 
+test.each([
+  ["Play", "# --- !Ups", "# --- !Downs"],
+  ["Play in SQL's comments", "-- !Ups", "-- !Downs"],
+  ["rambler", "-- rambler up", "-- rambler down"],
+  ["words alone", "-- Up", "-- Down"],
+  ["MyBatis", "-- // first", "-- //@UNDO"],
+])("marks of %s", (_, up, down) => {
+  const [migration] = readMigrationFolder(folderOf({ "1_a.sql": `${up}\n${A}\n${down}\n${DROP}\n` })).migrations;
+  expect(migration?.up.sql.replace(/^--.*$/gm, "").trim()).toBe(A);
+  expect(migration?.down?.sql.replace(/^--.*$/gm, "").trim()).toBe(DROP);
+});
+
+test("remarks with the word down are no marks", () => {
+  const text = `-- set up\n${A}\n-- Down\n${DROP}\n`;
+  expect(readMigrationFolder(folderOf({ "1_a.sql": text })).migrations[0]?.down).toBeUndefined();
+});
+
+test("files for other databases are passed over, and general ones where PostgreSQL has its own", () => {
+  const names = [
+    "mysql/1_a.up.sql",
+    "postgres/1_a.up.sql",
+    "2_b.up.sql",
+    "2_b.postgres.up.sql",
+    "2_b.sqlite3.up.sql",
+    "3_add_mysql_id.up.sql",
+  ];
+  const { migrations, notices } = readMigrationFolder(folderOf(Object.fromEntries(names.map((name) => [name, A]))));
+  expect(migrations.map(({ up }) => up.file)).toEqual([
+    "postgres/1_a.up.sql",
+    "2_b.postgres.up.sql",
+    "3_add_mysql_id.up.sql",
+  ]);
+  expect(notices).toEqual([
+    "passed over, because they are for other databases: 2_b.sqlite3.up.sql, 2_b.up.sql, mysql/1_a.up.sql",
+  ]);
+  expect(readMigrationFolder(folderOf({ "mysql/1_a.up.sql": A })).migrations).toHaveLength(1);
+});
+
+test("a Cargo.toml above the folder tells sqlx from golang-migrate", () => {
+  const files = { "app/migrations/1_a.up.sql": A, "app/migrations/1_a.down.sql": DROP };
+  const plain = folderOf({ "app/migrations/1_a.sql": A, "Cargo.toml": '[dependencies]\nsqlx = "0.8"\n' });
+  expect(readMigrationFolder(join(plain, "app/migrations")).tool).toBe("sqlx");
+  for (const [cargo, tool] of [
+    ['[dependencies]\nsqlx = { version = "0.8" }\n', "sqlx"],
+    ["[workspace.dependencies.sqlx]\n", "sqlx"],
+    ['[dependencies]\ntokio = "1"\n', "golang-migrate"],
+  ] as const) {
+    const folder = folderOf({ ...files, "Cargo.toml": cargo });
+    expect(readMigrationFolder(join(folder, "app/migrations")).tool).toBe(tool);
+  }
+});
+
 test("two files of one version, and a way back without a migration, are told", () => {
   const { notices } = readMigrationFolder(folderOf({ "1_a.up.sql": A, "1_b.up.sql": B, "2_c.down.sql": DROP }));
   expect(notices).toEqual([

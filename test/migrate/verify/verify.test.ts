@@ -306,3 +306,25 @@ test("an abort ends it, and progress is told", async () => {
   await expect(running).rejects.toThrow(CancelledError);
   expect(seen).toEqual(["1.up.sql", "2.up.sql"]);
 });
+
+test("what needs an extension that is not there is not examined, and says how it can be", async () => {
+  const report = await verify([
+    {
+      up: "CREATE EXTENSION nowhere; COMMENT ON EXTENSION nowhere IS 'a'; CREATE TABLE a (id int);",
+      down: "DROP TABLE a; DROP EXTENSION nowhere;",
+    },
+    { up: "CREATE TABLE b (at nowhere_point);", down: "DROP TABLE b;" },
+    { up: "CREATE TABLE c (id int);", down: "DROP TABLE c;" },
+    { up: "CREATE TABLE ${prefix}_d (id int);" },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["not examined", "needs-extension warning"],
+    ["reversible"],
+    ["failed", "up-fails error"],
+  ]);
+  expect(report.migrations[1]?.findings[0]?.message).toContain(
+    "this server lacks nowhere: name one that has it with --database",
+  );
+  expect(report.migrations[3]?.findings[0]?.message).toContain("--set prefix=VALUE");
+});

@@ -65,17 +65,21 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;`;
 /** The server does not take the SQL of a case itself, e.g. because it is older than what the case is about. */
 export class RefusedCaseError extends Error {}
 
-/** A pair has six readings. Most of the time of one goes into planning its queries, so they are prepared and planned once. */
-async function read(database: Database): Promise<Catalog> {
+/**
+ * A pair has six readings. Most of the time of one goes into planning its queries, so they are prepared and planned once.
+ *
+ * @param includeDependencies - false for a catalog that is only compared
+ */
+async function read(database: Database, includeDependencies = true): Promise<Catalog> {
   await using connection = await database.connect();
   await connection.exec("SET plan_cache_mode = force_generic_plan");
-  return await readCatalog(preparedReads(connection));
+  return await readCatalog(preparedReads(connection), { includeDependencies });
 }
 
-async function build(database: Database, sql: string): Promise<Catalog> {
+async function buildToCompare(database: Database, sql: string): Promise<Catalog> {
   await database.exec(CLEAN_SQL);
   await database.exec(sql);
-  return read(database);
+  return read(database, false);
 }
 
 async function buildCase(database: Database, sql: string): Promise<Catalog> {
@@ -104,7 +108,7 @@ export interface Journey {
 /** Goes up, down and up in one database; throws with the statement that the server refuses. */
 export async function travel(database: Database, { before, after, renames }: CorpusCase): Promise<Journey> {
   const wanted = await buildCase(database, after);
-  const printed = await build(database, printCatalog(wanted));
+  const printed = await buildToCompare(database, printCatalog(wanted));
   const original = await buildCase(database, before);
   const kept = keptColumns(original, wanted, renames);
   const rows = await fingerprints(database, kept);
@@ -122,7 +126,7 @@ export async function travel(database: Database, { before, after, renames }: Cor
   const back = await read(database);
   await noteLost();
   await applyPlan(database, planMigration(back, wanted, { renames }));
-  const again = await read(database);
+  const again = await read(database, false);
   return {
     up,
     down,

@@ -338,6 +338,8 @@ export interface Extension {
   readonly name: string;
   readonly version: string;
   readonly schema: string;
+  /** Whether `SET SCHEMA` can move it. */
+  readonly isRelocatable: boolean;
   readonly comment: string | undefined;
 }
 

@@ -1,6 +1,7 @@
 // The catalog as a flat set of objects: what a comparison and a plan work on. Types only.
 // Facts are what an object is; sizes, estimates, positions and oids are none.
 
+import type { Extension } from "./model.ts";
 import type { OtherKind, OtherObjects, SecurityLabel } from "./model-others.ts";
 
 /** One entry of a list of privileges; the grantee `$owner` is whoever owns the object. */
@@ -64,7 +65,7 @@ export interface FactsOfKind extends FactsOfOthers {
   readonly "security label": SecurityLabel;
   /** `on` as ALTER … OWNER TO names it. */
   readonly owner: { readonly on: string; readonly role: string };
-  readonly extension: { readonly version: string; readonly schema: string };
+  readonly extension: Pick<Extension, "version" | "schema" | "isRelocatable">;
   readonly enum: { readonly labels: readonly string[] };
   readonly composite: {
     readonly attributes: readonly {

@@ -180,9 +180,11 @@ class Collector implements ObjectSink {
     this.comment("schema", { schema: undefined, name }, undefined, `SCHEMA ${identifier(name)}`, comment);
   }
 
-  extension({ name, version, schema, comment }: Catalog["extensions"][number]): void {
+  extension({ name, version, schema, isRelocatable, comment }: Catalog["extensions"][number]): void {
     if (name === "plpgsql") return; // initdb's own
-    this.add("extension", undefined, name, undefined, { version, schema }, [objectId("schema", undefined, schema)]);
+    this.add("extension", undefined, name, undefined, { version, schema, isRelocatable }, [
+      objectId("schema", undefined, schema),
+    ]);
     void comment; // CREATE EXTENSION writes it from the extension's control file
   }
 

@@ -370,3 +370,16 @@ describe("what undoes a step", () => {
     expect(plan.steps).toMatchObject([{ reversal: undefined, hazards: [{ kind: "irreversible" }] }]);
   });
 });
+
+test("an extension moves to another schema where it can, and is made again there where it cannot", async () => {
+  const install = (schema: string): string =>
+    `DROP SCHEMA IF EXISTS a, b CASCADE; CREATE SCHEMA a; CREATE SCHEMA b;
+     CREATE EXTENSION hstore SCHEMA ${schema}; CREATE EXTENSION xml2 SCHEMA ${schema};`;
+  const plan = await planOf(install("a"), install("b"));
+  await database.exec("DROP SCHEMA a, b CASCADE");
+  expect(lines(plan)).toEqual([
+    "1 DROP EXTENSION xml2",
+    "1 ALTER EXTENSION hstore SET SCHEMA b",
+    "1 CREATE EXTENSION IF NOT EXISTS xml2 SCHEMA b",
+  ]);
+});

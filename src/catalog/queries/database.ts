@@ -38,7 +38,8 @@ export function schemas(): Part<readonly Schema[]> {
 }
 
 const EXTENSIONS_SQL = `
-SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema, description.description AS comment
+SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema, e.extrelocatable AS "isRelocatable",
+  description.description AS comment
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 ${joinComment("pg_extension", "e.oid")}
@@ -48,6 +49,7 @@ interface ExtensionRow {
   readonly name: string;
   readonly version: string;
   readonly schema: string;
+  readonly isRelocatable: boolean;
   readonly comment: string | null;
 }
 

@@ -212,15 +212,16 @@ function alterPolicy(before: CatalogObject<"policy">, after: CatalogObject<"poli
 const ALTER: Alter = {
   ...ALTER_OTHERS,
   schema: () => inPlace([]),
-  extension: (before, after) =>
-    inPlace([
-      ...(before.facts.schema === after.facts.schema
-        ? []
-        : [`ALTER EXTENSION ${nameOf(after)} SET SCHEMA ${identifier(after.facts.schema)}`]),
+  extension: (before, after) => {
+    const isMoved = before.facts.schema !== after.facts.schema;
+    if (isMoved && !before.facts.isRelocatable) return "recreate";
+    return inPlace([
+      ...(isMoved ? [`ALTER EXTENSION ${nameOf(after)} SET SCHEMA ${identifier(after.facts.schema)}`] : []),
       ...(before.facts.version === after.facts.version
         ? []
         : [`ALTER EXTENSION ${nameOf(after)} UPDATE TO ${identifier(after.facts.version)}`]),
-    ]),
+    ]);
+  },
   enum: alterEnum,
   composite: alterComposite,
   domain: alterDomain,

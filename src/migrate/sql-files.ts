@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { InvalidInputError } from "../postgres/errors.ts";
-import { isDownFile, withoutDownPart } from "./adopt/parts.ts";
+import { isDownFile, undoesAnother, withoutDownPart } from "./adopt/parts.ts";
 
 export interface SqlFile {
   /** As it is shown in messages: the file's name, or its path inside the folder. */
@@ -28,7 +28,7 @@ export function readSqlFiles(path: string): readonly SqlFile[] {
     .filter((name) => name.toLowerCase().endsWith(".sql"))
     .filter((name) => !name.split(/[\\/]/).some((part) => part.startsWith(".") || part === "node_modules"))
     .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true);
-  const wanted = names.filter((name) => !isDownFile(basename(name)));
+  const wanted = names.filter((name) => !isDownFile(basename(name)) && !undoesAnother(name, names));
   if (wanted.length === 0) {
     const seen =
       names.length === 0 ? "no .sql file" : `only files that undo a migration (${names.slice(0, 3).join(", ")})`;

@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import { InvalidInputError } from "../../postgres/index.ts";
 import { byNameWithNumbers } from "../sql-files.ts";
 import type { FolderFiles, Layout, LayoutEntry } from "./folder.ts";
-import { isDownFile } from "./parts.ts";
+import { isDownFile, undoesAnother } from "./parts.ts";
 import { toolOfFile, type MigrationTool } from "./tools.ts";
 
 /** @param notices - filled with what was passed over */
@@ -117,15 +117,20 @@ function numbered(order: "number" | "text"): Reader {
     const downs = new Map<string, string>();
     const ups: string[] = [];
     for (const name of sql) {
-      if (isDownFile(basename(name)) || isInDownFolder(name)) downs.set(pairKey(name), name);
+      if (isDownFile(basename(name)) || isInDownFolder(name) || undoesAnother(name, sql))
+        downs.set(pairKey(name), name);
       else ups.push(name);
     }
     const numberedUps = ups.filter((name) => /^[vV]?\d/.test(basename(name)));
     // Without a number in any name the names alone give the order (`a_init.sql`).
     const chosen = numberedUps.length > 0 ? numberedUps : ups;
+    const inNumberedFolders = numberedUps.length === 0 && ups.every((name) => FOLDER_VERSION.test(name));
     const passedOver = ups.filter((name) => !chosen.includes(name));
     if (passedOver.length > 0) notices.push(`passed over, because no number leads their names: ${listed(passedOver)}`);
-    const entries = chosen.map((up): LayoutEntry => ({ ...named(up), up, down: downs.get(pairKey(up)) }));
+    const entries = chosen.map((up): LayoutEntry => {
+      const version = inNumberedFolders ? FOLDER_VERSION.exec(up)?.[1] : undefined;
+      return { ...named(up), ...(version === undefined ? {} : { version }), up, down: downs.get(pairKey(up)) };
+    });
     const paired = new Set(entries.map(({ down }) => down));
     const lonely = [...downs.values()].filter((name) => !paired.has(name));
     if (lonely.length > 0) notices.push(`these lead back from a migration that is not there: ${listed(lonely)}`);
@@ -137,6 +142,9 @@ function numbered(order: "number" | "text"): Reader {
   };
 }
 
+/** `v1.10/add_index.sql`: the folder's name counts where the files have no numbers. */
+const FOLDER_VERSION = /(?:^|\/)[vV]?(\d+(?:[._]\d+)*)\/[^/]+$/;
+
 function isInDownFolder(name: string): boolean {
   return /(?:^|\/)(?:down|rollback|revert|undo)s?\/[^/]+$/i.test(name);
 }
@@ -145,7 +153,8 @@ function isInDownFolder(name: string): boolean {
 function pairKey(name: string): string {
   return name
     .replace(/(?:^|\/)(?:up|down|deploy|rollback|revert|undo)s?\/(?=[^/]+$)/i, "/")
-    .replace(/(?:\.tx)?[._-](?:up|down|undo|rollback|revert)\.sql$/i, "")
+    .replace(/(^|\/)(\d+)\.(?:do|undo)(?=\.)/i, "$1$2")
+    .replace(/(?:\.tx)?[._-](?:up|down|undo|rollback|revert|reverse|backout)\.sql$/i, "")
     .replace(/\.sql$/i, "")
     .replace(/^\//, "");
 }
@@ -164,10 +173,13 @@ function folders(up: "up.sql" | "migration.sql"): Reader {
       .map((name): LayoutEntry => {
         const folder = dirname(name);
         const down = `${folder}/down.sql`;
-        const metadata = ["metadata.toml", "diesel.toml"]
+        // Sourcegraph's folders are like Diesel's, with metadata.yaml.
+        const metadata = ["metadata.toml", "diesel.toml", "metadata.yaml"]
           .map((file) => `${folder}/${file}`)
           .find((file) => files.has(file));
-        const isAlone = metadata !== undefined && /^\s*run_in_transaction\s*=\s*false\b/m.test(files.read(metadata));
+        const isAlone =
+          metadata !== undefined &&
+          /^\s*(?:run_in_transaction\s*=\s*false|createIndexConcurrently\s*:\s*true)\b/m.test(files.read(metadata));
         const [, version = basename(folder), title = basename(folder)] = /^([\d-]+)_(.+)$/.exec(basename(folder)) ?? [];
         return {
           version,

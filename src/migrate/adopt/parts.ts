@@ -4,10 +4,10 @@
 const UP = /^(?:--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
 const DOWN =
   /^(?:--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
-/** Marks that any tool might use, on a line of their own: `-- !Ups`, `# --- !Downs`, `-- rambler up`, `-- //@UNDO`, `-- Down`. */
-const OTHER_UP = /^\s*(?:--|#)[\s\-!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?ups?[\s\-\]:]*$/i;
+/** Marks that any tool might use, on a line of their own: `-- !Ups`, `-- ==== UP ====`, `# --- !Downs`, `-- rambler up`, `-- //@UNDO`, `-- Down`. */
+const OTHER_UP = /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?ups?[\s\-=\]:]*$/i;
 const OTHER_DOWN =
-  /^\s*(?:--|#)[\s\-!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?(?:downs?|undo)[\s\-\]:]*$/i;
+  /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?(?:downs?|undo)[\s\-=\]:]*$/i;
 const UNDO = /^\s*--\s*\/\/\s*@undo\b/i;
 const LINE = /(?<=\n|\r(?!\n))/;
 
@@ -48,9 +48,19 @@ export function withoutDownPart(text: string): string {
   return splitAtMarks(text).up;
 }
 
-/** Whether a file's name says that it undoes another one: `….down.sql`, `down.sql`, Flyway's `U2__….sql`. */
+/** Whether a file's name says that it undoes another one: `….down.sql`, `down.sql`, Flyway's `U2__….sql`, postgrator's `2.undo.….sql`. */
 export function isDownFile(name: string): boolean {
-  return /(?:^|[._-])down\.sql$|\.(?:undo|rollback|revert)\.sql$/i.test(name) || /^U\d[\w.]*__.*\.sql$/.test(name);
+  return (
+    /(?:^|[._-])down\.sql$|\.(?:undo|rollback|revert)\.sql$/i.test(name) ||
+    /^U\d[\w.]*__.*\.sql$/.test(name) ||
+    /^\d+\.undo\./i.test(name)
+  );
+}
+
+/** `1_a-reverse.sql` beside `1_a.sql`; alone such a name may be that of a way there. */
+export function undoesAnother(name: string, sql: readonly string[]): boolean {
+  const [, stem] = /^(.*)[_-](?:undo|rollback|revert|reverse|backout)\.sql$/i.exec(name) ?? [];
+  return stem !== undefined && sql.includes(`${stem}.sql`);
 }
 
 /** `-- irreversible: why` on a line of its own. */

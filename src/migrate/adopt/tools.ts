@@ -52,7 +52,7 @@ const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
 
 /** Marks that take a file out of its tool's transaction. */
 const NO_TRANSACTION =
-  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|no-transaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx|!\s*no-transaction)/im;
+  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|no-transaction|flyway:executeInTransaction=false|(?:postgres-migrations\s+)?disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx|!\s*no-transaction)/im;
 
 /** @param text - the part that is meant: of a file with an up and a down, the one with its mark */
 export function transactionScope(tool: MigrationTool, text: string): TransactionScope {

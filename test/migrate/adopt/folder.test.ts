@@ -263,6 +263,7 @@ test.each([
   ["rambler", "-- rambler up", "-- rambler down"],
   ["words alone", "-- Up", "-- Down"],
   ["MyBatis", "-- // first", "-- //@UNDO"],
+  ["shmig", "-- ====  UP  ====", "-- ==== DOWN ===="],
 ])("marks of %s", (_, up, down) => {
   const [migration] = readMigrationFolder(folderOf({ "1_a.sql": `${up}\n${A}\n${down}\n${DROP}\n` })).migrations;
   expect(migration?.up.sql.replace(/^--.*$/gm, "").trim()).toBe(A);
@@ -293,6 +294,38 @@ test("files for other databases are passed over, and general ones where PostgreS
     "passed over, because they are for other databases: 2_b.sqlite3.up.sql, 2_b.up.sql, mysql/1_a.up.sql",
   ]);
   expect(readMigrationFolder(folderOf({ "mysql/1_a.up.sql": A })).migrations).toHaveLength(1);
+});
+
+test.each<[string, readonly string[], readonly (readonly [string, string, string | undefined])[]]>([
+  [
+    "postgrator's do and undo",
+    ["001.do.users.sql", "001.undo.users.sql", "002.do.sql", "002.undo.sql"],
+    [
+      ["001", "001.do.users.sql", "001.undo.users.sql"],
+      ["002", "002.do.sql", "002.undo.sql"],
+    ],
+  ],
+  [
+    "a word at the end, beside the way there",
+    ["1_a.sql", "1_a-reverse.sql", "2_b.sql", "2_b_rollback.sql", "3_add_rollback.sql"],
+    [
+      ["1", "1_a.sql", "1_a-reverse.sql"],
+      ["2", "2_b.sql", "2_b_rollback.sql"],
+      ["3", "3_add_rollback.sql", undefined],
+    ],
+  ],
+  [
+    "folders with numbers",
+    ["v1.10/more.sql", "v1.2/add.sql", "v1.0/schema.sql"],
+    [
+      ["1.0", "v1.0/schema.sql", undefined],
+      ["1.2", "v1.2/add.sql", undefined],
+      ["1.10", "v1.10/more.sql", undefined],
+    ],
+  ],
+])("names: %s", (_, names, expected) => {
+  const { migrations } = readMigrationFolder(folderOf(Object.fromEntries(names.map((name) => [name, A]))));
+  expect(migrations.map(({ version, up, down }) => [version, up.file, down?.file])).toEqual(expected);
 });
 
 test("a Cargo.toml above the folder tells sqlx from golang-migrate", () => {

@@ -4,6 +4,7 @@ import type { Catalog } from "./model.ts";
 import type { CatalogObject, ObjectKind } from "./object-facts.ts";
 import { objectId, qualified } from "./object-id.ts";
 import { catalogObjects, type CatalogObjects } from "./objects.ts";
+import { routineArguments } from "./spelling.ts";
 
 export interface OwnerOptions {
   /** Who built the wanted schema, where it was built to be read: what belongs to that role says nothing of who is to own it. */
@@ -74,7 +75,8 @@ function ownerObjects(catalog: Catalog, objects: CatalogObjects): ReadonlyMap<st
     "SEQUENCE",
     catalog.sequences.filter(({ ownedBy }) => ownedBy === undefined),
   );
-  for (const fn of catalog.functions) add("function", fn, `ROUTINE ${qualified(fn)}(${fn.arguments})`, fn.arguments);
+  for (const fn of catalog.functions)
+    add("function", fn, `ROUTINE ${qualified(fn)}(${routineArguments(fn.arguments)})`, fn.arguments);
   addAll("enum", "TYPE", catalog.enums);
   addAll("composite", "TYPE", catalog.compositeTypes);
   addAll("range", "TYPE", catalog.ranges);

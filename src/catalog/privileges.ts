@@ -3,6 +3,7 @@ import { identifier } from "../postgres/index.ts";
 import type { Catalog, Grant } from "./model.ts";
 import type { CatalogObject, PrivilegeEntry, SecurableKind } from "./object-facts.ts";
 import { objectId } from "./object-id.ts";
+import { routineArguments } from "./spelling.ts";
 
 /** Stands for the owner of the object, whoever that is. */
 export const OWNER = "$owner";
@@ -125,7 +126,7 @@ export function usualPrivileges(object: CatalogObject, serverVersion: number): C
   const of = sequence === undefined ? (group as SecurableKind) : "sequence";
   if (!DEFAULTED.has(of) || (kind === "column" && sequence === undefined)) return undefined;
   const written = schema === undefined ? identifier(name) : identifier(schema, name);
-  const on = sequence ?? `${written}${kind === "function" ? `(${part})` : ""}`;
+  const on = sequence ?? `${written}${kind === "function" ? `(${routineArguments(part ?? "")})` : ""}`;
   return {
     kind: "privileges",
     id: `privileges ${sequence === undefined ? object.id : `sequence ${sequence}`}`,
@@ -221,7 +222,8 @@ function targetsOf(
     } else if (WORDS[group] !== undefined) {
       const written = schema === undefined ? identifier(name) : identifier(schema, name);
       const args = kind === "function" ? `(${part})` : "";
-      const on = `${WORDS[group]} ${written}${args}`;
+      const taken = kind === "function" ? `(${routineArguments(part ?? "")})` : "";
+      const on = `${WORDS[group]} ${written}${taken}`;
       targets.set(JSON.stringify([group, schema ?? "", `${name}${args}`]), { parent, on, column: undefined });
     }
   }

@@ -80,3 +80,16 @@ export function operatorName({ schema, name }: NamedObject): string {
 function mappedUser(user: string | undefined): string {
   return user === undefined || user === "public" ? "PUBLIC" : identifier(user);
 }
+
+/**
+ * The arguments of a function, procedure or aggregate as `ROUTINE name(…)` takes them.
+ *
+ * @param identity - `pg_get_function_identity_arguments`; an ordered-set aggregate has `ORDER BY` in it, which only `AGGREGATE` knows
+ */
+export function routineArguments(identity: string): string {
+  const [direct = "", ordered] = identity.split(/ ?ORDER BY /);
+  if (ordered === undefined) return identity;
+  // The VARIADIC argument of a hypothetical-set aggregate is said twice, and there once.
+  if (ordered.startsWith("VARIADIC ") && direct.endsWith(ordered)) return direct;
+  return [direct, ordered].filter((part) => part !== "").join(", ");
+}

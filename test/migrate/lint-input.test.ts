@@ -36,7 +36,7 @@ test.each([
   [
     "a rule with several statements",
     "CREATE RULE r AS ON INSERT TO a DO ALSO (DELETE FROM b; DELETE FROM c);\nSELEC;\nDROP TABLE a;",
-    ["2:1 syntax-error", "3:1 drop-table"],
+    ["1:1 rewrite-rule", "2:1 syntax-error", "3:1 drop-table"],
   ],
   [
     "quotes, comments and dollars with semicolons",

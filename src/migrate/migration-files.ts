@@ -67,7 +67,7 @@ export function parseMigration(file: string, text: string): Migration {
   const up = part(file, text, "up");
   if (up === undefined)
     throw new InvalidInputError(`${file} has no "-- migrate:up" line`, {
-      hint: "write -- migrate:up before the SQL and -- migrate:down before the way back",
+      hint: "write -- migrate:up before the SQL and -- migrate:down before the way back; lint and migrate verify read other tools' files as they are",
     });
   const checksum = createHash("sha256").update(text.replaceAll("\r\n", "\n")).digest("hex");
   const header = text.slice(0, /^--\s*migrate:(?:up|down)\b/m.exec(text)?.index);

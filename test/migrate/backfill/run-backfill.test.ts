@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { readBackfills, runBackfill, type BackfillProgress } from "../../../src/migrate/index.ts";
+import { readBackfills, runBackfill, type BackfillOptions, type BackfillProgress } from "../../../src/migrate/index.ts";
 import {
   InvalidInputError,
   InvalidSqlError,
@@ -154,6 +154,22 @@ describeDatabases((_, open) => {
     expect(runs).toBe(6);
     const { rows } = await database.query("SELECT min(n) AS least, max(n) AS most FROM pairs");
     expect(rows).toEqual([{ least: 1, most: 1 }]);
+  });
+
+  test("batches grow up to the largest size while they are faster than the target, and shrink while they are slower", async () => {
+    const sizes = async (set: string, count: number, options: BackfillOptions): Promise<readonly number[]> => {
+      const seen: number[] = [];
+      const abort = new AbortController();
+      const onProgress = ({ batchSize }: BackfillProgress): void => {
+        if (seen.push(batchSize) === count) abort.abort();
+      };
+      await runBackfill(database, { ...increment, name: set, set }, { ...options, signal: abort.signal, onProgress });
+      return seen;
+    };
+    const fast = await sizes("n = 1", 5, { batchSize: 100, maxBatchSize: 1_000, targetMs: 600_000 });
+    expect(fast).toEqual([200, 400, 800, 1_000, 1_000]);
+    const slow = await sizes("n = length(pg_sleep(0.002)::text)", 2, { batchSize: 20, targetMs: 1 });
+    expect(slow).toEqual([10, 5]);
   });
 
   test("a where that the update leaves true is refused, and nothing is changed", async () => {

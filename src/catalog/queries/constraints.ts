@@ -66,7 +66,8 @@ interface ConstraintRow {
   readonly domain: number;
   readonly name: string;
   readonly kind: string;
-  readonly columns: readonly string[];
+  /** Where an exclusion is about an expression there is no column. */
+  readonly columns: readonly (string | null)[];
   readonly definition: string | null;
   readonly isValidated: boolean;
   readonly isDeferrable: boolean;
@@ -139,7 +140,7 @@ function toConstraint(row: ConstraintRow): Constraint {
   return {
     name: row.name,
     kind: wordOf(KIND, row.kind),
-    columns: row.columns,
+    columns: row.columns.filter((column) => column !== null),
     definition: printed(row.definition),
     isValidated: row.isValidated,
     isDeferrable: row.isDeferrable,

@@ -59,8 +59,7 @@ export function alterComposite(
     const now = wanted.find(({ name }) => name === attribute.name);
     return now?.type !== attribute.type || now.collation !== attribute.collation;
   });
-  const isUsed = [...context.before.values()].some(({ kind, needs }) => kind === "column" && needs.includes(before.id));
-  if (!inOrder || (changed.length > 0 && isUsed)) return swap(before, after, context);
+  if (!inOrder || (changed.length > 0 && holdsRows(before, context.before))) return swap(before, after, context);
   const actions = [
     ...old.filter(({ name }) => !names.includes(name)).map(({ name }) => `DROP ATTRIBUTE ${identifier(name)}`),
     ...wanted
@@ -105,6 +104,17 @@ export function alterDomain(
     );
   }
   return inPlace(statements);
+}
+
+/** Whether a column is of the type, or of a type that is made of it. */
+function holdsRows({ id }: CatalogObject, objects: CatalogObjects): boolean {
+  return [...objects.values()].some(
+    (object) =>
+      object.needs.includes(id) &&
+      (object.kind === "column" ||
+        ((object.kind === "composite" || object.kind === "domain" || object.kind === "range") &&
+          holdsRows(object, objects))),
+  );
 }
 
 interface TypedColumn {

@@ -48,6 +48,24 @@ BEGIN
   FOR thing IN SELECT amname AS name FROM pg_catalog.pg_am WHERE oid >= 16384 LOOP
     EXECUTE format('DROP ACCESS METHOD %I CASCADE', thing.name);
   END LOOP;
+  FOR thing IN
+    SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I', pg_get_userbyid(d.defaclrole)) AS change, kind.word, kind.everybody,
+      (SELECT string_agg(DISTINCT CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END, ', ')
+        FROM aclexplode(d.defaclacl) AS e) AS grantees,
+      quote_ident(pg_get_userbyid(d.defaclrole)) AS owner
+    FROM pg_catalog.pg_default_acl AS d
+    JOIN (VALUES ('r', 'TABLES', NULL), ('S', 'SEQUENCES', NULL), ('f', 'FUNCTIONS', 'EXECUTE'), ('T', 'TYPES', 'USAGE'),
+      ('n', 'SCHEMAS', NULL)) AS kind (letter, word, everybody) ON kind.letter = d.defaclobjtype::text
+    WHERE d.defaclnamespace = 0
+  LOOP
+    IF thing.grantees IS NOT NULL THEN
+      EXECUTE format('%s REVOKE ALL ON %s FROM %s', thing.change, thing.word, thing.grantees);
+    END IF;
+    EXECUTE format('%s GRANT ALL ON %s TO %s', thing.change, thing.word, thing.owner);
+    IF thing.everybody IS NOT NULL THEN
+      EXECUTE format('%s GRANT %s ON %s TO PUBLIC', thing.change, thing.everybody, thing.word);
+    END IF;
+  END LOOP;
   FOR thing IN SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
     EXECUTE format('DROP SCHEMA %I CASCADE', thing.name);
   END LOOP;

@@ -1,13 +1,14 @@
 // How views and materialized views are created, and what is set on the columns of the latter.
 import { identifier } from "../postgres/index.ts";
 import type { CatalogObject, ColumnSettings } from "./object-facts.ts";
-import { nameOf, optionList } from "./spelling.ts";
+import { nameOf, optionList, storageWord } from "./spelling.ts";
 
 /** What differs from `before` on a column of a materialized view, as statements. */
 export function viewColumnSettings(
   view: CatalogObject,
   wanted: ColumnSettings,
-  before?: ColumnSettings,
+  before: ColumnSettings | undefined,
+  serverVersion: number,
 ): readonly string[] {
   const { column, storage, compression, statisticsTarget, options } = wanted;
   const old = before?.options ?? [];
@@ -15,7 +16,7 @@ export function viewColumnSettings(
   const gone = old.map(nameOfOption).filter((name) => !options.map(nameOfOption).includes(name));
   const set = options.filter((option) => !old.includes(option));
   const actions = [
-    ...(storage === before?.storage ? [] : [`SET STORAGE ${(storage ?? "DEFAULT").toUpperCase()}`]),
+    ...(storage === before?.storage ? [] : [`SET STORAGE ${storageWord(storage, serverVersion)}`]),
     ...(compression === before?.compression ? [] : [`SET COMPRESSION ${compression ?? "default"}`]),
     ...(statisticsTarget === before?.statisticsTarget ? [] : [`SET STATISTICS ${statisticsTarget ?? -1}`]),
     ...(gone.length === 0 ? [] : [`RESET (${gone.map((name) => identifier(name)).join(", ")})`]),
@@ -26,7 +27,10 @@ export function viewColumnSettings(
   );
 }
 
-export function createView(view: CatalogObject<"view">): readonly string[] {
+export function createView(
+  view: CatalogObject<"view">,
+  { serverVersion }: { readonly serverVersion: number },
+): readonly string[] {
   const { kind, definition, options, columns, defaults, isPopulated, tablespace, accessMethod, columnSettings } =
     view.facts;
   const with_ = options.length === 0 ? "" : ` WITH (${optionList(options)})`;
@@ -37,7 +41,7 @@ export function createView(view: CatalogObject<"view">): readonly string[] {
     const place = tablespace === undefined ? "" : ` TABLESPACE ${identifier(tablespace)}`;
     return [
       `CREATE MATERIALIZED VIEW ${nameOf(view)} (${names})${using}${with_}${place} AS\n${body}${isPopulated ? "" : "\nWITH NO DATA"}`,
-      ...columnSettings.flatMap((settings) => viewColumnSettings(view, settings)),
+      ...columnSettings.flatMap((settings) => viewColumnSettings(view, settings, undefined, serverVersion)),
     ];
   }
   return [

@@ -2,7 +2,7 @@
 import { identifier } from "../postgres/index.ts";
 import { CREATE_OTHERS, foreignOptions } from "./create-others.ts";
 import { createView } from "./create-view.ts";
-import { nameOf, optionList, partOf } from "./spelling.ts";
+import { nameOf, optionList, partOf, storageWord } from "./spelling.ts";
 import { literal } from "./literal.ts";
 import type { CatalogObject, FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
 import {
@@ -156,7 +156,6 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
   const name = partOf(column);
   // An heir starts with the storage and the compression of its parent's column, and with no statistics target.
   const { storage, compression } = column.facts;
-  const usual = context.serverVersion >= 160000 ? "DEFAULT" : "EXTENDED";
   return [
     ...(own === defaultOf(parent.id)
       ? []
@@ -164,7 +163,7 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
     ...(passesNotNullDown(parent) || column.facts.isNullable ? [] : [ownNotNull(column)]),
     ...(storage === parent.facts.storage
       ? []
-      : [`ALTER COLUMN ${name} SET STORAGE ${storage?.toUpperCase() ?? usual}`]),
+      : [`ALTER COLUMN ${name} SET STORAGE ${storageWord(storage, context.serverVersion)}`]),
     ...(compression === parent.facts.compression
       ? []
       : [`ALTER COLUMN ${name} SET COMPRESSION ${compression ?? "default"}`]),

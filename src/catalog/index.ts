@@ -70,7 +70,7 @@ export {
 } from "./create-others.ts";
 export { viewColumnSettings } from "./create-view.ts";
 export { MASKED } from "./masked.ts";
-export { nameOf, optionList, partOf, spellingOf } from "./spelling.ts";
+export { nameOf, optionList, partOf, spellingOf, storageWord } from "./spelling.ts";
 export { describeTable, type PartitionDescription, type ReverseForeignKey, type TableDescription } from "./describe.ts";
 export { readCatalog, type ReadCatalogOptions } from "./read.ts";
 export { withOwners, type OwnerOptions } from "./owners.ts";

@@ -34,6 +34,15 @@ export function optionList(options: readonly string[]): string {
     .join(", ");
 }
 
+/** First server on which SET STORAGE DEFAULT can be said. */
+const STORAGE_DEFAULT_VERSION = 160000;
+
+/** The word of SET STORAGE; `undefined` is the type's own, which most types that can be stored in several ways have as EXTENDED. */
+export function storageWord(storage: string | undefined, serverVersion: number): string {
+  if (storage !== undefined) return storage.toUpperCase();
+  return serverVersion >= STORAGE_DEFAULT_VERSION ? "DEFAULT" : "EXTENDED";
+}
+
 const named =
   (words: string) =>
   (object: NamedObject): string =>

@@ -10,6 +10,7 @@ import {
   literal,
   objectId,
   partOf,
+  storageWord,
   type CatalogObject,
   type CatalogObjects,
   type FactsOfKind,
@@ -22,9 +23,8 @@ import { inPlace, statement, type Alteration, type PlannedStatement, type RuleCo
 
 type Column = CatalogObject<"column">;
 
-/** First servers that can do it. */
+/** First server that can do it. */
 const SET_EXPRESSION_VERSION = 170000;
-const SET_STORAGE_DEFAULT_VERSION = 160000;
 
 export function alterColumn(before: Column, after: Column, context: RuleContext): Alteration {
   const old = before.facts;
@@ -202,10 +202,7 @@ function settingStatements(
 ): readonly string[] {
   const actions: string[] = [];
   const alter = (action: string): unknown => actions.push(`ALTER COLUMN ${column} ${action}`);
-  if (old.storage !== wanted.storage) {
-    const usual = serverVersion >= SET_STORAGE_DEFAULT_VERSION ? "DEFAULT" : "EXTENDED";
-    alter(`SET STORAGE ${wanted.storage?.toUpperCase() ?? usual}`);
-  }
+  if (old.storage !== wanted.storage) alter(`SET STORAGE ${storageWord(wanted.storage, serverVersion)}`);
   if (old.compression !== wanted.compression) alter(`SET COMPRESSION ${wanted.compression ?? "default"}`);
   if (old.statisticsTarget !== wanted.statisticsTarget) alter(`SET STATISTICS ${wanted.statisticsTarget ?? -1}`);
   const gone = namesOf(old.options).filter((name) => !namesOf(wanted.options).includes(name));

@@ -149,7 +149,11 @@ function alterIndex(before: CatalogObject<"index">, after: CatalogObject<"index"
   );
 }
 
-function settingsOfColumns(before: CatalogObject<"view">, after: CatalogObject<"view">): readonly string[] {
+function settingsOfColumns(
+  before: CatalogObject<"view">,
+  after: CatalogObject<"view">,
+  serverVersion: number,
+): readonly string[] {
   const old = before.facts.columnSettings;
   const wanted = after.facts.columnSettings;
   const columns = new Set([...old, ...wanted].map(({ column }) => column));
@@ -160,6 +164,7 @@ function settingsOfColumns(before: CatalogObject<"view">, after: CatalogObject<"
       after,
       settings,
       old.find((other) => other.column === column),
+      serverVersion,
     );
   });
 }
@@ -183,7 +188,7 @@ function alterView(before: CatalogObject<"view">, after: CatalogObject<"view">, 
       ...(old.accessMethod === wanted.accessMethod
         ? []
         : [`${start} SET ACCESS METHOD ${identifier(wanted.accessMethod ?? "heap")}`]),
-      ...settingsOfColumns(before, after),
+      ...settingsOfColumns(before, after, context.serverVersion),
       ...(old.isPopulated === wanted.isPopulated
         ? []
         : [`REFRESH MATERIALIZED VIEW ${nameOf(after)}${wanted.isPopulated ? "" : " WITH NO DATA"}`]),

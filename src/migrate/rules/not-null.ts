@@ -43,7 +43,8 @@ export function nullability(before: Column, after: Column, context: RuleContext)
     ];
   }
   if (!old.isNullable) {
-    const known = identifier(before.notNullName ?? "");
+    // Before 18 NOT NULL has no name, and neither of these differs.
+    const known = before.notNullName === undefined ? "" : identifier(before.notNullName);
     const isPassedDown = !wanted.isNotNullNoInherit;
     return [
       ...(old.isNotNullNoInherit === wanted.isNotNullNoInherit

@@ -126,8 +126,10 @@ export class RowTexts {
   /** @returns an array that the next call overwrites */
   read(bytes: Buffer, start: number): readonly (string | null)[] {
     const count = bytes.readUInt16BE(start);
-    this.#texts.length = count;
-    this.#lengths.length = Math.min(this.#lengths.length, count); // what is left belongs to the row before
+    if (count < this.#texts.length) {
+      this.#texts.length = count;
+      this.#lengths.length = count;
+    }
     let at = start + 2;
     for (let index = 0; index < count; index++) {
       const length = bytes.readInt32BE(at);

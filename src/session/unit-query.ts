@@ -86,7 +86,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     const values = this.#valuesWith(placeholders);
     if (this.selectedFields === undefined || this.#mapper !== undefined) return { ...this.#statement, values };
     this.#rowMapper ??= rowMapper(this.selectedFields, this.#joinsNotNull);
-    return { ...this.#statement, values, rowMapper: this.#rowMapper };
+    return { text: this.#text, types, rowMode: "array", values, rowMapper: this.#rowMapper };
   }
 
   /** What the query promises, from the result of `statementWith`. */

@@ -32,22 +32,30 @@ export function openingStatements(settings: UnitSettings, form: OpeningForm): Wi
 function opening(settings: UnitSettings, form: OpeningForm): Statement[] {
   const { context, role, isolation, isReadOnly, isDeferrable, signer } = settings;
   const limits = limitsForServer(settings);
+  if (setsByCommand(settings))
+    return [beginStatement(settings, form), ...contextCommands(context, role, limits, form.serverVersion)];
+  const isReadOnlySet = isReadOnly && form.isDeclared;
+  const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
+  const named: Statement = { ...set, name: form.nameOf(set.text) };
+  if (!form.isDeclared || saysCommit(settings)) return [beginStatement(settings, form), named];
+  // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
+  if (isolation === undefined && !isDeferrable) return [named];
+  const modesText = `SET TRANSACTION ${modesOf(settings)}`;
+  return [{ text: modesText, name: form.nameOf(modesText) }, named];
+}
+
+function beginStatement(settings: UnitSettings, form: OpeningForm): Statement {
+  const begin = `BEGIN ${modesOf(settings)}`.trimEnd();
+  return { text: begin, name: form.nameOf(begin) };
+}
+
+function modesOf({ isolation, isReadOnly, isDeferrable }: UnitSettings): string {
   const modes = [
     isolation === undefined ? "" : BEGIN_OF[isolation],
     isReadOnly ? "READ ONLY" : "",
     isDeferrable ? "DEFERRABLE" : "",
-  ].filter((mode) => mode !== "");
-  const begin = modes.length === 0 ? "BEGIN" : `BEGIN ${modes.join(" ")}`;
-  const first: Statement = { text: begin, name: form.nameOf(begin) };
-  if (setsByCommand(settings)) return [first, ...contextCommands(context, role, limits, form.serverVersion)];
-  const isReadOnlySet = isReadOnly && form.isDeclared;
-  const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
-  const named: Statement = { ...set, name: form.nameOf(set.text) };
-  if (!form.isDeclared || saysCommit(settings)) return [first, named];
-  // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
-  if (isolation === undefined && !isDeferrable) return [named];
-  const modesText = `SET TRANSACTION ${modes.join(" ")}`;
-  return [{ text: modesText, name: form.nameOf(modesText) }, named];
+  ];
+  return modes.filter((mode) => mode !== "").join(" ");
 }
 
 /** COMMIT, and the question where it is in the log when replicas are read from. */

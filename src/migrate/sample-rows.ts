@@ -1,4 +1,4 @@
-// Copies a sample of a database's rows into a throw-away one with the same schema: blocks by chance, then the parents of those rows.
+// Copies a sample of a database's rows into a throw-away one with the same schema: some by chance, then the parents of those rows.
 import type { Catalog, Table } from "../catalog/index.ts";
 import { DatabaseError, identifier, IntegrityError, type Connection, type Queryable } from "../postgres/index.ts";
 import type { TableSizes } from "./estimate.ts";
@@ -27,6 +27,8 @@ export interface SampleWork {
 const CHUNK_ROWS = 1_000;
 /** Bytes of one table at most, by the average size of its rows. */
 const MOST_BYTES = 64_000_000;
+/** Bytes of a table up to which all of it is read for its sample: of few blocks, chance may take none, or rows that lie together. */
+const FEW_BYTES = 16_000_000;
 /** Longest chain of parents that is followed. */
 const MOST_ROUNDS = 10;
 
@@ -81,18 +83,20 @@ class Sampler {
       // Rows of a partitioned table are in its partitions.
       if (columns === undefined || kind !== "table") continue;
       const { limit, sample } = this.#sampleOf(table);
-      await this.#copy(table, columns, `SELECT ${columns} FROM ONLY ${table}${sample} LIMIT $1::int8`, [limit]);
+      const copied = await this.#copy(table, columns, rowsOf(table, columns, sample), [limit]);
+      if (copied === 0 && sample !== "") await this.#copy(table, columns, rowsOf(table, columns, ""), [limit]);
     }
   }
 
-  /** Blocks by chance, a few more than needed; of a small table, or one nobody counted, what comes first. */
+  /** Rows or blocks by chance, a few more than needed; of a small table, or one nobody counted, what comes first. */
   #sampleOf(table: string): { readonly limit: number; readonly sample: string } {
     const size = this.#work.sizes.get(table);
     const rowBytes = size?.rows === undefined || size.rows === 0 ? 1 : Math.max(1, size.bytes / size.rows);
     const limit = Math.max(1, Math.min(this.#work.rowsPerTable, Math.floor(MOST_BYTES / rowBytes)));
     if (size?.rows === undefined || size.rows <= limit) return { limit, sample: "" };
     const percent = Math.min(100, (limit / size.rows) * 120);
-    return { limit, sample: ` TABLESAMPLE SYSTEM (${percent.toFixed(6)})` };
+    const method = size.bytes <= FEW_BYTES ? "BERNOULLI" : "SYSTEM";
+    return { limit, sample: ` TABLESAMPLE ${method} (${percent.toFixed(6)})` };
   }
 
   async copyParents(): Promise<void> {
@@ -185,6 +189,10 @@ ON CONFLICT DO NOTHING`;
     for (const { rows, count: inDocument } of documents) count += await add(rows, 1, inDocument);
     return count;
   }
+}
+
+function rowsOf(table: string, columns: string, sample: string): string {
+  return `SELECT ${columns} FROM ONLY ${table}${sample} LIMIT $1::int8`;
 }
 
 function keysOf(tables: readonly Table[]): readonly Key[] {

@@ -49,6 +49,18 @@ test("a plan is run on sampled rows with their parents, measured, and scaled to 
   expect((await database.query("SELECT count(*)::int4 AS n FROM notes")).rows).toEqual([{ n: 3_000 }]);
 });
 
+test("chance that takes no row of a table leaves its first rows", async () => {
+  await using database = await testDatabase({ setup: `${BEFORE} ${ROWS}` });
+  const present = await readCatalog(database);
+  const plan = planMigration(present, present);
+  const { copied } = await rehearsePlan(database, plan, { present, wanted: present }, present, {
+    rowsPerTable: 1,
+    engine: "scratch",
+  });
+  expect(copied.map(({ table }) => table)).toEqual(["public.notes", "public.owners", "public.parts_1"]);
+  for (const { rows } of copied) expect(rows).toBeGreaterThan(0);
+});
+
 test("a step that the rows refuse is named, and nothing after it is run", async () => {
   await using database = await testDatabase({ setup: "CREATE TABLE t (a text); INSERT INTO t VALUES ('x'); ANALYZE;" });
   await using other = await testDatabase({ setup: "CREATE TABLE t (a text NOT NULL CHECK (a <> 'x'));" });

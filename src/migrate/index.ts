@@ -80,6 +80,7 @@ export {
   inGroups,
   migrationName,
   summaryOf,
+  withLockLimit,
   writeMigration,
   type MigrationDraft,
   type WrittenMigration,

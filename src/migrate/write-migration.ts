@@ -165,19 +165,25 @@ function migrationText(title: string, draft: MigrationDraft, irreversible: strin
 function part(direction: "up" | "down", steps: readonly Step[]): string {
   const isPlain = steps.every(({ inTransaction, transactionGroup }) => inTransaction && transactionGroup === 1);
   const lines = [`-- migrate:${direction}${isPlain ? "" : " transaction:false"}`];
-  const limit = lockLimit(steps);
+  const limit = withLockLimit(steps);
   const statements = isPlain ? steps.flatMap((step) => [...limit(step), terminated(step.sql)]) : inGroups(steps, limit);
   return `${[...lines, ...statements].join("\n")}\n`;
 }
 
-/** A line before the first statement of each transaction in which one takes a lock that makes others wait. */
-function lockLimit(steps: readonly Step[]): (step: Step) => readonly string[] {
+/**
+ * For inGroups(): a line before the first statement of each transaction in which one takes a lock that makes others wait, so that it
+ * does not wait without an end in psql; after it what `note` says of the step.
+ */
+export function withLockLimit(
+  steps: readonly Step[],
+  note?: (step: Step) => readonly string[],
+): (step: Step) => readonly string[] {
   const strong = new Set(
     steps
       .filter(({ inTransaction, locks }) => inTransaction && locks.some(({ mode }) => blocksWrites(mode)))
       .map(({ transactionGroup }) => transactionGroup),
   );
-  return ({ transactionGroup }) => (strong.delete(transactionGroup) ? [`${LOCK_LIMIT_SQL};`] : []);
+  return (step) => [...(strong.delete(step.transactionGroup) ? [`${LOCK_LIMIT_SQL};`] : []), ...(note?.(step) ?? [])];
 }
 
 /** Steps as a script: BEGIN and COMMIT around each transaction, what stands outside any between blank lines. */

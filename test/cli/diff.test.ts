@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { folderWith, runCli } from "./run.ts";
 
-test("two SQL files are compared, and the SQL between them is printed", async () => {
+test("two SQL files are compared, and the SQL between them is printed, with a limit on waiting for locks", async () => {
   const cwd = folderWith({
     "old.sql": "CREATE TABLE users (id integer PRIMARY KEY, name text);",
     "new.sql":
@@ -10,6 +10,7 @@ test("two SQL files are compared, and the SQL between them is printed", async ()
   });
   const { code, stdout } = await runCli(["diff", "old.sql", "new.sql", "--exit-code"], { cwd });
   expect(stdout).toBe(`BEGIN;
+SELECT pg_catalog.set_config('lock_timeout', '2s', true) WHERE pg_catalog.current_setting('lock_timeout') = '0';
 ALTER TABLE "public"."users" ADD COLUMN "email" text;
 COMMIT;
 

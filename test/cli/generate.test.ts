@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { testDatabase } from "../support/test-database.ts";
 import { folderWith, runCli } from "./run.ts";
 
 const FIRST = `-- migrate:up
@@ -41,13 +42,15 @@ export const users = pgTable("users", { id: integer().primaryKey(), mail: text()
 
 test("a wrong use of generate and drift says the way out; drift lists what differs and exits 1", async () => {
   const cwd = folderWith({
-    "migrations/0001_t.sql": "-- migrate:up\nCREATE TABLE t (id integer);\n-- migrate:down\nDROP TABLE t;\n",
+    "migrations/0001_t.sql":
+      "-- migrate:up\nCREATE TABLE t (id integer); CREATE TABLE u ();\n-- migrate:down\nDROP TABLE t, u;\n",
   });
+  await using database = await testDatabase({ setup: "CREATE TABLE t ()" });
   const [unnamed, both, missing, drift] = await Promise.all([
     runCli(["migrate", "generate", "x"], { cwd }),
     runCli(["migrate", "generate", "x", "--models", "a.ts", "--to", "b.sql"], { cwd }),
     runCli(["migrate", "generate", "x", "--models", "a.ts"], { cwd }),
-    runCli(["migrate", "drift", "--database", "pglite:"], { cwd }),
+    runCli(["migrate", "drift", "--database", database.url], { cwd }),
   ]);
   expect(unnamed).toMatchObject({
     code: 64,
@@ -55,7 +58,8 @@ test("a wrong use of generate and drift says the way out; drift lists what diffe
   });
   expect(both).toMatchObject({ code: 64, stderr: expect.stringContaining("give one of them") as string });
   expect(missing).toMatchObject({ code: 64, stderr: expect.stringContaining("do not exist") as string });
-  expect(drift).toMatchObject({ code: 1, stdout: expect.stringContaining("missing: table public.t") as string });
+  expect(drift).toMatchObject({ code: 1, stdout: expect.stringContaining("missing: table public.u") as string });
+  expect(drift.stdout).toMatch(/BEGIN;\n[^;]*set_config\('lock_timeout', '2s', true\)[^;]*;\n(?:[^;]*;\n)?ALTER TABLE/);
 });
 
 test("check fails when models and migrations disagree, and names the difference", async () => {

@@ -1,6 +1,14 @@
 // `pgsteward diff`: what differs between two schemas, and the statements that lead from the first to the second.
 import { Command, Option } from "commander";
-import { describeChange, inGroups, planMigration, readSources, type Plan } from "../../migrate/index.ts";
+import {
+  describeChange,
+  inGroups,
+  planMigration,
+  readSources,
+  withLockLimit,
+  type Plan,
+  type Step,
+} from "../../migrate/index.ts";
 import type { Run } from "../command.ts";
 import { readCommandSettings, requireValid, withCasing, type CommandContext } from "../context.ts";
 import { offeredRenames, readRenames, withRenameOptions, type RenameOptions } from "../renames.ts";
@@ -33,6 +41,8 @@ export function diffCommand(run: Run): Command {
   pgsteward diff migrations/ src/db/schema.ts,src/db/functions.sql --exit-code
   pgsteward diff schema.sql pglite:./folder --json
   pgsteward diff old.sql new.sql --rename "column shop.orders.state -> status"
+
+Where no lock_timeout is set, a transaction that takes a lock others wait for sets it to 2s first: in psql it then fails, to be run again.
 `,
     );
   withRenameOptions(command);
@@ -71,8 +81,8 @@ async function diff(context: CommandContext, from: string, to: string, options: 
 function renderPlan({ changes, steps, notCovered }: Plan): string {
   if (changes.length === 0) return "-- the schemas are the same";
   const missing = notCovered.map((change) => `-- not covered: ${describeChange(change)}`);
-  const script = inGroups(steps, ({ subject, hazards }) =>
-    hazards.map(({ kind, why }) => `-- ${kind} (${subject}): ${why}`.replaceAll(/\s+/g, " ")),
-  );
+  const hazardsOf = ({ subject, hazards }: Step): readonly string[] =>
+    hazards.map(({ kind, why }) => `-- ${kind} (${subject}): ${why}`.replaceAll(/\s+/g, " "));
+  const script = inGroups(steps, withLockLimit(steps, hazardsOf));
   return [...missing, ...script].join("\n");
 }

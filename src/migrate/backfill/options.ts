@@ -118,7 +118,7 @@ export function settingsOf(options: BackfillOptions): BackfillSettings {
     if (typeof value !== "number") continue;
     const least = positive.has(name) ? 1 : 0;
     if (!Number.isInteger(value) || value < least || value > 2 ** 31 - 1)
-      throw new InvalidInputError(`${name} must be a whole number of at least ${least}, not ${value}`);
+      throw new InvalidInputError(`${name} must be a whole number from ${least} to ${2 ** 31 - 1}, not ${value}`);
   }
   return settings;
 }

@@ -27,7 +27,7 @@ export interface RunMigrationsOptions {
   readonly to?: string | undefined;
   /** How long to wait for another process that migrates, in milliseconds; 0 fails at once. Default 60_000. */
   readonly runnerWaitMs?: number | undefined;
-  /** `lock_timeout` of each statement that runs in a transaction, in milliseconds. Default 2_000. */
+  /** `lock_timeout` of each statement that runs in a transaction, in milliseconds; 0 waits without an end. Default 2_000. */
   readonly lockTimeoutMs?: number | undefined;
   /** How often a group is tried when a lock is not to be had or a deadlock ends it. Default 10. */
   readonly lockAttempts?: number | undefined;

@@ -25,6 +25,8 @@ const PASSING: ReadonlySet<string> = new Set([
   SQLSTATE.deadlock,
   SQLSTATE.serializationFailure,
 ]);
+/** The longest lock_timeout there is, about 25 days: 0 would read as "nobody set one", and the lines of generated files would set 2 s. */
+const NO_LOCK_TIMEOUT_MS = 2 ** 31 - 1;
 const LONGEST_RETRY_WAIT_MS = 30_000;
 /** Refused inside a transaction block; COMMIT inside a procedure that a transaction block surrounds. */
 const REFUSED_IN_TRANSACTION: ReadonlySet<string> = new Set([SQLSTATE.activeTransaction, "2D000"]);
@@ -39,7 +41,7 @@ async function prepareSession(connection: Connection, options: RunMigrationsOpti
   limitsOff.set(connection, off);
   await connection.exec(
     `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ${off}
-SET lock_timeout = ${lockTimeoutMs}; SET statement_timeout = ${statementTimeoutMs}
+SET lock_timeout = ${lockTimeoutMs === 0 ? NO_LOCK_TIMEOUT_MS : lockTimeoutMs}; SET statement_timeout = ${statementTimeoutMs}
 ${schema === undefined ? "" : `; SET search_path = ${identifier(schema)}, public`}`,
   );
 }

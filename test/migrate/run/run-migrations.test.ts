@@ -130,6 +130,16 @@ test("a failing migration leaves nothing behind, names file, line and caret, and
   ]);
 });
 
+test("a lock_timeout of 0 waits without an end, also in files that set a limit where there is none", async () => {
+  const limit = "SELECT set_config('lock_timeout', '2s', true) WHERE current_setting('lock_timeout') = '0'";
+  const kept = migration(
+    "1_kept.sql",
+    `CREATE SCHEMA shop; ${limit}; CREATE TABLE shop.seen AS SELECT current_setting('lock_timeout') AS waits;`,
+  );
+  await runMigrations(database, [kept], { lockTimeoutMs: 0 });
+  expect((await database.query("SELECT waits FROM shop.seen")).rows).toEqual([{ waits: "2147483647ms" }]);
+});
+
 test("a file that was edited after it ran is refused", async () => {
   await runMigrations(database, [migration("1_create_shop.sql", "CREATE SCHEMA shop;")]);
   const edited = migration("1_create_shop.sql", "CREATE SCHEMA shop; CREATE TABLE shop.items ();");

@@ -8,6 +8,7 @@ import {
   inGroups,
   planMigration,
   readSources,
+  withLockLimit,
   withoutRecords,
   type Plan,
 } from "../../../migrate/index.ts";
@@ -35,7 +36,7 @@ export function driftCommand(run: Run): Command {
   pgsteward migrate drift --database postgres://localhost/app
   pgsteward migrate drift --from prisma/migrations --json
 
-Nothing is written to the database. Exit codes: 0 they are the same, 1 they differ, 69 not reachable.
+Nothing is written to the database. The statements that are printed wait at most 2s for a lock where no lock_timeout is set. Exit codes: 0 they are the same, 1 they differ, 69 not reachable.
 `,
     );
   return command.action((options: Options) => run(command, (context) => drift(context, options)));
@@ -96,7 +97,7 @@ function renderDrift(plan: Plan, url: string, folder: string): string {
       ...lines,
       "",
       "-- to make the database what the migrations say:",
-      ...inGroups(steps),
+      ...inGroups(steps, withLockLimit(steps)),
     ].join("\n"),
   );
 }

@@ -63,7 +63,7 @@ export function addRunOptions(command: Command): Command {
   return addTargetOptions(command)
     .option(
       "--lock-timeout <ms>",
-      "longest wait of a statement for a lock, before it is tried again (default: 2000)",
+      "longest wait of a statement for a lock, before it is tried again; 0: without an end (default: 2000)",
       wholeNumber,
     )
     .option(

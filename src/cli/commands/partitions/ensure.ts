@@ -44,7 +44,7 @@ export function ensureCommand(run: Run): Command {
       "most rows that one new partition takes out of the default (default: 100000)",
       wholeNumber,
     )
-    .option("--lock-timeout <ms>", "longest wait of a step for a lock (default: 2000)", wholeNumber)
+    .option("--lock-timeout <ms>", "longest wait of a step for a lock; 0: without an end (default: 2000)", wholeNumber)
     .option("--dry-run", "print the statements and change nothing")
     .option("--confirm <table>", "the table's name again: required with --drop")
     .addHelpText(

@@ -108,6 +108,49 @@ FROM pgsteward_changed`,
   };
 }
 
+/**
+ * Locks those rows of the window that are to do and that nobody holds: `held` is the key of the first that somebody does, `last` that
+ * of the last free one before it; both NULL when all are free.
+ */
+export function freeRowsQuery(
+  target: BackfillTarget,
+  definition: CheckedDefinition,
+  from: KeyValues | undefined,
+  to: KeyValues,
+): PlannedQuery {
+  const values = new Values(target);
+  const where = `${values.window(from, to)}${conditionOf(definition)}`;
+  const columns = target.key.map(({ name }) => identifier(name));
+  const list = columns.join(", ");
+  const keyAs = (name: string): string => `ARRAY[${target.key.map(({ asText }) => asText).join(", ")}] AS ${name}`;
+  return {
+    text: `
+WITH pgsteward_seen AS MATERIALIZED (
+  SELECT ${list}
+  FROM ${target.sqlName}
+  WHERE ${where}
+), pgsteward_free AS MATERIALIZED (
+  SELECT ${list}
+  FROM ${target.sqlName}
+  WHERE ${where}
+  FOR NO KEY UPDATE SKIP LOCKED
+), pgsteward_held AS MATERIALIZED (
+  SELECT ${list} FROM pgsteward_seen
+  EXCEPT
+  SELECT ${list} FROM pgsteward_free
+  ORDER BY ${list}
+  LIMIT 1
+)
+SELECT (SELECT ${keyAs("held")} FROM pgsteward_held),
+  (SELECT ${keyAs("last")}
+   FROM pgsteward_free
+   WHERE ${rowOf(columns)} < (SELECT ${list} FROM pgsteward_held)
+   ORDER BY ${columns.map((column) => `${column} DESC`).join(", ")}
+   LIMIT 1)`,
+    values: values.list,
+  };
+}
+
 /** How many rows are still to do, in the whole table. */
 export function remainingQuery(target: BackfillTarget, definition: CheckedDefinition): PlannedQuery {
   return {

@@ -2,18 +2,14 @@
 // that dies at any moment leaves nothing half done, and the next run goes on at exactly the next row.
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  DeadlockError,
   InvalidInputError,
-  LockNotAvailableError,
   RetriesExhaustedError,
-  SerializationFailureError,
-  StaleRowError,
-  StatementTimeoutError,
   StewardError,
   type Connection,
   type Database,
 } from "../../postgres/index.ts";
 import {
+  freeRowsQuery,
   lastKeyQuery,
   lastWindowQuery,
   remainingQuery,
@@ -23,11 +19,13 @@ import {
   type PlannedQuery,
 } from "./batch.ts";
 import { checkDefinition, refuseWrittenKey, type BackfillDefinition, type CheckedDefinition } from "./definition.ts";
+import { isLockFailure, isWorthAnotherTry, movedByAnother, stillMatching, stillToDo } from "./failures.ts";
 import { settingsOf, type BackfillOptions, type BackfillResult, type BackfillSettings } from "./options.ts";
 import {
   advance,
   beginPass,
   createStore,
+  emptyRecord,
   insertRecord,
   readRecord,
   setState,
@@ -72,6 +70,17 @@ export async function runBackfill(
 const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** What a batch of several rows waits for one that somebody holds, while it holds others itself. The limit is for a row alone. */
+const SHORT_WAIT_MS = 10;
+/** Batches without a row that somebody holds, after which rows are no longer locked before they are updated. */
+const CAREFUL_BATCHES = 20;
+
+interface BatchWindow {
+  readonly key: KeyValues;
+  /** Rows in it. */
+  readonly size: number;
+}
+
 class Run {
   readonly #connection: Connection;
   readonly #definition: CheckedDefinition;
@@ -80,6 +89,8 @@ class Run {
   readonly #started = performance.now();
   readonly #notices = new Set<string>();
   #batchSize: number;
+  /** How many batches still look which rows are free before they update them. */
+  #carefulBatches = 0;
   #visitedHere = 0;
   #passesHere = 1;
   #checkedAt = -Infinity;
@@ -171,8 +182,13 @@ class Run {
         this.#adapt(performance.now() - began);
       } catch (error) {
         await this.#rollBack();
-        failures++;
         if (!isWorthAnotherTry(error)) throw error;
+        if (isLockFailure(error)) {
+          const wasCareful = this.#carefulBatches > 0;
+          this.#carefulBatches = CAREFUL_BATCHES;
+          if (!wasCareful) continue;
+        }
+        failures++;
         if (failures > this.#settings.retries) {
           throw new RetriesExhaustedError(`a batch of the backfill ${this.#record.name} failed ${failures} times`, {
             cause: error,
@@ -195,11 +211,15 @@ class Run {
   async #batch(passEnd: KeyValues): Promise<boolean> {
     const { lockTimeoutMs, batchTimeoutMs } = this.#settings;
     const { name, pass, cursor } = this.#record;
+    const isAlone = this.#batchSize === 1;
+    const isCareful = this.#carefulBatches > 0 && !isAlone;
+    const waitMs = isCareful || isAlone ? lockTimeoutMs : Math.min(SHORT_WAIT_MS, lockTimeoutMs);
     await this.#connection.exec(
       `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-       SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL statement_timeout = ${batchTimeoutMs}; SET LOCAL row_security = off`,
+       SET LOCAL lock_timeout = ${waitMs}; SET LOCAL statement_timeout = ${batchTimeoutMs}; SET LOCAL row_security = off`,
     );
-    const window = await this.#window(cursor, passEnd);
+    const all = await this.#window(cursor, passEnd);
+    const window = all === undefined || !isCareful ? all : await this.#freeWindow(cursor, all);
     if (window === undefined) {
       await this.#connection.exec("COMMIT");
       return false;
@@ -225,14 +245,43 @@ class Run {
   }
 
   /** The next rows, up to the size of a batch; `undefined` when there are none. */
-  async #window(from: KeyValues | undefined, to: KeyValues): Promise<{ key: KeyValues; size: number } | undefined> {
+  async #window(from: KeyValues | undefined, to: KeyValues): Promise<BatchWindow | undefined> {
     const { batchTimeoutMs } = this.#settings;
     const size = this.#batchSize;
     const full = await this.#ask<{ key: KeyValues }>(windowQuery(this.#target, from, to, size), batchTimeoutMs);
     if (full.rows[0] !== undefined) return { key: full.rows[0].key, size };
-    const last = await this.#ask<{ size: number }>(lastWindowQuery(this.#target, from, to), batchTimeoutMs);
-    const rest = last.rows[0]?.size ?? 0;
+    const rest = await this.#rowsUpTo(from, to);
     return rest === 0 ? undefined : { key: to, size: rest };
+  }
+
+  async #rowsUpTo(from: KeyValues | undefined, to: KeyValues): Promise<number> {
+    const { rows } = await this.#ask<{ size: number }>(
+      lastWindowQuery(this.#target, from, to),
+      this.#settings.batchTimeoutMs,
+    );
+    return rows[0]?.size ?? 0;
+  }
+
+  /**
+   * The part of a window in front of the first row that somebody holds, its rows locked, so that its update waits for nobody. Where
+   * that row is the first one, the window ends with it: it is waited for while nothing else is locked.
+   */
+  async #freeWindow(from: KeyValues | undefined, all: BatchWindow): Promise<BatchWindow> {
+    const { lockTimeoutMs, batchTimeoutMs } = this.#settings;
+    await this.#connection.exec("SAVEPOINT pgsteward_free");
+    const { rows } = await this.#ask<{ held: KeyValues | null; last: KeyValues | null }>(
+      freeRowsQuery(this.#target, this.#definition, from, all.key),
+      batchTimeoutMs,
+    );
+    const { held = null, last = null } = rows[0] ?? {};
+    if (held !== null && last === null) {
+      await this.#connection.exec("ROLLBACK TO pgsteward_free");
+      return { key: held, size: await this.#rowsUpTo(from, held) };
+    }
+    await this.#connection.exec(`SET LOCAL lock_timeout = ${Math.min(SHORT_WAIT_MS, lockTimeoutMs)}`);
+    if (last !== null) return { key: last, size: await this.#rowsUpTo(from, last) };
+    this.#carefulBatches--;
+    return all;
   }
 
   /** A batch twice as fast as wanted is followed by one twice as large, and no step is larger than that. */
@@ -339,59 +388,4 @@ class Run {
       notices: [...this.#notices],
     };
   }
-}
-
-function isWorthAnotherTry(error: unknown): boolean {
-  return (
-    error instanceof LockNotAvailableError ||
-    error instanceof DeadlockError ||
-    error instanceof SerializationFailureError ||
-    error instanceof StatementTimeoutError
-  );
-}
-
-function stillMatching(count: number): InvalidInputError {
-  return new InvalidInputError(
-    `${count} ${count === 1 ? "row matches" : "rows match"} where also after the update: it does not tell which rows are still to do`,
-    {
-      hint: "write a where that the update makes false, e.g. new_column IS NULL; conditions that stay true go into filter (--filter)",
-    },
-  );
-}
-
-function movedByAnother(name: string): StaleRowError {
-  return new StaleRowError(`another process works on the backfill ${name}: its record is not where this run left it`, {
-    hint: "let one of them go on; a pooler in transaction mode does not keep the lock that would have told earlier",
-  });
-}
-
-function stillToDo(name: string, left: number, passes: number): InvalidInputError {
-  return new InvalidInputError(`${left} rows are still to do after ${passes} passes of the backfill ${name}`, {
-    hint: "something writes rows that match where all the time: make it write the new form too (a trigger), then run it again",
-  });
-}
-
-function emptyRecord(definition: CheckedDefinition): BackfillRecord {
-  const { name, schema, table, set, where, filter, fingerprint } = definition;
-  const now = new Date();
-  return {
-    name,
-    schema,
-    table,
-    set,
-    where,
-    filter,
-    fingerprint,
-    state: "running",
-    pass: 1,
-    cursor: undefined,
-    passEnd: undefined,
-    rowsVisited: 0,
-    rowsChanged: 0,
-    batches: 0,
-    startedAt: now,
-    updatedAt: now,
-    finishedAt: undefined,
-    lastError: undefined,
-  };
 }

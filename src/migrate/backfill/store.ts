@@ -175,6 +175,32 @@ export function withBackfillLock<T>(
   return withNamedLock(connection, { name: `backfill ${name}`, waitMs, refusal }, work);
 }
 
+/** One of which nothing is recorded yet. */
+export function emptyRecord(definition: CheckedDefinition): BackfillRecord {
+  const { name, schema, table, set, where, filter, fingerprint } = definition;
+  const now = new Date();
+  return {
+    name,
+    schema,
+    table,
+    set,
+    where,
+    filter,
+    fingerprint,
+    state: "running",
+    pass: 1,
+    cursor: undefined,
+    passEnd: undefined,
+    rowsVisited: 0,
+    rowsChanged: 0,
+    batches: 0,
+    startedAt: now,
+    updatedAt: now,
+    finishedAt: undefined,
+    lastError: undefined,
+  };
+}
+
 interface RecordRow extends Row {
   readonly name: string;
   readonly table_schema: string;

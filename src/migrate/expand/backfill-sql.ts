@@ -12,6 +12,7 @@ const LARGEST_SIZE = 10_000;
 const TARGET_MS = 100;
 /** Locks that are not to be had, one after the other, before the whole statement gives up. */
 const MOST_FAILURES = 20;
+const SHORT_WAIT_MS = 10;
 
 export interface BackfillSql {
   readonly schema: string;
@@ -55,8 +56,9 @@ export interface BatchedWork {
 /**
  * A DO block that walks a table by key and commits after each window of it.
  *
- * A lock that is not to be had, by the `lock_timeout` of whoever runs it, costs the batch and not the walk: it is done again, smaller,
- * a little later. COMMIT has no place in a block that catches errors, so the batch has a block of its own.
+ * A lock that is not to be had costs the batch and not the walk: it is done again, smaller, a little later. Several rows are waited for
+ * hardly at all, because they are held meanwhile; a row alone by the `lock_timeout` of whoever runs it. COMMIT has no place in a block
+ * that catches errors, so the batch has a block of its own.
  */
 export function batchedBlock(relation: string, key: readonly string[], work: BatchedWork): string {
   const columns = key.map((name) => identifier(name));
@@ -86,6 +88,9 @@ ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
       IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '2s', true);
       END IF;
+      IF pgsteward_size > 1 THEN
+        PERFORM set_config('lock_timeout', '${SHORT_WAIT_MS}ms', true);
+      END IF;
       SELECT ${columns.join(", ")} INTO ${next.join(", ")}
       FROM ${relation} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET pgsteward_size LIMIT 1;
       pgsteward_has_more := FOUND;
@@ -104,7 +109,7 @@ ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
     END;
     COMMIT;
     IF pgsteward_failures > 0 THEN
-      pgsteward_size := greatest(1, pgsteward_size / 2);
+      pgsteward_size := greatest(1, pgsteward_size / 10);
       PERFORM pg_sleep(least(5, 0.05 * 2 ^ pgsteward_failures) * (0.5 + random() / 2));
     ELSE
       pgsteward_size := greatest(1, least(${LARGEST_SIZE}, pgsteward_size * least(2, greatest(0.5,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readBackfills, runBackfill, type BackfillOptions, type BackfillProgress } from "../../../src/migrate/index.ts";
 import {
@@ -317,6 +318,35 @@ describe("on a server with others", () => {
     });
     expect(failures).toBeGreaterThanOrEqual(2);
     expect(result).toMatchObject({ rowsVisited: 5_000, rowsChanged: 5_000 });
+    expect(await figures(database)).toMatchObject({ least: 1, most: 1 });
+  });
+
+  test("while it waits for a row that somebody holds, it holds no other", async () => {
+    await using first = await database.connect();
+    await using second = await database.connect();
+    await using reader = await database.connect();
+    await first.exec("BEGIN; UPDATE numbers SET note = 'held' WHERE id = 1500");
+    await second.exec("BEGIN; SELECT FROM numbers WHERE id IN (1501, 1700) FOR UPDATE");
+    const running = runBackfill(database, increment, { batchSize: 1_000, targetMs: 0, lockTimeoutMs: 20_000 });
+    const waiting = async (): Promise<number> => {
+      for (;;) {
+        const { rows } = await reader.query<{ xid: number }>(
+          // Those of several rows are given up after 10 ms.
+          `SELECT transactionid::text::int AS xid FROM pg_locks
+           WHERE locktype = 'transactionid' AND NOT granted AND waitstart < clock_timestamp() - interval '100 ms'`,
+        );
+        if (rows[0] !== undefined) return rows[0].xid;
+        await sleep(5);
+      }
+    };
+    const free = `SELECT count(*)::int4 AS free FROM (SELECT FROM numbers WHERE id NOT IN (1500, 1501, 1700) FOR UPDATE NOWAIT) AS f`;
+    const waits = await waiting();
+    expect((await reader.query(free)).rows).toEqual([{ free: 4_997 }]);
+    await first.exec("COMMIT");
+    while ((await waiting()) === waits) await sleep(5);
+    expect((await reader.query(free)).rows).toEqual([{ free: 4_997 }]);
+    await second.exec("COMMIT");
+    expect(await running).toMatchObject({ rowsVisited: 5_000, rowsChanged: 5_000 });
     expect(await figures(database)).toMatchObject({ least: 1, most: 1 });
   });
 

@@ -98,7 +98,7 @@ test("a lock_timeout that is set stays while a phase runs; where there is none t
   }
 });
 
-test("a row that somebody holds costs the backfill's batch and not its walk", async () => {
+test("a row that somebody holds costs the backfill's batch and not its walk, and is waited for while no other is held", async () => {
   const { phases } = await planOn(database, total);
   const [expand, backfill] = phases;
   await runPhase(database, expand ?? never(), "up");
@@ -106,12 +106,21 @@ test("a row that somebody holds costs the backfill's batch and not its walk", as
   await using holder = await database.connect();
   await using connection = await database.connect();
   await holder.exec("BEGIN; UPDATE shop.orders SET state = 'held' WHERE id = 1500");
-  await connection.exec("SET lock_timeout = '50ms'");
+  await connection.exec("SET lock_timeout = '20s'");
   const walk = connection.exec(block, { timeoutMs: 60_000 });
   // The rows before the held one are committed while it is still held.
   const filled = async (): Promise<number> =>
     (await database.query<{ n: number }>("SELECT count(total_new)::int4 AS n FROM shop.orders")).rows[0]?.n ?? 0;
   while ((await filled()) < 1_250) await Promise.race([sleep(20), walk]);
+  const isWaiting = async (): Promise<boolean> =>
+    (
+      await database.query(
+        "SELECT FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '100 ms'",
+      )
+    ).rows.length > 0;
+  while (!(await isWaiting())) await Promise.race([sleep(20), walk]);
+  const others = "SELECT count(*)::int4 AS n FROM (SELECT FROM shop.orders WHERE id <> 1500 FOR UPDATE NOWAIT) AS free";
+  expect((await database.query(others)).rows).toEqual([{ n: 2_099 }]);
   await holder.exec("COMMIT");
   await walk;
   await connection.exec("RESET lock_timeout");

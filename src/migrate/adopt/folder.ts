@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { InvalidInputError } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
-import { layoutOf } from "./layouts.ts";
+import { layoutOf, listed } from "./layouts.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
 import { MIGRATION_TOOLS, transactionScope, type MigrationTool, type TransactionScope } from "./tools.ts";
 
@@ -66,7 +66,7 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
   }
   const notices: string[] = [];
   const layout = layoutOf(files, options.tool, notices);
-  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry));
+  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry, notices));
   if (migrations.length === 0) {
     throw new InvalidInputError(`the folder ${path} holds no migration of ${layout.tool}`, {
       hint: "name the tool, or give the folder that holds the migrations",
@@ -122,6 +122,14 @@ export class FolderFiles {
     return existsSync(join(this.path, name));
   }
 
+  /** Hasura's folders are like Diesel's; its config.yaml is two above this one (`migrations/default`), or where the folder begins. */
+  isBesideHasura(): boolean {
+    return ["", "..", "../.."].some((above) => {
+      const file = join(this.path, above, "config.yaml");
+      return existsSync(file) && /^\s*metadata_directory\s*:/m.test(readFileSync(file, "utf8"));
+    });
+  }
+
   /** sqlx names its files as golang-migrate does; a Cargo.toml in this folder or in the two above it tells which. */
   isBesideSqlx(): boolean {
     return ["", "..", "../.."].some((above) => {
@@ -156,10 +164,21 @@ export class FolderFiles {
   }
 }
 
-function migrationsOf(files: FolderFiles, tool: MigrationTool, entry: LayoutEntry): readonly AdoptedMigration[] {
+function migrationsOf(
+  files: FolderFiles,
+  tool: MigrationTool,
+  entry: LayoutEntry,
+  notices: string[],
+): readonly AdoptedMigration[] {
   const text = files.read(entry.up);
   if (tool === "liquibase") {
-    return splitChangesets(text).map(({ author, id, up, down, runsInTransaction }): AdoptedMigration => {
+    const changesets = splitChangesets(text);
+    const others = changesets
+      .filter((changeset) => !changeset.isForPostgres)
+      .map(({ author, id }) => `${author}:${id}`);
+    if (others.length > 0) notices.push(`passed over in ${entry.up}, by dbms or ignore: ${listed(others)}`);
+    const ours = changesets.filter((changeset) => changeset.isForPostgres);
+    return ours.map(({ author, id, up, down, runsInTransaction }): AdoptedMigration => {
       const script = (sql: string): MigrationScript => ({
         file: entry.up,
         text,
@@ -195,8 +214,16 @@ function migrationsOf(files: FolderFiles, tool: MigrationTool, entry: LayoutEntr
   return [{ version, name, tool, up, down, irreversible: irreversibleReason(text) }];
 }
 
+/** What Flyway itself puts in where nothing is given, for a schema named nowhere else: positions are then those after it. */
+const FLYWAY_VARIABLES: readonly (readonly [string, string])[] = [
+  ["flyway:defaultSchema", "public"],
+  ["flyway:table", "flyway_schema_history"],
+];
+
 /** graphile-migrate puts names in place of `:DATABASE_OWNER` and others: one of the same length, so that positions stay. */
 function forServer(tool: MigrationTool, sql: string): string {
+  if (tool === "flyway")
+    return FLYWAY_VARIABLES.reduce((whole, [name, value]) => whole.replaceAll(`\${${name}}`, value), sql);
   if (tool !== "graphile-migrate") return sql;
   return sql.replaceAll(/(?<![:\w]):([A-Z][A-Z_]+)\b/g, (_, name: string) => ` ${name.toLowerCase()}`);
 }

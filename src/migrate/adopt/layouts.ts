@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import { InvalidInputError } from "../../postgres/index.ts";
 import { byNameWithNumbers } from "../sql-files.ts";
 import type { FolderFiles, Layout, LayoutEntry } from "./folder.ts";
-import { isDownFile, undoesAnother } from "./parts.ts";
+import { isDownFile, LIQUIBASE, undoesAnother } from "./parts.ts";
 import { toolOfFile, type MigrationTool } from "./tools.ts";
 
 /** @param notices - filled with what was passed over */
@@ -81,8 +81,8 @@ function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool
   const told = [...counts].filter(([tool]) => tool !== "plain").sort((a, b) => b[1] - a[1]);
   const [first] = told;
   if (first !== undefined && first[1] * 4 >= sql.length) {
-    const isSqlx = first[0] === "golang-migrate" && (counts.has("sqlx") || files.isBesideSqlx());
-    return isSqlx ? "sqlx" : first[0];
+    if (first[0] === "golang-migrate" && (counts.has("sqlx") || files.isBesideSqlx())) return "sqlx";
+    return first[0] === "diesel" && (counts.has("hasura") || files.isBesideHasura()) ? "hasura" : first[0];
   }
   if (first === undefined && sql.some((name) => /^\d+_/.test(basename(name))) && files.isBesideSqlx()) return "sqlx";
   return files.has("atlas.sum") ? "atlas" : "plain";
@@ -99,10 +99,11 @@ const READERS: Readonly<Record<MigrationTool, Reader>> = {
   "golang-migrate": numbered("number"),
   goose: numbered("number"),
   "graphile-migrate": graphile,
-  hasura: folders("up.sql"),
+  hasura: folders("up.sql", byVersion),
   liquibase,
   "node-pg-migrate": numbered("number"),
   plain: numbered("number"),
+  play: numbered("number"),
   prisma: folders("migration.sql"),
   "sql-migrate": numbered("number"),
   sqitch,
@@ -166,7 +167,7 @@ function named(file: string): { readonly version: string; readonly name: string 
 }
 
 /** `20240131093000_init/up.sql` with `down.sql` beside it (Diesel, Hasura), `…/migration.sql` (Prisma, Drizzle 1). */
-function folders(up: "up.sql" | "migration.sql"): Reader {
+function folders(up: "up.sql" | "migration.sql", order = compareText): Reader {
   return (files, sql) =>
     sql
       .filter((name) => basename(name) === up)
@@ -189,9 +190,7 @@ function folders(up: "up.sql" | "migration.sql"): Reader {
           runsInTransaction: isAlone ? false : undefined,
         };
       })
-      .sort((a, b) =>
-        compareText(basename(dirname(a.up)).replaceAll("-", ""), basename(dirname(b.up)).replaceAll("-", "")),
-      );
+      .sort((a, b) => order(basename(dirname(a.up)).replaceAll("-", ""), basename(dirname(b.up)).replaceAll("-", "")));
 }
 
 function drizzle(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
@@ -241,7 +240,7 @@ function parseJson(text: string, name: string): unknown {
   }
 }
 
-function flyway(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
+function flyway(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
   const parsed = sql.flatMap((file) => {
     const [, kind, version = "", name = ""] = /^(V|U|B|R)(\d[\w.]*?)?__(.+)\.sql$/.exec(basename(file)) ?? [];
     if (kind === undefined || (kind === "R") !== (version === "")) return [];
@@ -251,6 +250,10 @@ function flyway(files: FolderFiles, sql: readonly string[]): readonly LayoutEntr
       { kind, version: version.replaceAll("_", "."), name, file, runsInTransaction: isAlone ? false : undefined },
     ];
   });
+  const named = new Set(parsed.map(({ file }) => file));
+  const others = sql.filter((name) => !named.has(name));
+  if (others.length > 0)
+    notices.push(`passed over, because their names are not those of migrations: ${listed(others)}`);
   const ofKind = (kind: string): typeof parsed => parsed.filter((item) => item.kind === kind);
   const versions = new Set(ofKind("V").map(({ version }) => version));
   // Refinery writes U for a version out of the row; Flyway's U undoes the V of the same number.
@@ -286,7 +289,7 @@ function graphile(files: FolderFiles, sql: readonly string[]): readonly LayoutEn
 
 /** In the order of a changelog that includes them, else by name. */
 function liquibase(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
-  const formatted = sql.filter((name) => /^\s*--\s*liquibase formatted sql\b/i.test(files.read(name)));
+  const formatted = sql.filter((name) => LIQUIBASE.test(files.read(name)));
   const master = files.names.find((name) => /(?:master|root|changelog)[^/]*\.(?:ya?ml|xml|json)$/i.test(name));
   const included =
     master === undefined
@@ -361,6 +364,6 @@ function compareText(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-function listed(names: readonly string[]): string {
+export function listed(names: readonly string[]): string {
   return names.length > 5 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
 }

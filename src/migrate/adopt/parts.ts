@@ -9,6 +9,9 @@ const OTHER_UP = /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|sectio
 const OTHER_DOWN =
   /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?(?:downs?|undo)[\s\-=\]:]*$/i;
 const UNDO = /^\s*--\s*\/\/\s*@undo\b/i;
+/** Play's `# --- !Ups`: anything may stand around the word. */
+const PLAY_UP = /^\s*(?:#|--).*!Ups/;
+const PLAY_DOWN = /^\s*(?:#|--).*!Downs/;
 const LINE = /(?<=\n|\r(?!\n))/;
 
 export interface FileParts {
@@ -17,8 +20,9 @@ export interface FileParts {
   readonly down: string | undefined;
 }
 
-/** Splits a file at the marks of dbmate, goose, sql-migrate, node-pg-migrate and tern. Without a mark all of it is the way there. */
+/** Splits a file at the marks of dbmate, goose, sql-migrate, node-pg-migrate, tern, Play. Without a mark all of it is the way there. */
 export function splitAtMarks(text: string): FileParts {
+  if (hasPlayMarks(text)) return splitAtPlayMarks(text);
   const lines = text.split(LINE);
   const marks = marksIn(lines);
   if (marks === undefined) return { up: text, down: undefined };
@@ -35,6 +39,31 @@ export function splitAtMarks(text: string): FileParts {
   return { up: up.join(""), down: down.join("") };
 }
 
+/** Whether it is an evolution of the Play framework. */
+export function hasPlayMarks(text: string): boolean {
+  return text.includes("!Ups") || text.includes("!Downs")
+    ? text.split(LINE).some((line) => PLAY_UP.test(line) || PLAY_DOWN.test(line))
+    : false;
+}
+
+/**
+ * Play runs nothing of what stands before the first mark (`# Users schema`), and ends a statement at each single semicolon: those in
+ * the body of a function are written twice.
+ */
+function splitAtPlayMarks(text: string): FileParts {
+  const parts = { before: "", up: "", down: "" };
+  let part: keyof typeof parts = "before";
+  let hasDown = false;
+  for (const line of text.split(LINE)) {
+    const isMark = PLAY_UP.test(line) || PLAY_DOWN.test(line);
+    if (isMark) part = PLAY_UP.test(line) ? "up" : "down";
+    hasDown ||= part === "down";
+    for (const name of ["up", "down"] as const)
+      parts[name] += name === part && !isMark ? line.replaceAll(";;", "; ") : blank(line);
+  }
+  return { up: parts.up, down: hasDown ? parts.down : undefined };
+}
+
 /** A word alone may be a remark: it is a mark where both directions have one. */
 function marksIn(lines: readonly string[]): { readonly up: RegExp; readonly down: RegExp } | undefined {
   const has = (mark: RegExp): boolean => lines.some((line) => mark.test(line));
@@ -43,9 +72,14 @@ function marksIn(lines: readonly string[]): { readonly up: RegExp; readonly down
   return has(OTHER_UP) && has(OTHER_DOWN) ? { up: OTHER_UP, down: OTHER_DOWN } : undefined;
 }
 
-/** What leads back is blank. */
+/** What leads back is blank, and so are Liquibase's changesets for other databases. */
 export function withoutDownPart(text: string): string {
-  return splitAtMarks(text).up;
+  if (!LIQUIBASE.test(text)) return splitAtMarks(text).up;
+  return changesetsIn(text).reduce(
+    (whole, { start, end, isForPostgres }) =>
+      isForPostgres ? whole : whole.slice(0, start) + blank(whole.slice(start, end)) + whole.slice(end),
+    text,
+  );
 }
 
 /** Whether a file's name says that it undoes another one: `….down.sql`, `down.sql`, Flyway's `U2__….sql`, postgrator's `2.undo.….sql`. */
@@ -68,30 +102,61 @@ export function irreversibleReason(text: string): string | undefined {
   return /^--\s*irreversible:[ \t]*(\S.*?)\s*$/im.exec(text)?.[1];
 }
 
+/** The first line of a formatted file; Liquibase reads no further than the second word (`--liquibase formatted.sql`). */
+export const LIQUIBASE = /^\s*--\s*liquibase formatted/i;
+
 export interface Changeset extends FileParts {
   readonly author: string;
   readonly id: string;
   readonly runsInTransaction: boolean;
+  /** False when `dbms:` names others only, or `ignore:true` says that it never runs. */
+  readonly isForPostgres: boolean;
 }
 
-const CHANGESET = /^\s*--\s*changeset\s+([^:\n]+):("[^"\n]+"|'[^'\n]+'|[^\s\n]+)([^\n]*)$/gim;
+const CHANGESET =
+  /^[^\S\n]*--[^\S\n]*changeset[^\S\n]+("[^"\n]+"|[^:\n]+):[^\S\n]*("[^"\n]+"|'[^'\n]+'|[^\s\n]+)([^\n]*)$/gim;
+
+interface ChangesetPlace extends Omit<Changeset, keyof FileParts> {
+  /** Where its SQL begins and ends. */
+  readonly start: number;
+  readonly end: number;
+}
+
+function changesetsIn(text: string): readonly ChangesetPlace[] {
+  const marks = [...text.matchAll(CHANGESET)];
+  return marks.map((mark, index) => {
+    const [whole, author = "", id = "", attributes = ""] = mark;
+    return {
+      author: author.trim().replaceAll(/^"|"$/g, ""),
+      id: id.replaceAll(/^["']|["']$/g, ""),
+      runsInTransaction: !/\brunInTransaction\s*:\s*"?false\b/i.test(attributes),
+      isForPostgres: isForPostgres(attributes),
+      start: mark.index + whole.length,
+      end: marks[index + 1]?.index ?? text.length,
+    };
+  });
+}
+
+/** `dbms:postgresql,h2`, `dbms:"!mysql, !oracle"`. */
+function isForPostgres(attributes: string): boolean {
+  if (/\bignore\s*:\s*"?true\b/i.test(attributes)) return false;
+  const [, quoted, plain = ""] = /\bdbms\s*:\s*(?:"([^"]*)"|([^\s"]+))/i.exec(attributes) ?? [];
+  const names = (quoted ?? plain)
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  if (names.length === 0 || names.includes("all") || names.includes("postgresql")) return true;
+  return names.every((name) => name.startsWith("!")) && !names.includes("!postgresql");
+}
 
 /** The changesets of a file that begins with `--liquibase formatted sql`, each with what its `--rollback` lines say. */
 export function splitChangesets(text: string): readonly Changeset[] {
-  const marks = [...text.matchAll(CHANGESET)];
-  return marks.map((mark, index) => {
-    const start = mark.index + mark[0].length;
-    const end = marks[index + 1]?.index ?? text.length;
+  return changesetsIn(text).map(({ start, end, ...changeset }) => {
     const before = blank(text.slice(0, start));
     const body = text.slice(start, end);
     const rollback = rollbackOf(body);
-    return {
-      author: (mark[1] ?? "").trim(),
-      id: (mark[2] ?? "").replaceAll(/^["']|["']$/g, ""),
-      runsInTransaction: !/\brunInTransaction\s*:\s*false\b/i.test(mark[3] ?? ""),
-      up: before + body,
-      down: rollback === undefined ? undefined : before + rollback,
-    };
+    return { ...changeset, up: before + body, down: rollback === undefined ? undefined : before + rollback };
   });
 }
 

@@ -1,5 +1,6 @@
 // The migration tools whose SQL can be read: how a file of theirs is told, and what they run as one transaction.
 import { basename, dirname } from "node:path";
+import { hasPlayMarks, LIQUIBASE } from "./parts.ts";
 
 export const MIGRATION_TOOLS = [
   "atlas",
@@ -14,6 +15,7 @@ export const MIGRATION_TOOLS = [
   "liquibase",
   "node-pg-migrate",
   "plain",
+  "play",
   "prisma",
   "sql-migrate",
   "sqitch",
@@ -42,6 +44,7 @@ const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
   liquibase: "file", // a changeset
   "node-pg-migrate": "file",
   plain: "statement", // as psql runs it
+  play: "statement", // its evolutions commit each statement
   prisma: "implicit",
   "sql-migrate": "file",
   sqitch: "statement", // by psql; its templates write BEGIN and COMMIT
@@ -69,7 +72,8 @@ export function toolOfFile(path: string, text: string): MigrationTool {
   if (/^--\s*migrate:up\b/m.test(text)) return "dbmate";
   if (/^--\s*\+goose\s+up\b/im.test(text)) return "goose";
   if (/^--\s*\+migrate\s+up\b/im.test(text)) return "sql-migrate";
-  if (/^\s*--\s*liquibase formatted sql\b/i.test(text)) return "liquibase";
+  if (LIQUIBASE.test(text)) return "liquibase";
+  if (hasPlayMarks(text)) return "play";
   if (/^--[\s-]*(?:up|down)\s+migration\b/im.test(text)) return "node-pg-migrate";
   if (/^-{2,}\s*create above \/ drop below\s*-{2,}/im.test(text)) return "tern";
   if (/^--!\s*Previous:/m.test(text)) return "graphile-migrate";

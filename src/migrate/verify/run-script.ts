@@ -39,7 +39,7 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     const place = { file: script.file, ...placeAt(script, (error.position ?? 1) - 1) };
-    const message = error.message + otherLanguage(script.sql);
+    const message = error.message + otherLanguage(script.sql, error.position ?? 1);
     const fault = { message, sqlState: error.sqlState, table: undefined, place };
     return { script, statements: [], isTransaction: true, refused: undefined, fault };
   }
@@ -61,11 +61,15 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
   };
 }
 
-/** What SQL that cannot be read may be instead. */
-function otherLanguage(sql: string): string {
-  const variable = /\$\{(\w+)[^}\n]*\}|\{\{\s*\.?(\w+)\s*\}\}/.exec(sql);
-  if (variable !== null)
-    return `\n  ${variable[0]} is a variable of its tool: give its value with --set ${variable[1] ?? variable[2] ?? ""}=VALUE`;
+/** What SQL that cannot be read may be instead. `position` counts from 1; psql's variables are told only where the error is. */
+function otherLanguage(sql: string, position: number): string {
+  const [whole, ...names] =
+    /\$\{([\w.:-]+)[^}\n]*\}|\{\{\s*\.?(\w+)\s*\}\}/.exec(sql) ??
+    /^:(?:(\w+)|"(\w+)"|'(\w+)')/.exec(sql.slice(position - 1)) ??
+    [];
+  const name = names.find((part) => part !== undefined);
+  if (whole !== undefined && name !== undefined)
+    return `\n  ${whole} is a variable of its tool: give its value with --set ${name}=VALUE`;
   return /^[^'$-]*`\w+`/m.test(sql) ? "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL" : "";
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { readMigrationFolder, type AdoptedMigration } from "../../../src/migrate/index.ts";
+import { readMigrationFolder, readSqlFiles, type AdoptedMigration } from "../../../src/migrate/index.ts";
 import { InvalidInputError } from "../../../src/postgres/index.ts";
 
 const folders: string[] = [];
@@ -223,6 +223,20 @@ const cases: Record<string, { files: Record<string, string>; tool: string; migra
     files: { "20240101000000_a.sql": A },
     migrations: [["20240101000000", "a", A, undefined, "implicit"]],
   },
+  "play: what stands before the first mark is a remark, a doubled semicolon is one in a body, any dashes before a mark":
+    {
+      tool: "play",
+      files: {
+        "1.sql": `# Users schema\n\n# --- !Ups\n${A}\n\n# --- !Downs\n${DROP}\n`,
+        "2.sql": `--- !Ups\nDO $$ BEGIN NULL;; END;; $$;\n`,
+        "10.sql": `-- !Ups of b\n${B}\n-- !Downs\n`,
+      },
+      migrations: [
+        ["1", "1", A, DROP, "statement"],
+        ["2", "2", "DO $$ BEGIN NULL;  END;  $$;", undefined, "statement"],
+        ["10", "10", B, "", "statement"],
+      ],
+    },
   "plain numbers: pairs in two folders, files without a number passed over": {
     tool: "plain",
     files: { "up/2.sql": B, "up/1.sql": A, "down/1.sql": DROP, "seed.sql": "SELECT 1;" },
@@ -340,6 +354,33 @@ test("a Cargo.toml above the folder tells sqlx from golang-migrate", () => {
     const folder = folderOf({ ...files, "Cargo.toml": cargo });
     expect(readMigrationFolder(join(folder, "app/migrations")).tool).toBe(tool);
   }
+});
+
+test("hasura orders by number, and its config.yaml tells its folders from Diesel's", () => {
+  const files = { "migrations/default/1734482265331_b/up.sql": B, "migrations/default/1_a/up.sql": A };
+  const { tool, migrations } = readMigrationFolder(join(folderOf(files), "migrations/default"));
+  expect([tool, ...migrations.map(({ version }) => version)]).toEqual(["hasura", "1", "1734482265331"]);
+  const first = { "config.yaml": "version: 3\nmetadata_directory: metadata\n", "migrations/default/1_a/up.sql": A };
+  expect(readMigrationFolder(join(folderOf(first), "migrations/default")).tool).toBe("hasura");
+});
+
+test("changesets for other databases and ignored ones are passed over and told", () => {
+  const heads = ["dbms:mysql,h2", 'dbms:"!oracle, !h2"', "dbms:postgresql,h2", "ignore:true", "dbms:!postgresql", ""];
+  const text = heads.map((head, index) => `-- changeset "a b": ${index} ${head}\nSELECT ${index};\n`).join("");
+  const folder = folderOf({ "a.sql": `-- liquibase formatted.sql\n${text}` });
+  const { tool, migrations, notices } = readMigrationFolder(folder);
+  expect([tool, ...migrations.map(({ version }) => version)]).toEqual(["liquibase", "a b:1", "a b:2", "a b:5"]);
+  expect(notices).toEqual(["passed over in a.sql, by dbms or ignore: a b:0, a b:3, a b:4"]);
+  expect(readSqlFiles(folder)[0]?.text.match(/SELECT \d/g)).toEqual(["SELECT 1", "SELECT 2", "SELECT 5"]);
+});
+
+test("Flyway's own schema is put in, and files that are no migrations of its are told", () => {
+  const files = { "V1__a.sql": "CREATE TABLE ${flyway:defaultSchema}.a ();", "afterMigrate.sql": "SELECT 1;" };
+  const { migrations, notices } = readMigrationFolder(folderOf(files));
+  expect(migrations.map(({ up }) => up.sql)).toEqual(["CREATE TABLE public.a ();"]);
+  expect(notices).toEqual(["passed over, because their names are not those of migrations: afterMigrate.sql"]);
+  const given = { variables: { "flyway:defaultSchema": "app" } };
+  expect(readMigrationFolder(folderOf(files), given).migrations[0]?.up.sql).toBe("CREATE TABLE app.a ();");
 });
 
 test("two files of one version, and a way back without a migration, are told", () => {

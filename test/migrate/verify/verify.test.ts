@@ -316,15 +316,20 @@ test("what needs an extension that is not there is not examined, and says how it
     { up: "CREATE TABLE b (at nowhere_point);", down: "DROP TABLE b;" },
     { up: "CREATE TABLE c (id int);", down: "DROP TABLE c;" },
     { up: "CREATE TABLE ${prefix}_d (id int);" },
+    { up: "CREATE TABLE e (id int);\nCREATE TABLE :APP_SCHEMA.f (id int);" },
+    { up: "CREATE TABLE ${flyway:user}_g (id int);" },
   ]);
   expect(brief(report)).toEqual([
     ["reversible"],
     ["not examined", "needs-extension warning"],
     ["reversible"],
     ["failed", "up-fails error"],
+    ["failed", "up-fails error"],
+    ["failed", "up-fails error"],
   ]);
   expect(report.migrations[1]?.findings[0]?.message).toContain(
     "this server lacks nowhere: name one that has it with --database",
   );
-  expect(report.migrations[3]?.findings[0]?.message).toContain("--set prefix=VALUE");
+  for (const [index, name] of ["prefix", "APP_SCHEMA", "flyway:user"].entries())
+    expect(report.migrations[3 + index]?.findings[0]?.message).toContain(`--set ${name}=VALUE`);
 });

@@ -194,7 +194,7 @@ export interface UserMapping extends Described {
   readonly name: string;
   /** `public` when it holds for everybody. */
   readonly user: string;
-  /** Names only: every value stands as `MASKED`, but that of `password_required`. `undefined` when this login may not see them. */
+  /** Every value stands as `MASKED`, but the remote user's name and `password_required`. `undefined` when this login may not see them. */
   readonly options: readonly string[] | undefined;
 }
 

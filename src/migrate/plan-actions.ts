@@ -8,7 +8,7 @@ import {
 } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
 import { alterObject } from "./rules/alter.ts";
-import { isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
+import { alterDomain, isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
 import type { Alteration, PlannedStatement, RuleContext } from "./rules/statement.ts";
 
 export interface Actions {
@@ -167,6 +167,13 @@ export function decideActions(
       type === undefined || wanted === undefined
         ? "recreate"
         : swap(type as TypeObject, wanted as TypeObject, { ...context, isGone });
+    if (again !== "recreate") altered.set(id, again.statements);
+  }
+  for (const [id, domain] of before) {
+    const wanted = after.get(id);
+    if (domain.kind !== "domain" || wanted?.kind !== "domain" || dropped.has(id) || swapped.has(id)) continue;
+    if (domain.facts.default === undefined || !domain.needs.some(isGone)) continue;
+    const again = alterDomain(domain, wanted, { ...context, isGone });
     if (again !== "recreate") altered.set(id, again.statements);
   }
   return { dropped, created, altered, swapped };

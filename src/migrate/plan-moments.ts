@@ -15,6 +15,9 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
   for (const id of actions.altered.keys()) {
     const object = after.get(id);
     links.link(`late ${id}`, `alter ${id}`);
+    if (object?.kind === "domain")
+      for (const need of before.get(id)?.needs ?? [])
+        if (actions.dropped.has(need)) links.link(links.dropKey(need), `early ${id}`);
     if (actions.swapped.has(id))
       for (const need of before.get(id)?.needs ?? [])
         if (actions.dropped.has(need)) links.link(links.dropKey(need), `late ${id}`);

@@ -44,15 +44,23 @@ const FOREIGN_DATA: readonly Source[] = [
   },
 ];
 
-// The base table is the superuser's; the view shows names to everybody, and options to those who may see them. Whether a password
-// is required decides who may use the mapping and is no secret.
+// The base table is the superuser's; the view shows names to everybody, and options to those who may see them, whom it shows NULL
+// too where there are none. Whether a password is required decides who may use the mapping, and the name of the remote user as whom
+// it acts: neither is a secret.
+const NO_SECRET = "^(password_required|user|user_?name)$";
+const MAY_SEE_OPTIONS = `(SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+      OR CASE WHEN m.umuser = 0 THEN pg_catalog.pg_has_role(s.srvowner, 'USAGE')
+        ELSE m.usename = current_user AND (pg_catalog.pg_has_role(s.srvowner, 'USAGE')
+          OR pg_catalog.has_server_privilege(s.oid, 'USAGE')) END`;
 export const USER_MAPPINGS_SQL = `
 SELECT 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid, m.umid, 'user mapping', NULL, m.srvname::text,
   CASE m.umuser WHEN 0 THEN 'public' ELSE m.usename::text END, NULL::oid,
   pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
     'user', CASE m.umuser WHEN 0 THEN 'public' ELSE m.usename::text END,
-    'options', ${masked("m.umoptions", "pg_catalog.split_part(option, '=', 1) <> 'password_required'")})) AS facts
-FROM pg_catalog.pg_user_mappings AS m`;
+    'options', coalesce(${masked("m.umoptions", `pg_catalog.split_part(option, '=', 1) !~ '${NO_SECRET}'`)},
+      CASE WHEN ${MAY_SEE_OPTIONS} THEN '{}'::pg_catalog.text[] END))) AS facts
+FROM pg_catalog.pg_user_mappings AS m
+JOIN pg_catalog.pg_foreign_server AS s ON s.oid = m.srvid`;
 
 function publication(serverVersion: number): Source {
   const withLists = serverVersion >= 150000;

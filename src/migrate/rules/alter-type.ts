@@ -89,7 +89,11 @@ export function alterDomain(
     return swap(before, after, context);
   const start = `ALTER DOMAIN ${nameOf(after)}`;
   const statements: PlannedStatement[] = [];
-  if (old.default !== wanted.default) {
+  // Like a column's default, it goes before what it calls and comes back after.
+  const isTaken = old.default !== undefined && before.needs.some((id) => context.isGone?.(id) === true);
+  if (isTaken && old.default !== undefined)
+    statements.push(at("early", undoneBy(`${start} SET DEFAULT ${old.default}`, statement(`${start} DROP DEFAULT`))));
+  if (isTaken ? wanted.default !== undefined : old.default !== wanted.default) {
     statements.push(
       statement(`${start} ${wanted.default === undefined ? "DROP DEFAULT" : `SET DEFAULT ${wanted.default}`}`),
     );

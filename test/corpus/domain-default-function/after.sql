@@ -1,0 +1,4 @@
+CREATE FUNCTION five() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 5';
+CREATE FUNCTION most() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 100';
+CREATE DOMAIN quantity AS integer DEFAULT five() CONSTRAINT quantity_most CHECK (VALUE <= most());
+CREATE TABLE stock (id integer PRIMARY KEY, amount quantity);

@@ -12,7 +12,7 @@ import {
 import { withNamedLock } from "../named-lock.ts";
 import { pause } from "../run/runner-lock.ts";
 import { readFamily, retiredComment, type Partition, type PartitionFamily } from "./family.ts";
-import { partmanStatements, type Partman } from "./partman.ts";
+import { isKeptByPartman, partmanStatements, readPartman, type Partman } from "./partman.ts";
 import { planPartitions, type PartitionCreation, type PartitionObstacle } from "./plan-partitions.ts";
 import type { PartitionPolicy, RangePolicy } from "./policy.ts";
 
@@ -94,10 +94,11 @@ class Ensure {
   async run(): Promise<PartitionRun> {
     const { schema, table } = this.#policy;
     const family = await readFamily(this.#connection, schema, table);
-    const plan = planPartitions(family, this.#policy, (this.#options.now ?? new Date()).getTime());
+    const plan = planPartitions(family, this.#policy, this.#now);
     if (this.#policy.kind === "range") {
-      const partman = await readPartman(this.#connection, family);
-      if (partman !== undefined) return await this.#configurePartman(family, this.#policy, partman);
+      const partman = await readPartman(this.#connection, family, this.#policy);
+      if (partman !== undefined && isKeptByPartman(family, partman))
+        return await this.#configurePartman(family, this.#policy, partman);
       await this.#finishRetiring(family, this.#policy);
     }
     this.#notDone.push(...plan.notDone);
@@ -108,11 +109,22 @@ class Ensure {
   }
 
   async #configurePartman(family: PartitionFamily, policy: RangePolicy, partman: Partman): Promise<PartitionRun> {
-    const statements = partmanStatements(family, policy, partman);
+    const statements = partmanStatements(family, policy, partman, this.#now);
     await this.#step(async () => {
       for (const statement of statements) await this.#exec(statement);
     });
+    if (this.#options.dryRun !== true) await this.#compare(family, policy);
     return this.#result(family, "pg_partman");
+  }
+
+  /** What pg_partman made and retired. */
+  async #compare(before: PartitionFamily, policy: RangePolicy): Promise<void> {
+    const after = await readFamily(this.#connection, policy.schema, policy.table);
+    const without = (some: PartitionFamily, others: PartitionFamily): readonly Partition[] =>
+      some.partitions.filter((one) => !others.partitions.some(({ name }) => name === one.name));
+    for (const { name, boundText: bound } of without(after, before)) this.#created.push({ name, bound, rowsMoved: 0 });
+    for (const { schema, name } of without(before, after))
+      this.#retired.push({ schema, name, how: howRetired(policy) });
   }
 
   async #create(family: PartitionFamily, creation: PartitionCreation): Promise<void> {
@@ -223,8 +235,11 @@ INSERT INTO ${child} (${list}) SELECT ${list} FROM moved`;
         await this.#exec(`ALTER TABLE ${child} SET SCHEMA ${identifier(retire.moveTo)}`);
       }
     });
-    const how = typeof retire === "object" ? `moved to ${retire.moveTo}` : retire === "drop" ? "dropped" : "detached";
-    this.#retired.push({ schema, name, how });
+    this.#retired.push({ schema, name, how: howRetired(policy) });
+  }
+
+  get #now(): number {
+    return (this.#options.now ?? new Date()).getTime();
   }
 
   get #timeoutMs(): number {
@@ -321,22 +336,8 @@ WHERE n.nspname = $1::text
 ORDER BY t.tgname
 LIMIT 1000`;
 
-const PARTMAN_SQL = `
-SELECT n.nspname AS schema, e.extversion AS version
-FROM pg_catalog.pg_extension AS e
-JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
-WHERE e.extname = 'pg_partman'`;
-
-/** pg_partman as it is installed; `undefined` without it. */
-async function readPartman(connection: Connection, family: PartitionFamily): Promise<Partman | undefined> {
-  const { rows } = await connection.query<{ schema: string; version: string }>(PARTMAN_SQL);
-  const [found] = rows;
-  if (found === undefined) return undefined;
-  const { rowCount } = await connection.query(
-    `SELECT FROM ${identifier(found.schema, "part_config")} WHERE parent_table = $1`,
-    [`${family.schema}.${family.table}`],
-  );
-  return { ...found, isConfigured: rowCount === 1 };
+function howRetired({ retire = "detach" }: RangePolicy): string {
+  return typeof retire === "object" ? `moved to ${retire.moveTo}` : retire === "drop" ? "dropped" : "detached";
 }
 
 function defaultOf(family: PartitionFamily): Partition | undefined {

@@ -56,7 +56,7 @@ export function ensureCommand(run: Run): Command {
   pgsteward partitions ensure messaging.chats --values 7f0c… 91ab… --dry-run
   pgsteward partitions ensure shop.parts --hash 16
 
-Where pg_partman is installed, its configuration of the table is written instead.
+Where pg_partman keeps the table, or is installed and the table has no partitions yet, its configuration is written instead.
 Exit codes: 0 done; 1 some partition could not be made or retired; 64 wrong use; 75 a lock was not free.
 `,
     );

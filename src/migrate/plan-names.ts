@@ -8,7 +8,11 @@ export function namesTaken(object: CatalogObject): readonly string[] {
   if (RELATIONS.has(kind)) return [`relation ${JSON.stringify([schema, name])}`];
   if (kind === "column") {
     const sequence = object.facts.identity?.name;
-    return sequence === undefined ? [] : [`relation ${sequence}`];
+    return [
+      ...(sequence === undefined ? [] : [`relation ${sequence}`]),
+      // A renamed column leaves its NOT NULL the old name, which the next column of that name takes.
+      ...(object.notNullName === undefined ? [] : [constraintName(schema, name, object.notNullName)]),
+    ];
   }
   if (kind === "sequence")
     return [`relation ${JSON.stringify([schema, name])}`, `relation ${identifier(schema ?? "", name)}`];
@@ -19,8 +23,13 @@ export function namesTaken(object: CatalogObject): readonly string[] {
   const isPrimary = object.facts.kind === "primary key";
   return [
     `relation ${JSON.stringify([schema, part])}`,
+    constraintName(schema, name, part),
     ...(isPrimary ? [`primary key ${JSON.stringify([schema, name])}`] : []),
   ];
+}
+
+function constraintName(schema: string | undefined, table: string, name: string | undefined): string {
+  return `constraint ${JSON.stringify([schema, table, name])}`;
 }
 
 const RELATIONS: ReadonlySet<CatalogObject["kind"]> = new Set<CatalogObject["kind"]>([

@@ -20,12 +20,14 @@ import { parseType, typeOf } from "./type-change.ts";
 
 export function applyAction(state: BatchState, action: Action): void {
   const { kind, node } = action;
+  if (CHANGES_ROWS.has(kind)) noteRows(state, action);
   if (kind.startsWith("AT_") && action.table !== undefined) applyTableCommand(state, state.table(action.table), action);
   else if (kind === "CreateStmt") createTable(state, node);
   else if (kind === "CreateTableAsStmt") {
     const into = relationName(childOf(childOf(node, "into"), "rel"));
     if (into !== undefined && node["objtype"] === "OBJECT_MATVIEW") state.newViews.add(into.name);
-    if (into !== undefined) state.create(into, false); // an index on a new materialized view is on a new relation too
+    // An index on a new materialized view is on a new relation too.
+    if (into !== undefined) state.create(into, false).isFilled = !flagOf(childOf(node, "into"), "skipData");
   } else if (kind === "IndexStmt" && action.table !== undefined) addIndex(state.table(action.table), node);
   else if (kind === "RenameStmt") rename(state, action);
   else if (kind === "AlterObjectSchemaStmt" && node["objectType"] === "OBJECT_TABLE" && action.table !== undefined)
@@ -40,6 +42,38 @@ export function applyAction(state: BatchState, action: Action): void {
   else if (kind === "CreateFunctionStmt") createFunction(state, node);
   else if (kind === "VariableSetStmt") set(state, node);
   else if (kind === "SelectStmt") setByCall(state, node);
+}
+
+const CHANGES_ROWS: ReadonlySet<string> = new Set(["InsertStmt", "CopyStmt", "DeleteStmt", "TruncateStmt"]);
+
+/** Whether tables that the batch makes have rows. What is read from tables that it left empty may be nothing. */
+function noteRows(state: BatchState, { kind, node, table }: Action): void {
+  if (kind === "TruncateStmt") {
+    for (const { node: relation } of listOf(node, "relations")) {
+      const name = relationName(relation);
+      const known = name === undefined ? undefined : state.find(name);
+      if (known !== undefined) known.isFilled = false;
+    }
+    return;
+  }
+  const known = table === undefined ? undefined : state.find(table);
+  if (known === undefined) return;
+  if (kind === "DeleteStmt") known.isFilled &&= node["whereClause"] !== undefined;
+  else if (kind === "CopyStmt") known.isFilled ||= flagOf(node, "is_from");
+  else {
+    const read = relationsIn(node["selectStmt"]).map((name) => state.find(name));
+    known.isFilled ||= read.every((source) => source === undefined || !source.isNew || source.isFilled);
+  }
+}
+
+/** Tables and views that a query names. */
+export function relationsIn(query: unknown): readonly Name[] {
+  const found: Name[] = [];
+  walk([query], (kind, node) => {
+    const name = kind === "RangeVar" ? relationName(node) : undefined;
+    if (name !== undefined) found.push(name);
+  });
+  return found;
 }
 
 function typeNameOf(node: Node): Name {
@@ -126,6 +160,7 @@ function addConstraint(table: TableState, node: Node, column: string | undefined
       expressions: "",
       isUnique: kind !== "exclusion",
       isPartial: false,
+      notNullColumn: undefined,
       keys: columns,
     });
   }
@@ -174,6 +209,10 @@ function addIndex(table: TableState, node: Node): void {
     expressions: expressions.flatMap((expression) => columnsIn(expression)).join(" "),
     isUnique: flagOf(node, "unique"),
     isPartial: node["whereClause"] !== undefined,
+    notNullColumn:
+      childOf(node, "whereClause")?.["boolop"] === undefined
+        ? provedNotNull(childOf(node, "whereClause"))[0]
+        : undefined,
     keys: indexKeys(node),
   });
 }
@@ -220,6 +259,9 @@ function applyTableCommand(state: BatchState, table: TableState, action: Action)
     case "AT_AttachPartition": {
       const child = relationName(childOf(node, "name"));
       if (child !== undefined) table.partitions.push(child);
+      // Queries of the parent use it from now on; what works on an empty one is over at once.
+      const attached = child === undefined ? undefined : state.find(child);
+      if (attached?.isFilled === true && !table.isNew) attached.isNew = false;
       if (flagOf(childOf(node, "bound"), "is_default")) table.hasDefaultPartition = true;
       break;
     }

@@ -26,6 +26,8 @@ export interface IndexState {
   readonly expressions: string;
   readonly isUnique: boolean;
   readonly isPartial: boolean;
+  /** Of a partial one that leaves out the rows where this column is null, and no others: a search for a value finds all it seeks. */
+  readonly notNullColumn: string | undefined;
   /** In order: a column's name, or for an expression its columns in parentheses. */
   readonly keys: readonly string[];
 }
@@ -41,6 +43,8 @@ export interface TableState {
   /** Made by the batch. */
   isNew: boolean;
   isDropped: boolean;
+  /** Whether the batch itself writes rows into it. */
+  isFilled: boolean;
   readonly isPartitioned: boolean;
   /** Whether all columns, constraints and indexes are known: a table of the catalog, or one the batch makes. */
   readonly isComplete: boolean;
@@ -170,6 +174,7 @@ function emptyTable(
     name,
     ...facts,
     isDropped: false,
+    isFilled: false,
     rowEstimate: undefined,
     hasDefaultPartition: false,
     isDefaultPartition: false,
@@ -215,6 +220,7 @@ function fromCatalog(table: Table, catalog: Catalog, children: Children): TableS
     name: table.name,
     isNew: false,
     isDropped: false,
+    isFilled: false,
     isPartitioned: table.kind === "partitioned",
     isComplete: true,
     rowEstimate:
@@ -296,6 +302,7 @@ function indexesOf(table: Table): Map<string, IndexState> {
         ].join(" "),
         isUnique,
         isPartial: predicate !== undefined,
+        notNullColumn: /^\(?"?([^"()]+)"? IS NOT NULL\)?$/.exec(predicate ?? "")?.[1],
         // Looks for the name of every column in every expression.
         get keys() {
           return keys.map(

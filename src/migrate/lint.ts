@@ -243,8 +243,10 @@ class LintRun {
           });
         }
         if (kind !== "foreign key" || !table.isComplete) continue;
-        const hasIndex = [...table.indexes.values()].some((index) =>
-          columns.every((column) => index.columns.slice(0, columns.length).includes(column)),
+        const hasIndex = [...table.indexes.values()].some(
+          ({ columns: keys, isPartial, notNullColumn }) =>
+            columns.every((column) => keys.slice(0, columns.length).includes(column)) &&
+            (!isPartial || (notNullColumn !== undefined && columns.includes(notNullColumn))),
         );
         if (!hasIndex) {
           this.#reportWhole(whole.foreignKeyWithoutIndex, at, {

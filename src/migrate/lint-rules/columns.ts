@@ -10,7 +10,9 @@ const REWRITE_WHY =
   "The table and all its indexes are written anew under ACCESS EXCLUSIVE: nobody reads or writes it meanwhile, which takes minutes on a large table.";
 const SCAN_WHY = "The whole table is read under ACCESS EXCLUSIVE: nobody reads or writes it meanwhile.";
 
-function added(context: RuleContext): { readonly column: string; readonly type: string } | undefined {
+function added(
+  context: Pick<RuleContext, "action" | "isLive">,
+): { readonly column: string; readonly type: string } | undefined {
   const { action } = context;
   if (action.kind !== "AT_AddColumn" || !context.isLive(action.table)) return undefined;
   return { column: textOf(action.node, "colname") ?? "", type: typeLabel(childOf(action.node, "typeName")) };
@@ -189,15 +191,16 @@ export const columnRules: readonly LintRule[] = [
     bad: "ALTER TABLE users ADD COLUMN email text NOT NULL;",
     good: "ALTER TABLE users ADD COLUMN email text NOT NULL DEFAULT '';",
     check(context) {
-      const column = added(context);
-      if (column === undefined) return undefined;
       const { node, table } = context.action;
+      const isFilled = table !== undefined && context.state.find(table)?.isFilled === true;
+      const column = added(isFilled ? { action: context.action, isLive: () => true } : context);
+      if (column === undefined) return undefined;
       const has = (type: string): boolean => constraintOf(node, type) !== undefined;
       const isRequired = has("CONSTR_NOTNULL") || has("CONSTR_PRIMARY");
       const value = childOf(constraintOf(node, "CONSTR_DEFAULT"), "raw_expr");
-      const isFilled =
+      const hasValue =
         (value !== undefined && value["isnull"] !== true) || has("CONSTR_GENERATED") || has("CONSTR_IDENTITY");
-      if (!isRequired || isFilled || addedColumn(node, context.state).rewrite === "serial") return undefined;
+      if (!isRequired || hasValue || addedColumn(node, context.state).rewrite === "serial") return undefined;
       return {
         message: `${column.column} is NOT NULL and has no default: it cannot be added to ${sqlName(table)} when that has rows`,
         rewrite: `ALTER TABLE ${sqlName(table)} ADD COLUMN ${word(column.column)} ${column.type} NOT NULL DEFAULT …;\n-- or: add it without NOT NULL, fill it in batches, then\n${notNullRecipe(table, column.column, context.version)}`,

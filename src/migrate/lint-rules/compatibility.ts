@@ -11,6 +11,7 @@ import {
   type Action,
 } from "../syntax.ts";
 import { typeOf } from "../type-change.ts";
+import { holdsForEveryRow } from "./constant-condition.ts";
 import { defineLintRule, type LintRule, type LintSeverity, type RuleContext } from "./rule.ts";
 import { sqlName } from "./words.ts";
 
@@ -229,7 +230,7 @@ export const compatibilityRules: readonly LintRule[] = [
     title: "UPDATE or DELETE of every row",
     severity: "warning",
     isRecommended: true,
-    why: "Every row is locked and written in one transaction; others wait for it, and replicas lag. Write WHERE true to say that it is meant.",
+    why: "Every row is locked and written in one transaction; others wait for it, and replicas lag. A WHERE that holds for every row is none.",
     bad: "UPDATE users SET email = '';",
     good: "UPDATE users SET email = '' WHERE id BETWEEN 1 AND 1000;",
     check({ action, isLive }) {
@@ -239,7 +240,8 @@ export const compatibilityRules: readonly LintRule[] = [
         return isNode(query) ? [unwrap(query)] : [];
       });
       return [{ kind: action.kind, node: action.node }, ...inner].flatMap(({ kind, node }) => {
-        if ((kind !== "UpdateStmt" && kind !== "DeleteStmt") || node["whereClause"] !== undefined) return [];
+        if (kind !== "UpdateStmt" && kind !== "DeleteStmt") return [];
+        if (node["whereClause"] !== undefined && !holdsForEveryRow(childOf(node, "whereClause"))) return [];
         const table = relationName(childOf(node, "relation"));
         if (!isLive(table)) return [];
         return [

@@ -318,4 +318,24 @@ export const constraintRules: readonly LintRule[] = [
       };
     },
   }),
+  defineLintRule({
+    id: "constraint-timing",
+    on: ["AT_AlterConstraint"],
+    title: "A foreign key is no longer deferrable",
+    severity: "warning",
+    isRecommended: true,
+    why: "Programs that write the referring row first, or say SET CONSTRAINTS … DEFERRED, are refused from then on.",
+    bad: "ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey NOT DEFERRABLE;",
+    good: "ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE INITIALLY DEFERRED;",
+    check({ action: { kind, node, table }, isLive }) {
+      if (kind !== "AT_AlterConstraint" || node["alterDeferrability"] !== true || node["deferrable"] === true)
+        return undefined;
+      return isLive(table)
+        ? {
+            message: `${textOf(node, "conname") ?? ""} of ${sqlName(table)} is checked at the end of each statement`,
+            rewrite: "-- first release programs that write in an order it allows",
+          }
+        : undefined;
+    },
+  }),
 ];

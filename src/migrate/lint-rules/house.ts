@@ -1,7 +1,17 @@
 // House style beyond types: names, tenants, keys, the order of columns. Off until asked for.
 import { indexKeys } from "../apply-statement.ts";
 import { blocksWrites } from "../locks.ts";
-import { childOf, constraintOf, flagOf, listOf, tableColumns, textOf, type Action, type Name } from "../syntax.ts";
+import {
+  childOf,
+  constraintOf,
+  flagOf,
+  listOf,
+  relationName,
+  tableColumns,
+  textOf,
+  type Action,
+  type Name,
+} from "../syntax.ts";
 import { isSerial, typeOf } from "../type-change.ts";
 import { madeForeignKeys } from "./keys.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
@@ -284,6 +294,22 @@ export const houseRules: readonly LintRule[] = [
       const isPublic = listOf(node, "grantees").some(({ node: role }) => role["roletype"] === "ROLESPEC_PUBLIC");
       if (!flagOf(node, "is_grant") || !isPublic || node["objtype"] !== "OBJECT_TABLE") return undefined;
       return { message: "everybody gets rights on tables", rewrite: "-- GRANT … TO a role of yours" };
+    },
+  }),
+  defineLintRule({
+    id: "unlogged-table",
+    on: ["CreateStmt", "CreateTableAsStmt"],
+    title: "An UNLOGGED table",
+    severity: "info",
+    isRecommended: false,
+    why: "It is empty after a crash, and standby servers do not have its rows.",
+    bad: "CREATE UNLOGGED TABLE visits (at timestamptz);",
+    good: "CREATE TABLE visits (at timestamptz);",
+    check({ action: { kind, node } }) {
+      const relation = kind === "CreateStmt" ? childOf(node, "relation") : childOf(childOf(node, "into"), "rel");
+      return relation?.["relpersistence"] === "u"
+        ? { message: `${sqlName(relationName(relation))} loses its rows in a crash`, rewrite: "CREATE TABLE …" }
+        : undefined;
     },
   }),
 ];

@@ -3,6 +3,7 @@ import { authorizationRules } from "./authorization.ts";
 import { columnRules } from "./columns.ts";
 import { compatibilityRules } from "./compatibility.ts";
 import { constraintRules } from "./constraints.ts";
+import { functionRules } from "./functions.ts";
 import { houseColumnRules } from "./house-columns.ts";
 import { houseStatementRules } from "./house-statements.ts";
 import { houseRules } from "./house.ts";
@@ -24,6 +25,7 @@ export const LINT_RULES: readonly LintRule[] = [
   ...transactionRules,
   ...compatibilityRules,
   ...authorizationRules,
+  ...functionRules,
   ...renameRules,
   ...operationRules,
   ...otherObjectRules,

@@ -134,13 +134,17 @@ export const indexRules: readonly LintRule[] = [
     title: "REFRESH MATERIALIZED VIEW without CONCURRENTLY blocks readers",
     severity: "warning",
     isRecommended: true,
-    why: "ACCESS EXCLUSIVE on the view while its query runs. CONCURRENTLY needs a unique index on it.",
+    why: "ACCESS EXCLUSIVE on the view while its query runs. CONCURRENTLY needs a unique index on it. WITH NO DATA makes queries of the view fail with 55000.",
     bad: "REFRESH MATERIALIZED VIEW totals;",
     good: "REFRESH MATERIALIZED VIEW CONCURRENTLY totals;",
     check({ action, statement, state }) {
-      if (action.kind !== "RefreshMatViewStmt" || isConcurrent(action) || flagOf(action.node, "skipData"))
-        return undefined;
+      if (action.kind !== "RefreshMatViewStmt" || isConcurrent(action)) return undefined;
       if (state.newViews.has(action.table?.name ?? "")) return undefined;
+      if (flagOf(action.node, "skipData"))
+        return {
+          message: `${sqlName(action.table)} cannot be read until it is refreshed with data`,
+          rewrite: `REFRESH MATERIALIZED VIEW CONCURRENTLY ${sqlName(action.table)};`,
+        };
       return {
         message: `readers of ${sqlName(action.table)} wait until its query has run`,
         rewrite: `${statement.text.replace(/^refresh\s+materialized\s+view/i, (found) => `${found} CONCURRENTLY`)};`,
@@ -184,11 +188,13 @@ export const indexRules: readonly LintRule[] = [
     check({ action, state, isLive }) {
       if (action.kind !== "AT_AttachPartition" || action.table === undefined) return undefined;
       const child = relationName(childOf(action.node, "name"));
-      if (child === undefined || !isLive(child)) return undefined;
+      if (child === undefined) return undefined;
+      const isFilledHere = state.find(child)?.isFilled === true && isLive(action.table);
+      if (!isLive(child) && !isFilledHere) return undefined;
       if ([...state.table(child).constraints.values()].some(({ kind, isValidated }) => kind === "check" && isValidated))
         return undefined;
       return {
-        message: `all of ${sqlName(child)} is read under ACCESS EXCLUSIVE`,
+        message: `all of ${sqlName(child)} is read under ACCESS EXCLUSIVE${isFilledHere ? ", which a default partition is locked in meanwhile" : ""}`,
         rewrite: `ALTER TABLE ${sqlName(child)} ADD CONSTRAINT bound CHECK (…) NOT VALID;\n-- then, in a transaction of its own:\nALTER TABLE ${sqlName(child)} VALIDATE CONSTRAINT bound;\n-- then ATTACH PARTITION, then drop the CHECK`,
       };
     },

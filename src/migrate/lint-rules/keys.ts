@@ -75,6 +75,24 @@ function columnTypes(action: Action, state: BatchState): (column: string) => Col
 
 const INTEGERS = new Set(["int2", "int4", "int8", "numeric"]);
 
+/** STABLE ones: their answer depends on the day or on the session. */
+const STABLE_FUNCTIONS: ReadonlySet<string> = new Set(
+  "now transaction_timestamp statement_timestamp current_setting current_database current_schema".split(" "),
+);
+
+function changingFunctionIn(expression: unknown): string | undefined {
+  let found: string | undefined;
+  walk([expression], (kind, node) => {
+    const name = kind === "FuncCall" ? (stringsOf(node, "funcname").at(-1) ?? "") : "";
+    if (STABLE_FUNCTIONS.has(name)) found ??= name;
+    else if (kind === "SQLValueFunction")
+      found ??= textOf(node, "op")
+        ?.replace(/^SVFOP_/, "")
+        .toLowerCase();
+  });
+  return found;
+}
+
 export const keyRules: readonly LintRule[] = [
   defineLintRule({
     id: "foreign-key-type-mismatch",
@@ -168,7 +186,7 @@ export const keyRules: readonly LintRule[] = [
     check({ action, state }) {
       return madeConstraints(action).flatMap(({ node }) => {
         if (node["contype"] !== "CONSTR_CHECK") return [];
-        const name = volatileFunctionIn(node["raw_expr"], state);
+        const name = volatileFunctionIn(node["raw_expr"], state) ?? changingFunctionIn(node["raw_expr"]);
         return name === undefined
           ? []
           : [{ message: `the CHECK calls ${name}()`, rewrite: "-- declare it IMMUTABLE if it is, or use a trigger" }];

@@ -7,6 +7,9 @@ import { sqlName, word } from "./words.ts";
 /** Rules, too; those that fire in replication only are off for everybody else. */
 const SWITCHED_OFF = /^AT_(?:DisableTrig|DisableRule|EnableReplicaTrig|EnableReplicaRule)/;
 
+/** What is on in replication too: a row that is replicated has the effects of its first write already. */
+const ALWAYS_ON = /^AT_EnableAlways(?:Trig|Rule)/;
+
 /** As people and tools name primary keys, where the table is not known. */
 const PRIMARY_KEY_NAME = /(?:_pkey|_pk)$|^pk_|primary_?key/i;
 
@@ -36,10 +39,10 @@ export const operationRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "disable-trigger",
-    title: "Triggers or rules are switched off",
+    title: "Triggers or rules are switched off, or on in replication",
     severity: "warning",
     isRecommended: true,
-    why: "Writes of everybody pass by them until they are switched on again; ALL includes the triggers that keep foreign keys.",
+    why: "Writes of everybody pass by them until they are switched on again; ALL includes the triggers that keep foreign keys. ENABLE ALWAYS runs them a second time where rows are replicated.",
     bad: "ALTER TABLE users DISABLE TRIGGER ALL;",
     good: "ALTER TABLE users ENABLE TRIGGER ALL;",
     check({ action, isLive, statement }) {
@@ -47,6 +50,12 @@ export const operationRules: readonly LintRule[] = [
         return {
           message: `${action.name === undefined ? "the triggers" : `the ${action.kind.includes("Rule") ? "rule" : "trigger"} ${action.name}`} of ${sqlName(action.table)} no longer run`,
           rewrite: "-- leave it on, and let its function return early for what this migration writes",
+        };
+      }
+      if (ALWAYS_ON.test(action.kind) && isLive(action.table)) {
+        return {
+          message: `the ${action.kind.includes("Rule") ? "rule" : "trigger"} ${action.name ?? ""} of ${sqlName(action.table)} now runs for replicated rows too`,
+          rewrite: "-- plain ENABLE, unless the subscriber needs what it does",
         };
       }
       if (action.kind !== "VariableSetStmt" || textOf(action.node, "name") !== "session_replication_role")
@@ -74,6 +83,24 @@ export const operationRules: readonly LintRule[] = [
       return {
         message: `rows of ${sqlName(action.table)} have no identity for replication`,
         rewrite: `ALTER TABLE ${sqlName(action.table)} REPLICA IDENTITY DEFAULT;`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "replica-identity-full",
+    on: ["AT_ReplicaIdentity"],
+    title: "REPLICA IDENTITY FULL",
+    severity: "warning",
+    isRecommended: true,
+    why: "Every UPDATE and DELETE writes the whole old row to the log, and a subscriber without a fitting index reads its whole table for each.",
+    bad: "ALTER TABLE users REPLICA IDENTITY FULL;",
+    good: "ALTER TABLE users REPLICA IDENTITY USING INDEX users_email_key;",
+    check({ action, isLive }) {
+      if (action.kind !== "AT_ReplicaIdentity" || action.node["identity_type"] !== "f" || !isLive(action.table))
+        return undefined;
+      return {
+        message: `whole rows of ${sqlName(action.table)} identify it in replication`,
+        rewrite: `ALTER TABLE ${sqlName(action.table)} REPLICA IDENTITY DEFAULT;\n-- or USING INDEX, with a unique index on columns that are NOT NULL`,
       };
     },
   }),

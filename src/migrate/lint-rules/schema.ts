@@ -14,7 +14,7 @@ import {
 } from "../syntax.ts";
 import { isSerial, typeOf } from "../type-change.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
-import { word } from "./words.ts";
+import { sqlName, word } from "./words.ts";
 
 function writtenColumns({ kind, node, name }: Action): readonly { readonly name: string; readonly node: Node }[] {
   const columns =
@@ -321,6 +321,30 @@ export const schemaRules: readonly LintRule[] = [
       return twice.length === 0
         ? undefined
         : { message: `${twice.join(", ")} is named twice`, rewrite: "-- keep one of them" };
+    },
+  }),
+  defineLintRule({
+    id: "create-table-ignored",
+    on: ["CreateStmt"],
+    title: "CREATE TABLE IF NOT EXISTS of a table that exists without these columns",
+    severity: "warning",
+    isRecommended: true,
+    why: "The statement does nothing and says so in a notice only: the columns stay missing.",
+    bad: "CREATE TABLE users (id bigint);\nCREATE TABLE IF NOT EXISTS users (id bigint, email text);",
+    good: "CREATE TABLE users (id bigint);\nALTER TABLE users ADD COLUMN IF NOT EXISTS email text;",
+    check({ action: { kind, node, table }, state }) {
+      if (kind !== "CreateStmt" || table === undefined || !flagOf(node, "if_not_exists")) return undefined;
+      const known = state.find(table);
+      if (known === undefined || known.isDropped || !known.isComplete || known.columns.size === 0) return undefined;
+      const missing = tableColumns(node)
+        .map((column) => textOf(column, "colname") ?? "")
+        .filter((column) => !known.columns.has(column));
+      return missing.length === 0
+        ? undefined
+        : {
+            message: `${sqlName(table)} exists and does not get ${missing.join(", ")}`,
+            rewrite: missing.map((column) => `ALTER TABLE ${sqlName(table)} ADD COLUMN ${word(column)} …;`).join("\n"),
+          };
     },
   }),
 ];

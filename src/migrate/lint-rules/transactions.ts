@@ -1,8 +1,8 @@
 // What must not share a transaction, and what should not hold locks while it works.
-import { isConcurrent } from "../apply-statement.ts";
+import { isConcurrent, relationsIn } from "../apply-statement.ts";
 import { blocksWrites } from "../locks.ts";
 import { refusedInTransaction } from "../run-alone.ts";
-import { listOf, textOf, walk, type Action } from "../syntax.ts";
+import { listOf, textOf, walk } from "../syntax.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
 import { sqlName } from "./words.ts";
 
@@ -18,12 +18,19 @@ const TOOL_HINTS: Readonly<Record<string, string>> = {
   prisma: "-- a migration of its own: several statements sent together are one transaction",
 };
 
-const isReading = ({ kind }: Action): boolean => kind === "SelectStmt";
-const WRITES = new Set(["UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"]);
+/** Statements that read rows; what an INSERT … VALUES writes stands in it. */
+const READS: ReadonlySet<string> = new Set(["SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"]);
 
-/** Work that takes as long as a table is large. */
-function isLong({ action, effects }: RuleContext): boolean {
-  return isReading(action) || WRITES.has(action.kind) || effects.some(({ scans, rewrites }) => scans || rewrites);
+/** Work that takes as long as a table is large that others fill, too. */
+function isLong(context: RuleContext): boolean {
+  return isLongQuery(context) || context.effects.some(({ scans, rewrites }) => scans || rewrites);
+}
+
+function isLongQuery({ action: { kind, node, table }, isLive }: RuleContext): boolean {
+  if (!READS.has(kind)) return false;
+  if (kind !== "SelectStmt" && kind !== "InsertStmt" && isLive(table)) return true;
+  const read = relationsIn(kind === "InsertStmt" ? [node["selectStmt"], node["withClause"]] : node);
+  return read.some((name) => isLive(name));
 }
 
 export const transactionRules: readonly LintRule[] = [
@@ -86,7 +93,6 @@ export const transactionRules: readonly LintRule[] = [
       const own = action.kind === "AT_ValidateConstraint" && action.table !== undefined && state.table(action.table);
       const held = before.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== own);
       if (held === undefined) return undefined;
-      if (action.kind === "InsertStmt" && isValuesOnly(action)) return undefined;
       return {
         message: `${sqlName({ schema: undefined, name: held.table.name })} is locked since "${held.by}" while this statement works`,
         rewrite: "COMMIT;\n-- then this statement in the next transaction",
@@ -94,14 +100,38 @@ export const transactionRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "statement-after-write-lock",
+    on: [...READS],
+    title: "Long work while nobody may write",
+    severity: "warning",
+    isRecommended: true,
+    why: "CREATE TRIGGER, a foreign key and an index keep everybody from writing their tables until COMMIT, so also while this statement works.",
+    bad: "BEGIN;\nCREATE TRIGGER copy_email BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION copy_email();\nUPDATE users SET email = name WHERE email IS NULL;\nCOMMIT;",
+    good: "BEGIN;\nCREATE TRIGGER copy_email BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION copy_email();\nCOMMIT;\nUPDATE users SET email = name WHERE email IS NULL;",
+    check(context) {
+      const { before } = context;
+      if (before === undefined || !isLongQuery(context)) return undefined;
+      // ACCESS EXCLUSIVE has a rule of its own.
+      if (before.held.some(({ mode }) => mode === "ACCESS EXCLUSIVE")) return undefined;
+      const held = before.held.find(({ mode }) => blocksWrites(mode));
+      return held === undefined
+        ? undefined
+        : {
+            message: `${sqlName({ schema: undefined, name: held.table.name })} cannot be written since "${held.by}" while this statement works`,
+            rewrite: "COMMIT;\n-- then this statement in the next transaction",
+          };
+    },
+  }),
+  defineLintRule({
     id: "wide-lock-window",
-    title: "ACCESS EXCLUSIVE on several tables in one transaction",
+    title: "ACCESS EXCLUSIVE on several tables in one transaction without lock_timeout",
     severity: "info",
-    isRecommended: false,
-    why: "Locks on several tables until COMMIT invite deadlocks with transactions that take them in another order.",
+    isRecommended: true,
+    why: "The first table stays locked while the second one is waited for, and a transaction that takes them in another order deadlocks.",
     bad: "BEGIN;\nALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;\nCOMMIT;",
     good: "ALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;",
-    check({ before, effects }) {
+    check({ before, effects, state }) {
+      if ((state.settings.get("lock_timeout") ?? "0") !== "0") return undefined;
       const mine = effects.find(({ mode }) => mode === "ACCESS EXCLUSIVE")?.table;
       const other = before?.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== mine);
       if (mine === undefined || other === undefined) return undefined;
@@ -218,7 +248,7 @@ export const transactionRules: readonly LintRule[] = [
     on: ["DoStmt", "CallStmt"],
     title: "A statement whose effect cannot be read from its text",
     severity: "info",
-    isRecommended: false,
+    isRecommended: true,
     why: "What EXECUTE puts together, CALL and other languages do is known only when they run. DO blocks in PL/pgSQL are looked into.",
     bad: "DO $$ BEGIN EXECUTE format('ALTER TABLE users DROP COLUMN %I', 'e' || 'mail'); END $$;",
     good: "DO $$ BEGIN IF now() > '2026-01-01' THEN ANALYZE users; END IF; END $$;",
@@ -252,8 +282,3 @@ export const transactionRules: readonly LintRule[] = [
     },
   }),
 ];
-
-function isValuesOnly(action: Action): boolean {
-  const select = action.node["selectStmt"];
-  return select === undefined || JSON.stringify(select).includes('"valuesLists"');
-}

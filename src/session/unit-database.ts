@@ -1,6 +1,6 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
-import { and, is, SQL, type SQLWrapper } from "drizzle-orm";
+import { and, is, SQL, TransactionRollbackError, type SQLWrapper } from "drizzle-orm";
 import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
 import {
   PgDatabase,
@@ -8,6 +8,7 @@ import {
   type PgColumn,
   type PgPreparedQuery,
   type PgSelectBase,
+  type PgTransaction,
   type PreparedQueryConfig,
 } from "drizzle-orm/pg-core";
 import {
@@ -48,6 +49,8 @@ import { noteBuilders, noteRelational } from "./note-built.ts";
 
 export type Schema = Record<string, unknown>;
 type Relations<TSchema extends Schema> = ExtractTablesWithRelations<TSchema>;
+
+type DrizzleTransaction<TSchema extends Schema> = PgTransaction<NodePgQueryResultHKT, TSchema, Relations<TSchema>>;
 
 /** Drizzle's description of the tables and relations of a program, made once per factory. */
 export type SchemaConfig = RelationalSchemaConfig<TablesRelationalConfig> | undefined;
@@ -110,8 +113,17 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   }
 
   /** Drizzle's name for `begin`. The options of a transaction belong to the outermost unit. */
-  override transaction<T>(work: (tx: never) => Promise<T>): Promise<T> {
+  override transaction<T>(work: (tx: DrizzleTransaction<TSchema> & this) => Promise<T>): Promise<T> {
     return this.begin(work as unknown as (tx: this) => Promise<T>);
+  }
+
+  /**
+   * Drizzle's way to undo what it stands in: the innermost `transaction` or `begin`, or the unit.
+   *
+   * @throws TransactionRollbackError always
+   */
+  rollback(): never {
+    throw new TransactionRollbackError();
   }
 
   /**

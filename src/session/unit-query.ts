@@ -72,6 +72,12 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     return this.decoded(await this.#sender.query(statement, statement.values ?? []));
   }
 
+  /** The rows as the driver gives them, by the names of their columns. */
+  override async all(placeholders: PlaceholderValues = {}): Promise<T["all"]> {
+    const statement: Statement = { text: this.#text, types, values: this.#valuesWith(placeholders) };
+    return (await this.#sender.query(statement, statement.values ?? [])).rows;
+  }
+
   get #statement(): Statement {
     return this.#isMapped ? { text: this.#text, types, rowMode: "array" } : { text: this.#text, types };
   }

@@ -148,6 +148,8 @@ export interface ScriptPlace {
   readonly skippedExtensions: Set<string>;
   /** False: the server has other databases, and its roles are not ours to change. */
   readonly ownsServer: boolean;
+  /** Where the migrations' sessions look for names, when that is not the server's default. */
+  readonly searchPath?: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -158,6 +160,7 @@ export interface ScriptPlace {
  */
 export async function runScript(place: ScriptPlace, prepared: PreparedScript): Promise<ScriptFailure | undefined> {
   if (prepared.fault !== undefined) return prepared.fault;
+  if (place.searchPath !== undefined) await place.connection.exec(`SET search_path = ${place.searchPath}`);
   for (const statement of prepared.statements) {
     const failure = await runStatement(place, prepared.script, statement);
     if (failure !== undefined) return failure;
@@ -212,7 +215,8 @@ function failureOf(
       ? ""
       : `; this server lacks ${[...skippedExtensions].join(", ")}: name one that has it with --database`;
   // Roles belong to a whole server; on one of our own those that the SQL names are made.
-  const role = ownsServer || error.sqlState !== "42704" || !NAMES_ROLES.has(statement.kind) ? "" : NO_ROLE;
+  const lacksRole = error.sqlState === "42704" && error.message.includes('role "') && NAMES_ROLES.has(statement.kind);
+  const role = ownsServer || !lacksRole ? "" : NO_ROLE;
   const { message } = sqlErrorAt(script.text, offset, script.file, `${error.message}${lacks}${role}`, {
     sqlState: error.sqlState,
     cause: error,
@@ -234,9 +238,9 @@ function placeAt(script: MigrationScript, offset: number): { readonly line: numb
   return { line, column };
 }
 
-/** What a migration set for its session is gone for the next one. */
+/** What a migration set for its session, and its temporary tables, are gone for the next one. */
 export async function resetSession(connection: Connection): Promise<void> {
-  await connection.exec("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL");
+  await connection.exec("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP");
 }
 
 /** Whether a failure is about rows: values (22…), integrity (23…), what people's own code raises (P0…), a cast of a column (42804). */

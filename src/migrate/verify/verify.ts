@@ -3,6 +3,7 @@
 import { readCatalog } from "../../catalog/index.ts";
 import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
+import { makeSupabase, reliesOnSupabase, SUPABASE_EXTENSIONS, SUPABASE_SEARCH_PATH } from "../adopt/supabase.ts";
 import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, type ParsedSqlFile } from "../load-sql.ts";
 import { withBench, type Bench, type BenchOptions } from "./bench.ts";
 import { catalogDigest } from "./catalog-digest.ts";
@@ -28,7 +29,10 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions extends BenchOptions {
-  /** What exists before the first migration, as SQL files. */
+  /**
+   * What exists before the first migration, as SQL files. Without any, migrations that rely on Supabase get a stand-in for its
+   * schemas, roles and functions, and the report says so.
+   */
   readonly setup?: readonly ParsedSqlFile[] | undefined;
   /** Rows that are made up for each table that is empty. Default 3; 0 makes none. */
   readonly rowsPerTable?: number | undefined;
@@ -67,12 +71,14 @@ export async function verifyMigrations(
       down: migration.down === undefined ? undefined : await prepareScript(migration.down, notices),
     });
   }
+  const isOnSupabase = options.setup === undefined && reliesOnSupabase(migrations);
   const statements = [
     ...(options.setup ?? []).flatMap(({ script }) => script.statements),
     ...prepared.flatMap(({ up }) => up.statements),
   ];
-  return withBench(options, extensionsOf(statements), async (bench) => {
-    const verification = new Verification(bench, prepared, options, notices);
+  const extensions = new Set([...extensionsOf(statements), ...(isOnSupabase ? SUPABASE_EXTENSIONS : [])]);
+  return withBench(options, [...extensions], async (bench) => {
+    const verification = new Verification(bench, prepared, options, notices, isOnSupabase);
     await verification.run();
     return verification.report(performance.now() - started);
   });
@@ -83,6 +89,7 @@ class Verification {
   readonly #prepared: readonly PreparedMigration[];
   readonly #options: VerifyOptions;
   readonly #notices: Notices;
+  readonly #isOnSupabase: boolean;
   readonly #verified: VerifiedMigration[] = [];
   readonly #first: number;
   readonly #skippedExtensions = new Set<string>();
@@ -95,8 +102,15 @@ class Verification {
   /** Findings of a try that has to be repeated without rows. */
   #carried: readonly VerifyFinding[] | undefined;
 
-  constructor(bench: Bench, prepared: readonly PreparedMigration[], options: VerifyOptions, notices: Notices) {
+  constructor(
+    bench: Bench,
+    prepared: readonly PreparedMigration[],
+    options: VerifyOptions,
+    notices: Notices,
+    isOnSupabase: boolean,
+  ) {
     this.#bench = bench;
+    this.#isOnSupabase = isOnSupabase;
     this.#prepared = prepared;
     this.#options = options;
     this.#notices = notices;
@@ -126,6 +140,7 @@ class Verification {
       notices: this.#notices,
       skippedExtensions: this.#skippedExtensions,
       ownsServer: this.#bench.ownsServer,
+      searchPath: this.#isOnSupabase ? SUPABASE_SEARCH_PATH : undefined,
       signal,
     };
     try {
@@ -169,6 +184,12 @@ class Verification {
     if (setup.length > 0) {
       const loaded = await loadSqlFiles(place.connection, setup, { signal });
       for (const notice of loaded.notices) this.#notices.add(notice);
+    }
+    if (this.#isOnSupabase) {
+      await makeSupabase(place.connection, place.ownsServer);
+      this.#notices.add(
+        "made for the check, as Supabase has them: the schemas auth, extensions, realtime, storage and vault, and its roles; what they lack, or others, can be given with --schema",
+      );
     }
     // Where our own runner keeps its history; migrations that it runs may rely on it.
     if (this.#prepared.some(({ migration }) => migration.tool === "dbmate"))

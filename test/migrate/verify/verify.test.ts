@@ -307,6 +307,31 @@ test("an abort ends it, and progress is told", async () => {
   expect(seen).toEqual(["1.up.sql", "2.up.sql"]);
 });
 
+test("what migrations take from Supabase is made for them, unless they make it or it is given", async () => {
+  const ups = [
+    `CREATE TABLE profiles (id uuid PRIMARY KEY REFERENCES auth.users ON DELETE CASCADE, avatar uuid DEFAULT uuid_generate_v4());
+     ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
+     CREATE POLICY own ON profiles TO authenticated USING (auth.uid() = id);
+     CREATE FUNCTION welcome() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+       $$ BEGIN INSERT INTO profiles (id) VALUES (NEW.id) ON CONFLICT DO NOTHING; RETURN NEW; END $$;
+     CREATE TRIGGER welcome AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION welcome();`,
+    `INSERT INTO storage.buckets (id, name, public) VALUES ('a', 'a', true);
+     CREATE POLICY own ON storage.objects FOR INSERT TO authenticated
+       WITH CHECK ((storage.foldername(name))[1] = auth.uid()::text AND auth.role() = 'authenticated');
+     ALTER PUBLICATION supabase_realtime ADD TABLE profiles;
+     REVOKE ALL ON profiles FROM anon;`,
+  ];
+  // A server of its own: Supabase's roles are made there.
+  const report = await verifyMigrations(history(ups.map((up) => ({ up }))), { engine: "embedded" });
+  expect(report.migrations.map(({ verdict }) => verdict)).toEqual(["no way back", "no way back"]);
+  expect(report.notices.join()).toContain("as Supabase has them");
+  const own = await verify([
+    { up: "CREATE SCHEMA auth; CREATE TABLE auth.users (id int);" },
+    ...ups.map((up) => ({ up })),
+  ]);
+  expect(own.notices.join()).not.toContain("Supabase");
+});
+
 test("what needs an extension that is not there is not examined, and says how it can be", async () => {
   const report = await verify([
     {
@@ -332,4 +357,18 @@ test("what needs an extension that is not there is not examined, and says how it
   );
   for (const [index, name] of ["prefix", "APP_SCHEMA", "flyway:user"].entries())
     expect(report.migrations[3 + index]?.findings[0]?.message).toContain(`--set ${name}=VALUE`);
+});
+
+test("what is missing and is no role is not said to be one, and temporary tables are gone before the way back", async () => {
+  const report = await verify([
+    { up: "CREATE EXTENSION citext", down: "DROP EXTENSION citext" },
+    {
+      up: "CREATE TYPE tone AS ENUM ('low'); CREATE TABLE song (tone tone); CREATE TEMPORARY TABLE kept AS SELECT 'low'::tone AS tone",
+      down: "DROP TABLE song; DROP TYPE tone",
+    },
+    { up: "ALTER TABLE pg_temp.kept DROP CONSTRAINT none" },
+    { up: "CREATE TABLE book (); ALTER TABLE book DROP CONSTRAINT none" },
+  ]);
+  expect(brief(report).slice(1)).toEqual([["reversible"], ["failed", "up-fails error"], ["failed", "up-fails error"]]);
+  expect(report.migrations[3]?.findings[0]?.message).not.toContain("role");
 });

@@ -6,7 +6,8 @@ import { InvalidInputError } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
 import { layoutOf, listed } from "./layouts.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
-import { MIGRATION_TOOLS, transactionScope, type MigrationTool, type TransactionScope } from "./tools.ts";
+import { ternText } from "./tern.ts";
+import { MIGRATION_TOOLS, scopeWithoutTransaction, transactionScope, type MigrationTool, type TransactionScope } from "./tools.ts";
 
 /** One direction of a migration. */
 export interface MigrationScript {
@@ -66,7 +67,9 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
   }
   const notices: string[] = [];
   const layout = layoutOf(files, options.tool, notices);
-  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry, notices));
+  const unset = new Set<string>();
+  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry, notices, unset));
+  if (unset.size > 0) notices.push(`variables without a value stand for their own names: ${listed([...unset])}`);
   if (migrations.length === 0) {
     throw new InvalidInputError(`the folder ${path} holds no migration of ${layout.tool}`, {
       hint: "name the tool, or give the folder that holds the migrations",
@@ -130,12 +133,8 @@ export class FolderFiles {
     });
   }
 
-  /** sqlx names its files as golang-migrate does; a Cargo.toml in this folder or in the two above it tells which. */
   isBesideSqlx(): boolean {
-    return ["", "..", "../.."].some((above) => {
-      const file = join(this.path, above, "Cargo.toml");
-      return existsSync(file) && /^\s*(?:\[.*\.)?sqlx\b/m.test(readFileSync(file, "utf8"));
-    });
+    return isBesideSqlx(this.path);
   }
 
   read(name: string): string {
@@ -169,8 +168,9 @@ function migrationsOf(
   tool: MigrationTool,
   entry: LayoutEntry,
   notices: string[],
+  unset: Set<string>,
 ): readonly AdoptedMigration[] {
-  const text = files.read(entry.up);
+  const text = tool === "tern" ? ternText(files, entry.up, unset) : files.read(entry.up);
   if (tool === "liquibase") {
     const changesets = splitChangesets(text);
     const others = changesets
@@ -203,7 +203,9 @@ function migrationsOf(
     sql: forServer(tool, sql),
     // A mark outside the two parts (goose's NO TRANSACTION) is about both; dbmate's stands in each.
     transaction:
-      entry.runsInTransaction === false ? "statement" : transactionScope(tool, tool === "goose" ? whole : sql),
+      entry.runsInTransaction === false
+        ? scopeWithoutTransaction(tool)
+        : transactionScope(tool, tool === "goose" ? whole : sql),
   });
   const up = scriptOf(entry.up, text, parts.up);
   let down = parts.down === undefined ? undefined : scriptOf(entry.up, text, parts.down);

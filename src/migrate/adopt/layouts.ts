@@ -162,7 +162,7 @@ function pairKey(name: string): string {
 
 function named(file: string): { readonly version: string; readonly name: string } {
   const stem = basename(pairKey(file));
-  const [, version = "", name = ""] = /^[vV]?(\d+(?:[._-]\d+)*)(?:[._-]+|$)(.*)$/.exec(stem) ?? [];
+  const [, version = "", name = ""] = /^[vV]?(\d+(?:(?:[._-]|T(?=\d))\d+)*)(?:[._-]+|$)(.*)$/.exec(stem) ?? [];
   return version === "" ? { version: stem, name: stem } : { version, name: name === "" ? stem : name };
 }
 

@@ -1,9 +1,11 @@
 // Finds the way there and the way back in the text of a migration file. What belongs to the other part becomes blanks, so that
 // positions stay those of the file.
 
-const UP = /^(?:--\s*(?:migrate:up|\+goose\s+up|\+migrate\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
+import type { TransactionScope } from "./tools.ts";
+
+const UP = /^(?:--\s*(?:migrate:up|\+[a-z]+\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
 const DOWN =
-  /^(?:--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
+  /^(?:--\s*(?:migrate:down|\+[a-z]+\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
 /** Marks that any tool might use, on a line of their own: `-- !Ups`, `-- ==== UP ====`, `# --- !Downs`, `-- rambler up`, `-- //@UNDO`, `-- Down`. */
 const OTHER_UP = /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?ups?[\s\-=\]:]*$/i;
 const OTHER_DOWN =
@@ -12,6 +14,8 @@ const UNDO = /^\s*--\s*\/\/\s*@undo\b/i;
 /** Play's `# --- !Ups`: anything may stand around the word. */
 const PLAY_UP = /^\s*(?:#|--).*!Ups/;
 const PLAY_DOWN = /^\s*(?:#|--).*!Downs/;
+/** `-- +goose StatementEnd` ends a statement that has no semicolon. */
+const STATEMENT_END = /^--\s*\+[a-z]+\s+statementend\b/i;
 const LINE = /(?<=\n|\r(?!\n))/;
 
 export interface FileParts {
@@ -23,9 +27,9 @@ export interface FileParts {
 /** Splits a file at the marks of dbmate, goose, sql-migrate, node-pg-migrate, tern, Play. Without a mark all of it is the way there. */
 export function splitAtMarks(text: string): FileParts {
   if (hasPlayMarks(text)) return splitAtPlayMarks(text);
-  const lines = text.split(LINE);
+  const lines = withStatementEnds(text.split(LINE));
   const marks = marksIn(lines);
-  if (marks === undefined) return { up: text, down: undefined };
+  if (marks === undefined) return { up: lines.join(""), down: undefined };
   const up: string[] = [];
   const down: string[] = [];
   let isDown = false;
@@ -37,6 +41,18 @@ export function splitAtMarks(text: string): FileParts {
     down.push(isDown && !(line.startsWith("#") && marks.down.test(line)) ? line : blank(line));
   }
   return { up: up.join(""), down: down.join("") };
+}
+
+function withStatementEnds(lines: readonly string[]): readonly string[] {
+  if (!lines.some((line) => STATEMENT_END.test(line))) return lines;
+  let before = ";";
+  return lines.map((line) => {
+    const isOpen = STATEMENT_END.test(line) && !before.endsWith(";");
+    if (!/^\s*(?:--|$)/.test(line)) before = line.trimEnd();
+    if (!isOpen) return line;
+    before = ";";
+    return `;${blank(line.slice(1))}`;
+  });
 }
 
 /** Whether it is an evolution of the Play framework. */
@@ -156,6 +172,7 @@ export function splitChangesets(text: string): readonly Changeset[] {
     const before = blank(text.slice(0, start));
     const body = text.slice(start, end);
     const rollback = rollbackOf(body);
+    const says = (attribute: string): boolean => new RegExp(`\\b${attribute}\\s*:\\s*"?false\\b`, "i").test(mark[3] ?? "");
     return { ...changeset, up: before + body, down: rollback === undefined ? undefined : before + rollback };
   });
 }

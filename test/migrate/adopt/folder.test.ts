@@ -278,10 +278,56 @@ test.each([
   ["words alone", "-- Up", "-- Down"],
   ["MyBatis", "-- // first", "-- //@UNDO"],
   ["shmig", "-- ====  UP  ====", "-- ==== DOWN ===="],
+  ["micrate", "-- +micrate Up", "-- +micrate Down"],
 ])("marks of %s", (_, up, down) => {
   const [migration] = readMigrationFolder(folderOf({ "1_a.sql": `${up}\n${A}\n${down}\n${DROP}\n` })).migrations;
   expect(migration?.up.sql.replace(/^--.*$/gm, "").trim()).toBe(A);
   expect(migration?.down?.sql.replace(/^--.*$/gm, "").trim()).toBe(DROP);
+});
+
+test("goose and sql-migrate end a statement without a semicolon where they are told to", () => {
+  const block = (...lines: readonly string[]): string =>
+    ["-- +goose StatementBegin", ...lines, "-- +goose StatementEnd"].join("\n");
+  const up = [
+    block("CREATE TABLE a ()"),
+    block("CREATE TABLE b ();", "-- done"),
+    block("CREATE TABLE c ()", "-- done"),
+  ];
+  const text = `-- +goose Up\n${up.join("\n")}\n-- +goose Down\n${block(DROP.replace(";", ""))}\n`;
+  const [migration] = readMigrationFolder(folderOf({ "1_a.sql": text })).migrations;
+  const sql = (part: string | undefined): string | undefined =>
+    part?.replace(/--.*$/gm, "").replace(/\s+/g, " ").trim();
+  expect(sql(migration?.up.sql)).toBe("CREATE TABLE a () ; CREATE TABLE b (); CREATE TABLE c () ;");
+  expect(sql(migration?.down?.sql)).toBe("DROP TABLE a ;");
+  expect(migration?.down?.sql).toHaveLength(text.length);
+});
+
+test("tern puts files and variables in, and a variable without a value is its own name", () => {
+  const folder = folderOf({
+    "001_a.sql": `${A}\nGRANT SELECT ON a TO {{.app_user}};\n---- create above / drop below ----\n${DROP}\n`,
+    "002_b.sql": `{{ template "views/b.sql" . }}\n---- create above / drop below ----\nDROP VIEW {{ .prefix }}_b;\n`,
+    "views/b.sql": `CREATE VIEW {{ .prefix }}_b AS SELECT * FROM a;`,
+  });
+  const { migrations, notices } = readMigrationFolder(folder, { variables: { prefix: "app" } });
+  expect(migrations.map(({ up, down }) => [up.sql.trim(), down?.sql.trim()])).toEqual([
+    [`${A}\nGRANT SELECT ON a TO app_user;`, expect.stringContaining(DROP)],
+    ["CREATE VIEW app_b AS SELECT * FROM a;", expect.stringContaining("DROP VIEW app_b;")],
+  ]);
+  expect(notices).toContain("variables without a value stand for their own names: app_user");
+});
+
+test("a date with its time is one version", () => {
+  const folder = folderOf({
+    "2021.08.16T17.02.53.a.sql": A,
+    "2021.08.16T17.03.28.b.sql": B,
+    "down/2021.08.16T17.02.53.a.sql": DROP,
+  });
+  const { migrations, notices } = readMigrationFolder(folder);
+  expect(migrations.map(({ version, name, down }) => [version, name, down?.sql])).toEqual([
+    ["2021.08.16T17.02.53", "a", DROP],
+    ["2021.08.16T17.03.28", "b", undefined],
+  ]);
+  expect(notices).toEqual([]);
 });
 
 test("remarks with the word down are no marks", () => {

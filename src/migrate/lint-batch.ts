@@ -3,6 +3,7 @@ import { ignoresOf, type Ignore } from "./lint-ignores.ts";
 import {
   placeStatements,
   recogniseFile,
+  unitsOf,
   type LintFile,
   type PlacedStatement,
   type RecognisedFile,
@@ -44,7 +45,11 @@ export async function readBatch(
       told.tool === "flyway" &&
       script.statements.every((item) => actionsOf(item).some((action) => refusedInTransaction(action) !== undefined));
     const recognised: RecognisedFile = isAlone ? { ...told, transaction: "statement" } : told;
-    const { placed, faults } = placeStatements(script.statements, recognised, nextNumber, batchTransaction);
+    const units = unitsOf(recognised, script.statements).map((unit) =>
+      placeStatements(unit.statements, unit.transaction, nextNumber, batchTransaction),
+    );
+    const placed = units.flatMap((unit) => unit.placed);
+    const faults = units.flatMap((unit) => unit.faults);
     const state: FileState = {
       name: file.name,
       text: file.text,

@@ -1,5 +1,5 @@
 // Which tool a migration file belongs to, and therefore where transactions begin and end: the same SQL is safe in one and not in another.
-import { withoutDownPart } from "./adopt/parts.ts";
+import { splitChangesets, withoutDownPart, withoutOtherChangesets } from "./adopt/parts.ts";
 import { toolOfFile, transactionScope, type MigrationTool, type TransactionScope } from "./adopt/tools.ts";
 import type { ScriptStatement } from "./sql-script.ts";
 import { textOf } from "./syntax.ts";
@@ -10,9 +10,11 @@ export interface LintFile {
   readonly text: string;
   /**
    * What runs as one transaction, where the caller knows better than the file's name and marks: every statement alone, the file,
-   * or all files together.
+   * all files together, or the file when it has several statements (`implicit`).
    */
-  readonly transaction?: "statement" | "file" | "batch" | undefined;
+  readonly transaction?: TransactionScope | undefined;
+  /** Whose it is, where the caller knows better than its name and marks, e.g. by what lies beside it. */
+  readonly tool?: MigrationTool | undefined;
 }
 
 export interface RecognisedFile {
@@ -23,9 +25,25 @@ export interface RecognisedFile {
 }
 
 export function recogniseFile(file: LintFile): RecognisedFile {
-  const tool = toolOfFile(file.name, file.text);
-  const text = withoutDownPart(file.text);
+  const tool = file.tool ?? toolOfFile(file.name, file.text);
+  const up = withoutDownPart(file.text);
+  const text = tool === "liquibase" ? withoutOtherChangesets(up) : up;
   return { tool, text, transaction: file.transaction ?? transactionScope(tool, text) };
+}
+
+/** The statements that share the extent of their transactions: the file's, or those of each of Liquibase's changesets. */
+export function unitsOf(
+  recognised: RecognisedFile,
+  statements: readonly ScriptStatement[],
+): readonly { readonly statements: readonly ScriptStatement[]; readonly transaction: TransactionScope }[] {
+  const changesets = recognised.tool === "liquibase" ? splitChangesets(recognised.text) : [];
+  // The caller's word stands above the marks in the text.
+  if (changesets.length === 0 || recognised.transaction !== "file") return [{ ...recognised, statements }];
+  const starts = [0, ...changesets.map(({ start }) => start), Infinity];
+  return starts.slice(0, -1).map((start, index) => ({
+    statements: statements.filter(({ offset }) => offset >= start && offset < (starts[index + 1] ?? Infinity)),
+    transaction: changesets[index - 1]?.transaction ?? recognised.transaction,
+  }));
 }
 
 /** A statement with the transaction it runs in; statements of one transaction share the number. */
@@ -33,8 +51,8 @@ export interface PlacedStatement {
   readonly statement: ScriptStatement;
   /** `undefined` when it runs on its own. */
   readonly transaction: number | undefined;
-  /** Who opened the transaction. */
-  readonly openedBy: "file" | "tool" | undefined;
+  /** Who opened the transaction; `query`: nobody, several statements sent as one query are one. */
+  readonly openedBy: "file" | "tool" | "query" | undefined;
 }
 
 export interface TransactionFault {
@@ -48,7 +66,7 @@ const ENDS: ReadonlySet<unknown> = new Set(["TRANS_STMT_COMMIT", "TRANS_STMT_ROL
 /** Gives each statement its transaction. `batchTransaction` is the number all files share where the tool works so. */
 export function placeStatements(
   statements: readonly ScriptStatement[],
-  { transaction }: RecognisedFile,
+  transaction: TransactionScope,
   nextNumber: () => number,
   batchTransaction: number,
 ): { readonly placed: readonly PlacedStatement[]; readonly faults: readonly TransactionFault[] } {
@@ -80,11 +98,8 @@ export function placeStatements(
       continue;
     }
     const number = own?.number ?? outer;
-    placed.push({
-      statement,
-      transaction: number,
-      openedBy: number === undefined ? undefined : own === undefined ? "tool" : "file",
-    });
+    const opener = own !== undefined ? "file" : transaction === "implicit" ? "query" : "tool";
+    placed.push({ statement, transaction: number, openedBy: number === undefined ? undefined : opener });
   }
   if (own !== undefined && controls.length > 0) faults.push({ statement: own.begin, kind: "never ended" });
   return { placed, faults };

@@ -125,16 +125,29 @@ test("folders of other tools are recognised by their names and marks", async () 
     "migrations/2026_a/up.sql": "CREATE INDEX CONCURRENTLY i ON t (a);",
     "migrations/2026_a/down.sql": "DROP INDEX i;",
     "migrations/2026_a/metadata.toml": "run_in_transaction = false\n",
+    "one/2026_a/migration.sql": "SELECT 1;",
+    "one/2026_a/snapshot.json": "{}",
+    "rust/Cargo.toml": '[dependencies]\nsqlx = "0.8"\n',
+    "rust/migrations/1_a.up.sql": "SELECT 1;",
+    "rust/migrations/2_b.sql": "SELECT 1;",
+    "java/V1__a.sql": "SELECT 1;",
+    "java/V1__a.sql.conf": "executeInTransaction=false\n",
+    "go/atlas.sum": "h1:x\n",
+    "go/1_a.sql": "SELECT 1;",
   });
-  const { stdout } = await runCli(["lint", "prisma/migrations", "drizzle", "migrations", "--json", "--no-cache"], {
-    cwd,
-  });
+  const folders = ["prisma/migrations", "drizzle", "migrations", "one", "rust/migrations", "java", "go"];
+  const { stdout } = await runCli(["lint", ...folders, "--json", "--no-cache"], { cwd });
   const { files, findings } = JSON.parse(stdout) as Report;
   expect(findings).toEqual([]);
   expect(files.map(({ tool, transaction }) => `${tool} ${transaction}`)).toEqual([
     "prisma implicit",
-    "plain batch",
-    "diesel statement",
+    "drizzle batch",
+    "diesel implicit",
+    "drizzle batch",
+    "sqlx file",
+    "sqlx file",
+    "flyway statement",
+    "atlas file",
   ]);
 });
 

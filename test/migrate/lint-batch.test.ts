@@ -62,8 +62,68 @@ test.each([
   ["Flyway", "V1__a.sql", TWO, true],
   ["Flyway, nothing but such statements", "V1__a.sql", INDEX, false],
   ["Diesel", "migrations/2026_a/up.sql", INDEX, true],
+  ["sqlx, one statement without a transaction", "20260101_a.sql", `-- no-transaction\n${INDEX}`, false],
+  ["sqlx sends two as one query", "20260101_a.sql", `-- no-transaction\n${TWO}`, true],
+  ["graphile-migrate", "committed/000001.sql", `--! Previous: -\n--! Hash: x\n\n${INDEX}`, true],
+  [
+    "graphile-migrate, one",
+    "committed/000001.sql",
+    `--! Previous: -\n--! Hash: x\n\n--! no-transaction\n${INDEX}`,
+    false,
+  ],
+  ["graphile-migrate, two", "committed/000001.sql", `--! Previous: -\n--! Hash: x\n\n--! no-transaction\n${TWO}`, true],
+  ["Hasura, one statement", "migrations/default/1612345678901_a/up.sql", INDEX, true],
+  ["Supabase, one statement", "supabase/migrations/20260101_a.sql", INDEX, false],
+  ["Supabase, two statements", "supabase/migrations/20260101_a.sql", TWO, true],
+  ["Atlas's mark", "20260101_a.sql", `-- atlas:txmode none\n\n${TWO}`, false],
+  ["tern", "001_a.sql", `${INDEX}\n---- create above / drop below ----\n`, true],
+  ["tern, disable-tx", "001_a.sql", `---- tern: disable-tx ----\n${TWO}\n---- create above / drop below ----\n`, false],
+  ["Liquibase", "a.sql", `--liquibase formatted sql\n--changeset a:1\n${INDEX}`, true],
+  [
+    "Liquibase, its changeset",
+    "a.sql",
+    `--liquibase formatted sql\n--changeset a:1 runInTransaction:false\n${TWO}`,
+    false,
+  ],
+  [
+    "Liquibase, another changeset",
+    "a.sql",
+    `--liquibase formatted sql\n--changeset a:1 runInTransaction:false\nSELECT 1;\n--changeset a:2\n${INDEX}`,
+    true,
+  ],
+  [
+    "Liquibase, statements not split",
+    "a.sql",
+    `--liquibase formatted sql\n--changeset a:1 splitStatements:false runInTransaction:false\n${TWO}`,
+    true,
+  ],
+  [
+    "Liquibase, for another database",
+    "a.sql",
+    `--liquibase formatted sql\n--changeset a:1 dbms:mysql\nALTER TABLE \`users\` ENGINE = InnoDB;`,
+    false,
+  ],
 ])("CONCURRENTLY in a transaction: %s", async (_, name, text, isReported) => {
   expect((await rulesIn({ [name]: text })).includes("concurrently-in-transaction")).toBe(isReported);
+});
+
+test("what newer versions of a tool run apart from the rest of the file is a warning that names the version", async () => {
+  for (const [name, version] of [
+    ["prisma/migrations/2026_a/migration.sql", "prisma before 7.4"],
+    ["supabase/migrations/20260101_a.sql", "supabase before 2.109"],
+  ] as const) {
+    const { findings } = await lintSql([{ name, text: TWO }]);
+    expect(findings).toMatchObject([
+      { rule: "concurrently-in-transaction", severity: "warning", message: expect.stringContaining(version) as string },
+    ]);
+  }
+});
+
+test("Liquibase runs each changeset in a transaction of its own", async () => {
+  const text = (between: string): string =>
+    `--liquibase formatted sql\n--changeset a:1\nALTER TABLE users ADD COLUMN email text;\n${between}UPDATE users SET email = '' WHERE id < 9;`;
+  expect(await rulesIn(text(""))).toEqual(["statement-after-access-exclusive"]);
+  expect(await rulesIn(text("--changeset a:2\n"))).toEqual([]);
 });
 
 test("the caller may say what runs as one transaction", async () => {

@@ -1,12 +1,12 @@
 // `pgsteward lint`: the hazards of SQL migrations of any tool, before they run.
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Catalog } from "../../catalog/index.ts";
 import { nearestWord } from "../../config/nearest.ts";
 import type { LintConfig, LintFile, LintOptions, LintReport, LintSeverity } from "../../migrate/index.ts";
-import { decode, LINT_RULES, lintSql, readSqlFiles } from "../../migrate/linter.ts";
+import { besideReader, decode, LINT_RULES, lintSql, readSqlFiles } from "../../migrate/linter.ts";
 import { ERROR_CODES, InvalidInputError } from "../../postgres/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { lintCacheFolder, lintCacheKey, readCachedReport, writeCachedReport } from "../lint-cache.ts";
@@ -181,19 +181,16 @@ function filesOf(
       hint: `give .sql files or a folder; without one these are tried: ${USUAL_FOLDERS.join(", ")}`,
     });
   }
+  const toldBeside = besideReader();
   return paths.flatMap((path): readonly LintFile[] => {
     if (path === "-" && stdin !== undefined) return [{ name: stdinName, text: decode(stdin, stdinName), transaction }];
     const full = resolve(context.cwd, path);
     const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
-    const isDrizzle = existsSync(join(isFolder ? full : dirname(full), "meta", "_journal.json"));
     return readSqlFiles(full).map(({ name, text }): LintFile => {
       const file = isFolder ? join(full, name) : full;
       const shown = relative(context.cwd, file);
-      return {
-        name: shown,
-        text,
-        transaction: transaction ?? (isDrizzle ? "batch" : isWithoutTransaction(file) ? "statement" : undefined),
-      };
+      const told = toldBeside(file, text);
+      return { name: shown, text, tool: told.tool, transaction: transaction ?? told.transaction };
     });
   });
 }
@@ -202,12 +199,6 @@ async function readStdin(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-/** Diesel's metadata.toml beside up.sql. */
-function isWithoutTransaction(file: string): boolean {
-  const metadata = join(dirname(file), "metadata.toml");
-  return existsSync(metadata) && /^\s*run_in_transaction\s*=\s*false\b/m.test(readFileSync(metadata, "utf8"));
 }
 
 function splitAt(

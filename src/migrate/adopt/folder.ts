@@ -4,10 +4,17 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { InvalidInputError } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
+import { isBesideSqlx } from "./beside.ts";
 import { layoutOf, listed } from "./layouts.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
 import { ternText } from "./tern.ts";
-import { MIGRATION_TOOLS, scopeWithoutTransaction, transactionScope, type MigrationTool, type TransactionScope } from "./tools.ts";
+import {
+  MIGRATION_TOOLS,
+  scopeWithoutTransaction,
+  transactionScope,
+  type MigrationTool,
+  type TransactionScope,
+} from "./tools.ts";
 
 /** One direction of a migration. */
 export interface MigrationScript {
@@ -178,13 +185,8 @@ function migrationsOf(
       .map(({ author, id }) => `${author}:${id}`);
     if (others.length > 0) notices.push(`passed over in ${entry.up}, by dbms or ignore: ${listed(others)}`);
     const ours = changesets.filter((changeset) => changeset.isForPostgres);
-    return ours.map(({ author, id, up, down, runsInTransaction }): AdoptedMigration => {
-      const script = (sql: string): MigrationScript => ({
-        file: entry.up,
-        text,
-        sql,
-        transaction: runsInTransaction ? "file" : "statement",
-      });
+    return ours.map(({ author, id, up, down, transaction }): AdoptedMigration => {
+      const script = (sql: string): MigrationScript => ({ file: entry.up, text, sql, transaction });
       return {
         version: `${author}:${id}`,
         name: entry.name,

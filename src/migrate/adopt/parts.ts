@@ -1,6 +1,5 @@
 // Finds the way there and the way back in the text of a migration file. What belongs to the other part becomes blanks, so that
 // positions stay those of the file.
-
 import type { TransactionScope } from "./tools.ts";
 
 const UP = /^(?:--\s*(?:migrate:up|\+[a-z]+\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
@@ -124,7 +123,9 @@ export const LIQUIBASE = /^\s*--\s*liquibase formatted/i;
 export interface Changeset extends FileParts {
   readonly author: string;
   readonly id: string;
-  readonly runsInTransaction: boolean;
+  /** Where its SQL begins. */
+  readonly start: number;
+  readonly transaction: TransactionScope;
   /** False when `dbms:` names others only, or `ignore:true` says that it never runs. */
   readonly isForPostgres: boolean;
 }
@@ -133,8 +134,6 @@ const CHANGESET =
   /^[^\S\n]*--[^\S\n]*changeset[^\S\n]+("[^"\n]+"|[^:\n]+):[^\S\n]*("[^"\n]+"|'[^'\n]+'|[^\s\n]+)([^\n]*)$/gim;
 
 interface ChangesetPlace extends Omit<Changeset, keyof FileParts> {
-  /** Where its SQL begins and ends. */
-  readonly start: number;
   readonly end: number;
 }
 
@@ -145,12 +144,18 @@ function changesetsIn(text: string): readonly ChangesetPlace[] {
     return {
       author: author.trim().replaceAll(/^"|"$/g, ""),
       id: id.replaceAll(/^["']|["']$/g, ""),
-      runsInTransaction: !/\brunInTransaction\s*:\s*"?false\b/i.test(attributes),
+      transaction: changesetScope(attributes),
       isForPostgres: isForPostgres(attributes),
       start: mark.index + whole.length,
       end: marks[index + 1]?.index ?? text.length,
     };
   });
+}
+
+/** Liquibase sends the statements of a changeset one by one, unless it says `splitStatements:false`. */
+function changesetScope(attributes: string): TransactionScope {
+  if (!/\brunInTransaction\s*:\s*"?false\b/i.test(attributes)) return "file";
+  return /\bsplitStatements\s*:\s*"?false\b/i.test(attributes) ? "implicit" : "statement";
 }
 
 /** `dbms:postgresql,h2`, `dbms:"!mysql, !oracle"`. */
@@ -166,14 +171,20 @@ function isForPostgres(attributes: string): boolean {
   return names.every((name) => name.startsWith("!")) && !names.includes("!postgresql");
 }
 
+/** A formatted file without the changesets that PostgreSQL never gets: they are blank. */
+export function withoutOtherChangesets(text: string): string {
+  return changesetsIn(text)
+    .filter((changeset) => !changeset.isForPostgres)
+    .reduce((whole, { start, end }) => whole.slice(0, start) + blank(whole.slice(start, end)) + whole.slice(end), text);
+}
+
 /** The changesets of a file that begins with `--liquibase formatted sql`, each with what its `--rollback` lines say. */
 export function splitChangesets(text: string): readonly Changeset[] {
   return changesetsIn(text).map(({ start, end, ...changeset }) => {
     const before = blank(text.slice(0, start));
     const body = text.slice(start, end);
     const rollback = rollbackOf(body);
-    const says = (attribute: string): boolean => new RegExp(`\\b${attribute}\\s*:\\s*"?false\\b`, "i").test(mark[3] ?? "");
-    return { ...changeset, up: before + body, down: rollback === undefined ? undefined : before + rollback };
+    return { ...changeset, start, up: before + body, down: rollback === undefined ? undefined : before + rollback };
   });
 }
 

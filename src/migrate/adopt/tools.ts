@@ -40,7 +40,7 @@ const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
   "golang-migrate": "implicit",
   goose: "file",
   "graphile-migrate": "file",
-  hasura: "implicit",
+  hasura: "file", // run_sql of its server
   liquibase: "file", // a changeset
   "node-pg-migrate": "file",
   plain: "statement", // as psql runs it
@@ -53,16 +53,26 @@ const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
   tern: "file",
 };
 
-/** Marks that take a file out of its tool's transaction. */
-const NO_TRANSACTION =
-  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|no-transaction|flyway:executeInTransaction=false|(?:postgres-migrations\s+)?disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx|!\s*no-transaction)/im;
+/** Marks that take a file out of its tool's transaction; the tool then runs its statements one by one. */
+const EACH_ALONE =
+  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx)/im;
+/** Marks that do, of tools that send the file as one query all the same: graphile-migrate, postgres-migrations. */
+const SENT_WHOLE = /^--\s*(?:!\s*no-transaction|postgres-migrations\s+disable-transaction)/im;
+/** sqlx looks at the very beginning of the file, and sends it as one query too. */
+const SQLX_MARK = "-- no-transaction";
+
+/** What is one transaction where the tool opens none: sqlx and Diesel send the file as one query. */
+export function scopeWithoutTransaction(tool: MigrationTool): TransactionScope {
+  return tool === "sqlx" || tool === "diesel" ? "implicit" : "statement";
+}
 
 /** @param text - the part that is meant: of a file with an up and a down, the one with its mark */
 export function transactionScope(tool: MigrationTool, text: string): TransactionScope {
   // The mark of a way back counts for itself; in a whole file the first one is that of the way there.
   const mark = /^--\s*migrate:(?:up|down)\b.*$/im.exec(text)?.[0];
   if (mark !== undefined) return /\btransaction:\s*false\b/i.test(mark) ? "statement" : SCOPES[tool];
-  return NO_TRANSACTION.test(text) ? "statement" : SCOPES[tool];
+  if (SENT_WHOLE.test(text) || text.startsWith(SQLX_MARK)) return "implicit";
+  return EACH_ALONE.test(text) ? "statement" : SCOPES[tool];
 }
 
 /** Tells the tool by a file's path and the marks in its text; `plain` when nothing tells. */
@@ -86,7 +96,7 @@ export function toolOfFile(path: string, text: string): MigrationTool {
   if ((base === "up.sql" || base === "down.sql") && folder !== ".")
     return /^\d{13}_/.test(folder) ? "hasura" : "diesel";
   if (/^(?:V\d[\w.]*|R|B\d[\w.]*)__.+\.sql$/.test(base)) return "flyway";
-  if (/^\d{14}_.+\.(?:up|down)\.sql$/.test(base) && /^--\s*no-transaction/m.test(text)) return "sqlx";
+  if (/^\d+_.+\.sql$/.test(base) && text.startsWith(SQLX_MARK)) return "sqlx";
   if (/^\d+[_-].+\.(?:up|down)\.sql$/.test(base)) return "golang-migrate";
   if (/(?:^|\/)supabase\/migrations\//.test(path.replaceAll("\\", "/"))) return "supabase";
   return "plain";

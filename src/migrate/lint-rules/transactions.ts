@@ -12,17 +12,29 @@ const TOOL_HINTS: Readonly<Record<string, string>> = {
   "sql-migrate": "-- +migrate Up notransaction",
   sqlx: "-- no-transaction",
   diesel: "-- in the migration's metadata.toml: run_in_transaction = false",
+  atlas: "-- atlas:txmode none",
   drizzle: "-- drizzle's migrator runs all pending files in one transaction: run this one beside it",
   flyway: "-- a script of its own: Flyway runs it without a transaction (or executeInTransaction=false)",
   "golang-migrate": "-- a file of its own: several statements sent together are one transaction",
+  "graphile-migrate": "--! no-transaction",
+  hasura: "-- run it beside the migrations: Hasura's server opens a transaction for each",
+  liquibase: "--changeset author:id runInTransaction:false",
   prisma: "-- a migration of its own: several statements sent together are one transaction",
+  supabase: "-- a migration of its own: several statements sent together are one transaction",
+  tern: "---- tern: disable-tx ----",
 };
+/** Tools whose newer versions run such a statement apart from the others of its file. */
+const RUNS_IT_APART_SINCE: Readonly<Record<string, string>> = { prisma: "7.4", supabase: "2.109" };
+/** Tools that send the file as one query even without a transaction of theirs. */
+const SENT_WHOLE = "-- a file of its own: several statements sent together are one transaction";
 
 /** Statements that read rows; what an INSERT … VALUES writes stands in it. */
 const READS: ReadonlySet<string> = new Set(["SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"]);
 
 /** Work that takes as long as a table is large that others fill, too. */
 function isLong(context: RuleContext): boolean {
+  // What is refused has a rule of its own, and works for nobody.
+  if (refusedInTransaction(context.action) !== undefined) return false;
   return isLongQuery(context) || context.effects.some(({ scans, rewrites }) => scans || rewrites);
 }
 
@@ -45,12 +57,22 @@ export const transactionRules: readonly LintRule[] = [
     check({ action, transaction, openedBy, tool }) {
       const what = transaction === undefined ? undefined : refusedInTransaction(action);
       if (what === undefined) return undefined;
+      if (openedBy === "file")
+        return {
+          message: `${what} cannot run in the transaction that this file opens`,
+          rewrite: "-- move it before BEGIN or after COMMIT",
+        };
+      const since = RUNS_IT_APART_SINCE[tool];
+      const runner = tool === "plain" ? "the runner" : tool;
+      if (openedBy === "query")
+        return {
+          message: `${what} cannot run in the transaction that several statements sent together are, as ${runner}${since === undefined ? "" : ` before ${since}`} sends them`,
+          rewrite: SENT_WHOLE,
+          severity: since === undefined ? undefined : "warning",
+        };
       return {
-        message: `${what} cannot run in the transaction that ${openedBy === "file" ? "this file" : tool === "plain" ? "the runner" : tool} opens`,
-        rewrite:
-          openedBy === "file"
-            ? "-- move it before BEGIN or after COMMIT"
-            : (TOOL_HINTS[tool] ?? "-- a file of its own, run without a transaction"),
+        message: `${what} cannot run in the transaction that ${runner} opens`,
+        rewrite: TOOL_HINTS[tool] ?? "-- a file of its own, run without a transaction",
       };
     },
   }),

@@ -120,18 +120,18 @@ const cases: Record<string, { files: Record<string, string>; tool: string; migra
     },
     migrations: [
       ["2024-01-01-000000", "a", A, DROP, "file"],
-      ["2024-01-02-000000", "b", B, undefined, "statement"],
+      ["2024-01-02-000000", "b", B, undefined, "implicit"],
     ],
   },
   "hasura: folders with a time in milliseconds": {
     tool: "hasura",
     files: { "default/1612345678901_a/up.sql": A, "default/1612345678901_a/down.sql": DROP },
-    migrations: [["1612345678901", "a", A, DROP, "implicit"]],
+    migrations: [["1612345678901", "a", A, DROP, "file"]],
   },
   "sqlx: pairs, and one that takes no transaction": {
     tool: "sqlx",
     files: { "20240101000000_a.up.sql": `-- no-transaction\n${A}`, "20240101000000_a.down.sql": DROP },
-    migrations: [["20240101000000", "a", `-- no-transaction\n${A}`, DROP, "statement"]],
+    migrations: [["20240101000000", "a", `-- no-transaction\n${A}`, DROP, "implicit"]],
   },
   "goose: its marks, and the one about transactions is about both parts": {
     tool: "goose",

@@ -222,7 +222,10 @@ const CREATE: Create = {
   ...CREATE_OTHERS,
   schema: (object) =>
     object.name === "public" ? ["CREATE SCHEMA IF NOT EXISTS public"] : [`CREATE SCHEMA ${nameOf(object)}`],
-  extension: (object) => [`CREATE EXTENSION IF NOT EXISTS ${nameOf(object)} SCHEMA ${identifier(object.facts.schema)}`],
+  extension: (object) => {
+    const version = object.namedVersion === undefined ? "" : ` VERSION ${literal(object.namedVersion)}`;
+    return [`CREATE EXTENSION IF NOT EXISTS ${nameOf(object)} SCHEMA ${identifier(object.facts.schema)}${version}`];
+  },
   enum: (object) => [`CREATE TYPE ${nameOf(object)} AS ENUM (${object.facts.labels.map(literal).join(", ")})`],
   composite: (object) => [
     `CREATE TYPE ${nameOf(object)} AS (${object.facts.attributes

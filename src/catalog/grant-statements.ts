@@ -82,6 +82,7 @@ export function initialPrivileges(
   serverVersion: number,
 ): readonly PrivilegeEntry[] {
   const { of, on } = object.facts;
+  if (object.initialEntries !== undefined) return object.initialEntries;
   return of === "schema" && on === 'SCHEMA "public"'
     ? publicSchemaPrivileges(serverVersion)
     : builtInPrivileges(of, serverVersion);

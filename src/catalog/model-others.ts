@@ -1,5 +1,6 @@
 // The kinds of objects beside tables, views, functions and common types: what extends PostgreSQL itself, foreign data, replication.
 // Types only. Names of functions, types and operators inside are SQL, qualified unless they are pg_catalog's.
+import type { Grant } from "./model.ts";
 
 /** What every object of these kinds has; those that PostgreSQL gives no owner have none. */
 interface Described {
@@ -190,6 +191,25 @@ export interface ForeignServer extends OwnedInDatabase {
 }
 
 /** Its name is the server's. */
+export interface Extension {
+  readonly name: string;
+  readonly version: string;
+  readonly schema: string;
+  /** Whether `SET SCHEMA` can move it. */
+  readonly isRelocatable: boolean;
+  readonly comment: string | undefined;
+  /** What CREATE EXTENSION makes of it, by the control file. `undefined` when the server has the file no more. */
+  readonly usualComment: string | undefined;
+  readonly usualVersion: string | undefined;
+  /** On its members, where they are not those that its script left; those are there too, as `isInitial`. */
+  readonly grants: readonly MemberGrant[];
+}
+
+export interface MemberGrant extends Grant {
+  readonly owner: string;
+  readonly isInitial: boolean;
+}
+
 export interface UserMapping extends Described {
   readonly name: string;
   /** `public` when it holds for everybody. */

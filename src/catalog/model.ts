@@ -2,10 +2,10 @@
 // order of names, so that two catalogs can be compared and one can be stored.
 
 import type { Aggregate } from "./aggregate.ts";
-import type { EventTrigger, OtherKind, OtherLists } from "./model-others.ts";
+import type { EventTrigger, Extension, OtherKind, OtherLists } from "./model-others.ts";
 import type { CompositeType, Domain, Enum, RangeType } from "./model-types.ts";
 
-export type { EventTrigger } from "./model-others.ts";
+export type { EventTrigger, Extension, MemberGrant } from "./model-others.ts";
 export type { CompositeType, Domain, Enum, RangeType } from "./model-types.ts";
 
 /** One reading of a database. Lists are sorted by schema, then name; names are as in pg_catalog, never quoted. */
@@ -332,15 +332,6 @@ export interface Sequence extends ObjectBase {
   readonly ownedBy:
     | { readonly schema: string; readonly table: string; readonly column: string; readonly isIdentity: boolean }
     | undefined;
-}
-
-export interface Extension {
-  readonly name: string;
-  readonly version: string;
-  readonly schema: string;
-  /** Whether `SET SCHEMA` can move it. */
-  readonly isRelocatable: boolean;
-  readonly comment: string | undefined;
 }
 
 /**

@@ -211,6 +211,12 @@ interface ObjectOf<K extends ObjectKind> {
   readonly inheritedFrom: string | undefined;
   /** Name of the NOT NULL constraint of a column. */
   readonly notNullName: string | undefined;
+  /** Of a list of privileges of a member of an extension: what holds where nothing was granted or revoked. */
+  readonly initialEntries?: readonly PrivilegeEntry[];
+  /** Of the comment on an extension: what CREATE EXTENSION writes. */
+  readonly initialText?: string;
+  /** Of an extension in another version than the one that its server installs: CREATE EXTENSION has to name it. */
+  readonly namedVersion?: string;
 }
 
 /** An object of one kind, or of any. */

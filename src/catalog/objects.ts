@@ -180,12 +180,23 @@ class Collector implements ObjectSink {
     this.comment("schema", { schema: undefined, name }, undefined, `SCHEMA ${identifier(name)}`, comment);
   }
 
-  extension({ name, version, schema, isRelocatable, comment }: Catalog["extensions"][number]): void {
+  extension(extension: Catalog["extensions"][number]): void {
+    const { name, version, schema, isRelocatable, comment = "", usualComment = "", usualVersion } = extension;
     if (name === "plpgsql") return; // initdb's own
     this.add("extension", undefined, name, undefined, { version, schema, isRelocatable }, [
       objectId("schema", undefined, schema),
     ]);
-    void comment; // CREATE EXTENSION writes it from the extension's control file
+    if (usualVersion !== undefined && usualVersion !== version)
+      this.#note(objectId("extension", undefined, name), { namedVersion: version });
+    if (comment === usualComment) return;
+    const on = `EXTENSION ${identifier(name)}`;
+    this.comment("extension", { schema: undefined, name }, undefined, on, comment);
+    this.#note(objectId("comment", undefined, on), { initialText: usualComment });
+  }
+
+  #note(id: string, more: { readonly namedVersion: string } | { readonly initialText: string }): void {
+    const object = this.#objects.get(id);
+    if (object !== undefined) this.#objects.set(id, { ...object, ...more });
   }
 
   domain(domain: Domain): void {

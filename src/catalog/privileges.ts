@@ -63,7 +63,59 @@ export function privilegeObjects(
       first.objectKind === "default" ? defaultsObject(first, list) : listObject(first, list, catalog, targets, owners);
     if (object !== undefined) found.push(object);
   }
-  return found;
+  return [...found, ...catalog.extensions.flatMap((extension) => memberLists(extension, objects))];
+}
+
+/** Members are no objects of their own: their lists are parts of the extension. */
+function memberLists(
+  { name: extension, grants }: Catalog["extensions"][number],
+  objects: ReadonlyMap<string, CatalogObject>,
+): readonly CatalogObject[] {
+  const lists = new Map<string, (typeof grants)[number][]>();
+  for (const grant of grants) {
+    const key = JSON.stringify([grant.objectKind, grant.schema, grant.object]);
+    lists.set(key, [...(lists.get(key) ?? []), grant]);
+  }
+  const id = objectId("extension", undefined, extension);
+  const parent = objects.has(id) ? id : undefined;
+  return [...lists.values()].flatMap((list) => {
+    const [first] = list;
+    if (first === undefined) return [];
+    const { objectKind, schema, object, owner } = first;
+    const of = objectKind as SecurableKind;
+    const dot = of === "column" ? object.lastIndexOf(".") : -1;
+    const bracket = of === "function" ? object.indexOf("(") : -1;
+    const end = dot === -1 ? bracket : dot;
+    const name = end === -1 ? object : object.slice(0, end);
+    const written = schema === undefined ? identifier(name) : identifier(schema, name);
+    const taken = bracket === -1 ? "" : `(${routineArguments(object.slice(bracket + 1, -1))})`;
+    return [
+      {
+        kind: "privileges" as const,
+        id: `privileges ${of} ${schema === undefined ? "" : `${schema}.`}${object}`,
+        schema,
+        name: object,
+        part: undefined,
+        facts: {
+          of,
+          on: `${WORDS[of === "column" ? "table" : of]} ${written}${taken}`,
+          column: dot === -1 ? undefined : object.slice(dot + 1),
+          entries: entriesOf(
+            list.filter(({ isInitial }) => !isInitial),
+            owner,
+          ),
+        },
+        parent,
+        needs: parent === undefined ? [] : [parent],
+        inheritedFrom: undefined,
+        notNullName: undefined,
+        initialEntries: entriesOf(
+          list.filter(({ isInitial }) => isInitial),
+          owner,
+        ),
+      },
+    ];
+  });
 }
 
 function defaultsObject(first: Grant, list: readonly Grant[]): CatalogObject {

@@ -9,6 +9,7 @@ import { databaseName, extensions, schemas } from "./queries/database.ts";
 import type { Part, Scope } from "./queries/family.ts";
 import { functions } from "./queries/functions.ts";
 import { grants } from "./queries/grants.ts";
+import { memberGrants } from "./queries/member-grants.ts";
 import { indexes, indexKeys, type BareIndex, type KeysRead } from "./queries/indexes.ts";
 import { otherObjects } from "./queries/other-objects.ts";
 import { eventTriggers, statistics } from "./queries/others.ts";
@@ -39,6 +40,7 @@ export function partsOf(scope: Scope, includeDependencies: boolean) {
     statistics: statistics(scope),
     eventTriggers: eventTriggers(scope),
     grants: grants(scope),
+    memberGrants: memberGrants(scope),
     others: otherObjects(scope),
     securityLabels: securityLabels(scope),
     settings: databaseSettings(),
@@ -112,7 +114,10 @@ export function assemble(
     })),
     ranges: read.types.ranges,
     sequences: read.sequences,
-    extensions: read.extensions,
+    extensions: read.extensions.map((extension) => ({
+      ...extension,
+      grants: read.memberGrants.get(extension.name) ?? [],
+    })),
     grants: read.grants,
     statistics: read.statistics,
     eventTriggers: read.eventTriggers,

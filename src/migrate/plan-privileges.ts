@@ -18,7 +18,7 @@ export function privilegesWhenMade(
   created: ReadonlySet<string>,
 ): InitialPrivileges {
   const { of } = object.facts;
-  if (of === "column" || !created.has(object.parent ?? "")) {
+  if (of === "column" || object.initialEntries !== undefined || !created.has(object.parent ?? "")) {
     const entries = initialPrivileges(object, serverVersion);
     return { certain: entries, possible: entries };
   }

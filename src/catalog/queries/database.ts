@@ -39,10 +39,15 @@ export function schemas(): Part<readonly Schema[]> {
 
 const EXTENSIONS_SQL = `
 SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema, e.extrelocatable AS "isRelocatable",
-  description.description AS comment
+  description.description AS comment,
+  usual.comment AS "usualComment", usual.default_version AS "usualVersion"
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 ${joinComment("pg_extension", "e.oid")}
+LEFT JOIN LATERAL (
+  SELECT a.comment, a.default_version
+  FROM pg_catalog.pg_available_extensions() AS a
+  WHERE e.extname <> 'plpgsql' AND a.name = e.extname) AS usual ON true
 ORDER BY e.extname`;
 
 interface ExtensionRow {
@@ -51,12 +56,20 @@ interface ExtensionRow {
   readonly schema: string;
   readonly isRelocatable: boolean;
   readonly comment: string | null;
+  readonly usualComment: string | null;
+  readonly usualVersion: string | null;
 }
 
 /** All extensions: they belong to the database, so a choice of schemas does not narrow them. */
-export function extensions(): Part<readonly Extension[]> {
+export function extensions(): Part<readonly Omit<Extension, "grants">[]> {
   return {
     statement: { text: EXTENSIONS_SQL },
-    map: (result) => rowsOf<ExtensionRow>(result).map((row) => ({ ...row, comment: optional(row.comment) })),
+    map: (result) =>
+      rowsOf<ExtensionRow>(result).map((row) => ({
+        ...row,
+        comment: optional(row.comment),
+        usualComment: optional(row.usualComment),
+        usualVersion: optional(row.usualVersion),
+      })),
   };
 }

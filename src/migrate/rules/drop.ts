@@ -5,6 +5,7 @@ import {
   firing,
   initialDefaults,
   initialPrivileges,
+  literal,
   nameOf,
   objectId,
   onlyOf,
@@ -184,7 +185,9 @@ const DROP: Drop = {
   ],
   statistics: (object) => [`DROP STATISTICS ${nameOf(object)}`],
   "event trigger": (object) => [`DROP EVENT TRIGGER ${nameOf(object)}`],
-  comment: ({ facts }) => [`COMMENT ON ${facts.on} IS NULL`],
+  comment: ({ facts, initialText }) => [
+    `COMMENT ON ${facts.on} IS ${initialText === undefined ? "NULL" : literal(initialText)}`,
+  ],
   privileges: (object, context) =>
     privilegeStatements(object.facts, object.facts.entries, initialPrivileges(object, context.serverVersion)).map(
       authorisation,

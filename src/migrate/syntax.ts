@@ -82,6 +82,14 @@ export function droppedNames(node: Node): readonly Name[] {
   });
 }
 
+/** The table of a trigger that DROP names by schema, table and trigger; `droppedNames` gives the last two. */
+export function tableOfTrigger(node: Node, trigger: Name): Name | undefined {
+  const parts = listOf(node, "objects")
+    .map(({ node: item }) => stringsOf(item, "items"))
+    .find((item) => item.at(-1) === trigger.name && item.at(-2) === trigger.schema);
+  return parts === undefined || parts.length < 2 ? undefined : nameOfParts(parts.slice(0, -1));
+}
+
 /** Visits every node below and at `value`, with its kind ("" for a field that is not wrapped). */
 export function walk(value: unknown, visit: (kind: string, node: Node) => void): void {
   if (Array.isArray(value)) for (const item of value) walk(item, visit);

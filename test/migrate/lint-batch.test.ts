@@ -35,6 +35,9 @@ test("CREATE TABLE AS and a new materialized view are new too; another schema's 
     "create-index-non-concurrent",
   ]);
   expect(await rulesIn("SET search_path = one; CREATE TABLE a (x int); CREATE INDEX ON one.a (x);")).toEqual([]);
+  expect(await rulesIn("CREATE TABLE one.a (x int); DROP TRIGGER t ON one.a; DROP TRIGGER t ON two.a;")).toEqual([
+    "drop-function",
+  ]);
 });
 
 const INDEX = "CREATE INDEX CONCURRENTLY i ON users (email);";

@@ -85,7 +85,7 @@ function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool
     return first[0] === "diesel" && (counts.has("hasura") || files.isBesideHasura()) ? "hasura" : first[0];
   }
   if (first === undefined && sql.some((name) => /^\d+_/.test(basename(name))) && files.isBesideSqlx()) return "sqlx";
-  return files.has("atlas.sum") ? "atlas" : "plain";
+  return nearest(files, "atlas.sum") === undefined ? "plain" : "atlas";
 }
 
 type Reader = (files: FolderFiles, sql: readonly string[], notices: string[]) => readonly LayoutEntry[];
@@ -213,7 +213,15 @@ function drizzle(files: FolderFiles, sql: readonly string[], notices: string[]):
 }
 
 function journalOf(files: FolderFiles): string | undefined {
-  return files.names.find((name) => /(?:^|\/)meta\/_journal\.json$/.test(name));
+  return nearest(files, "meta/_journal.json");
+}
+
+/** The file of that name with the fewest folders above it: below it may lie the folders of other projects. */
+function nearest(files: FolderFiles, wanted: string): string | undefined {
+  const depth = (name: string): number => name.split("/").length;
+  return files.names
+    .filter((name) => name === wanted || name.endsWith(`/${wanted}`))
+    .sort((a, b) => depth(a) - depth(b) || compareText(a, b))[0];
 }
 
 function entriesOf(journal: unknown): readonly string[] {
@@ -308,7 +316,7 @@ function liquibase(files: FolderFiles, sql: readonly string[]): readonly LayoutE
 }
 
 function planOf(files: FolderFiles): string | undefined {
-  return files.names.find((name) => /(?:^|\/)sqitch\.plan$/.test(name));
+  return nearest(files, "sqitch.plan");
 }
 
 /** A change that was made again later has its first form in `deploy/name@tag.sql`, with the first tag after it. */

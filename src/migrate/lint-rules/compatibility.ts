@@ -6,6 +6,7 @@ import {
   listOf,
   relationName,
   stringsOf,
+  tableOfTrigger,
   textOf,
   unwrap,
   type Action,
@@ -268,7 +269,7 @@ export const compatibilityRules: readonly LintRule[] = [
         const again = later().some(
           ({ kind, node }) => kind === "CreateTrigStmt" && textOf(node, "trigname") === name.name,
         );
-        return !again && isLive(name.schema === undefined ? undefined : { schema: undefined, name: name.schema });
+        return !again && isLive(tableOfTrigger(action.node, name));
       }
       const again = later().some(
         ({ kind, node }) => kind === "CreateFunctionStmt" && stringsOf(node, "funcname").at(-1) === name.name,

@@ -410,6 +410,17 @@ test("hasura orders by number, and its config.yaml tells its folders from Diesel
   expect(readMigrationFolder(join(folderOf(first), "migrations/default")).tool).toBe("hasura");
 });
 
+test("a plan, journal or sum is taken where it lies nearest, as other projects' may lie below", () => {
+  const files = {
+    "sqitch.plan": "%project=x\na 2024-01-01T00:00:00Z A <a@x> # a\n",
+    "deploy/a.sql": A,
+    "before/sqitch.plan": "%project=y\nb 2024-01-01T00:00:00Z A <a@x> # b\n",
+    "before/deploy/b.sql": B,
+  };
+  expect(readMigrationFolder(folderOf(files)).migrations.map(({ up }) => up.file)).toEqual(["deploy/a.sql"]);
+  expect(readMigrationFolder(folderOf({ "db/atlas.sum": "h1:x", "db/1_a.sql": A })).tool).toBe("atlas");
+});
+
 test("changesets for other databases and ignored ones are passed over and told", () => {
   const heads = ["dbms:mysql,h2", 'dbms:"!oracle, !h2"', "dbms:postgresql,h2", "ignore:true", "dbms:!postgresql", ""];
   const text = heads.map((head, index) => `-- changeset "a b": ${index} ${head}\nSELECT ${index};\n`).join("");

@@ -307,6 +307,12 @@ test("an abort ends it, and progress is told", async () => {
   expect(seen).toEqual(["1.up.sql", "2.up.sql"]);
 });
 
+test("a migration that fails on rows and without them has the failure that no row explains", async () => {
+  const up = `ALTER TYPE mood ADD VALUE 'glad'; ALTER TABLE users ADD COLUMN age int NOT NULL, ALTER COLUMN mood SET DEFAULT 'glad';`;
+  const [, failed] = (await verify([USERS, { up }])).migrations;
+  expect(failed?.findings.map(({ rule, sqlState }) => [rule, sqlState])).toEqual([["up-fails", "55P04"]]);
+});
+
 test("what migrations take from Supabase is made for them, unless they make it or it is given", async () => {
   const ups = [
     `CREATE TABLE profiles (id uuid PRIMARY KEY REFERENCES auth.users ON DELETE CASCADE, avatar uuid DEFAULT uuid_generate_v4());

@@ -34,7 +34,7 @@ export function refuseDependants(what: string, dependants: readonly ObjectRefere
     ),
   );
   if (names.size === 0) return;
-  throw new InvalidInputError(`${[...names].join(", ")} depend${names.size === 1 ? "s" : ""} on ${what}`, {
+  throw new InvalidInputError(`${[...names].sort().join(", ")} depend${names.size === 1 ? "s" : ""} on ${what}`, {
     hint: "drop or change what depends on it in a migration before",
   });
 }

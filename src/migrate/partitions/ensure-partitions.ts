@@ -331,7 +331,7 @@ JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $1::text
   AND c.relname = $2::text
-  AND NOT t.tgisinternal
+  AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstrindid = 0))    -- before 15 those that come from the parent are internal
   AND t.tgenabled = 'O'
 ORDER BY t.tgname
 LIMIT 1000`;

@@ -8,6 +8,7 @@ import {
   InvalidSqlError,
   type Connection,
 } from "../postgres/index.ts";
+import { namesSupabase } from "./adopt/supabase.ts";
 import { refusedHere } from "./refused-here.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 import type { SqlFile } from "./sql-files.ts";
@@ -291,12 +292,18 @@ function located(
   const hint =
     skippedExtensions.size > 0 && error instanceof InvalidSqlError
       ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://…`
-      : (refusedHere(error) ?? error.hint);
+      : (refusedHere(error) ?? lackOfSupabase(error, statement) ?? error.hint);
   return sqlErrorAt(file.text, statement.offset + inStatement, file.name, error.message, {
     sqlState: error.sqlState,
     cause: error,
     hint,
   });
+}
+
+/** A schema that is read from files has to make all that it stands on. */
+function lackOfSupabase({ sqlState }: DatabaseError, { text }: ScriptStatement): string | undefined {
+  if (!["3F000", "42P01", "42883"].includes(sqlState) || !namesSupabase(text)) return undefined;
+  return "Supabase makes that in each of its databases, and the files do not: give the URL of such a database instead, or a first file that makes it";
 }
 
 const MISSING_ROLES_SQL = `

@@ -10,6 +10,7 @@ test.each([
   ["CREATE FUNCTION f() RETURNS int LANGUAGE internal AS 'nothing'", "does not have the internal function"],
   ["CREATE FUNCTION f() RETURNS int LANGUAGE plv8 AS 'return 1'", "does not have the language"],
   ["CREATE COLLATION c (lc_collate = 'xx_YY.utf8', lc_ctype = 'xx_YY.utf8')", "does not have the locale"],
+  ["CREATE TABLE p (id uuid REFERENCES auth.users)", "Supabase makes that in each of its databases"],
   ["SET ROLE pg_monitor; CREATE FOREIGN DATA WRAPPER w", "lets only a superuser do this"],
   [
     "SET ROLE pg_monitor; CREATE ACCESS METHOD m TYPE TABLE HANDLER heap_tableam_handler",

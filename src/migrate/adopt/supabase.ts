@@ -14,9 +14,14 @@ const NAMES_SUPABASE =
 const MAKES_AUTH =
   /\bcreate\s+(?:schema\s+"?auth\b|table\s+(?:if\s+not\s+exists\s+)?"?auth"?\."?users\b|(?:or\s+replace\s+)?function\s+"?auth"?\."?uid\b)/i;
 
+/** Whether SQL speaks of what Supabase makes in each of its databases. */
+export function namesSupabase(sql: string): boolean {
+  return NAMES_SUPABASE.test(sql);
+}
+
 /** Whether migrations, of Supabase's tool or of another one, rely on what Supabase makes. */
 export function reliesOnSupabase(migrations: readonly AdoptedMigration[]): boolean {
-  const isNamed = migrations.some(({ tool, up }) => tool === "supabase" || NAMES_SUPABASE.test(up.sql));
+  const isNamed = migrations.some(({ tool, up }) => tool === "supabase" || namesSupabase(up.sql));
   return isNamed && !migrations.some(({ up }) => MAKES_AUTH.test(up.sql));
 }
 

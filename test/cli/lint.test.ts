@@ -149,6 +149,13 @@ test("folders of other tools are recognised by their names and marks", async () 
     "flyway statement",
     "atlas file",
   ]);
+  const index = "CREATE INDEX CONCURRENTLY i ON t (a);";
+  const lone = folderWith({ "20260101_a.up.sql": index });
+  const told = await runCli(["lint", ".", "--tool", "sqlx", "--json", "--no-cache"], { cwd: lone });
+  expect(JSON.parse(told.stdout)).toMatchObject({
+    files: [{ tool: "sqlx", transaction: "file" }],
+    findings: [{ rule: "concurrently-in-transaction", rewrite: "-- no-transaction" }],
+  });
 });
 
 test("a report is kept by its content; a folder that cannot be written and a broken entry change nothing", async () => {

@@ -110,7 +110,9 @@ test("rights: roles and their members, default privileges, functions made SECURI
   ]);
   expect(await lint("ALTER FUNCTION f() SECURITY DEFINER SET search_path = pg_catalog;")).toEqual(["function-rights"]);
   expect(await lint("ALTER ROUTINE f() SECURITY INVOKER;")).toEqual(["function-rights"]);
-  expect(await lint("ALTER FUNCTION f() IMMUTABLE;")).toEqual([]);
+  for (const promise of ["IMMUTABLE", "VOLATILE", "STRICT", "CALLED ON NULL INPUT", "LEAKPROOF", "PARALLEL SAFE"])
+    expect([promise, ...(await lint(`ALTER FUNCTION f() ${promise};`))]).toEqual([promise, "function-promise"]);
+  expect(await lint("ALTER FUNCTION f() COST 10 ROWS 5;")).toEqual([]);
 });
 
 test("a function in use gets another search_path or loses its own; an empty or usual one is a hardening", async () => {

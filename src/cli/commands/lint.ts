@@ -5,8 +5,15 @@ import { setFlagsFromString } from "node:v8";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Catalog } from "../../catalog/index.ts";
 import { nearestWord } from "../../config/nearest.ts";
-import type { LintConfig, LintFile, LintOptions, LintReport, LintSeverity } from "../../migrate/index.ts";
-import { besideReader, decode, LINT_RULES, lintSql, readSqlFiles } from "../../migrate/linter.ts";
+import type {
+  LintConfig,
+  LintFile,
+  LintOptions,
+  LintReport,
+  LintSeverity,
+  MigrationTool,
+} from "../../migrate/index.ts";
+import { besideReader, decode, LINT_RULES, lintSql, MIGRATION_TOOLS, readSqlFiles } from "../../migrate/linter.ts";
 import { ERROR_CODES, InvalidInputError } from "../../postgres/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { lintCacheFolder, lintCacheKey, readCachedReport, writeCachedReport } from "../lint-cache.ts";
@@ -25,6 +32,7 @@ interface Flags {
   readonly since?: string;
   readonly stdinName: string;
   readonly transaction?: "statement" | "file" | "batch";
+  readonly tool?: MigrationTool;
   readonly sarif?: boolean;
   readonly github?: boolean;
   readonly failOn: FailLevel;
@@ -61,6 +69,12 @@ export function lintCommand(run: Run): Command {
         "--transaction <extent>",
         "what runs as one transaction, where names and marks do not tell it: each statement, each file, all files",
       ).choices(["statement", "file", "batch"]),
+    )
+    .addOption(
+      new Option(
+        "--tool <name>",
+        "whose files they are, where names, marks and what lies beside them do not tell it",
+      ).choices(MIGRATION_TOOLS),
     )
     .option("--small-table-rows <n>", "with --database: tables of at most so many rows are not live", wholeNumber)
     .option("--required-columns <names...>", "switch the rule required-columns on, for these")
@@ -171,7 +185,7 @@ function configOf({ all, on = [], off = [], smallTableRows, requiredColumns }: F
 function filesOf(
   context: CommandContext,
   given: readonly string[],
-  { stdinName, transaction }: Pick<Flags, "stdinName" | "transaction">,
+  { stdinName, transaction, tool }: Pick<Flags, "stdinName" | "transaction" | "tool">,
   stdin: Buffer | undefined,
 ): readonly LintFile[] {
   const paths =
@@ -183,14 +197,15 @@ function filesOf(
   }
   const toldBeside = besideReader();
   return paths.flatMap((path): readonly LintFile[] => {
-    if (path === "-" && stdin !== undefined) return [{ name: stdinName, text: decode(stdin, stdinName), transaction }];
+    if (path === "-" && stdin !== undefined)
+      return [{ name: stdinName, text: decode(stdin, stdinName), transaction, tool }];
     const full = resolve(context.cwd, path);
     const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
     return readSqlFiles(full).map(({ name, text }): LintFile => {
       const file = isFolder ? join(full, name) : full;
       const shown = relative(context.cwd, file);
       const told = toldBeside(file, text);
-      return { name: shown, text, tool: told.tool, transaction: transaction ?? told.transaction };
+      return { name: shown, text, tool: tool ?? told.tool, transaction: transaction ?? told.transaction };
     });
   });
 }

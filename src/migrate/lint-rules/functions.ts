@@ -69,4 +69,42 @@ export const functionRules: readonly LintRule[] = [
       return undefined;
     },
   }),
+  defineLintRule({
+    id: "function-promise",
+    on: ["AlterFunctionStmt"],
+    title: "A function in use is declared IMMUTABLE, STRICT, LEAKPROOF or the like",
+    severity: "warning",
+    isRecommended: true,
+    why: "The planner believes it: a function that is IMMUTABLE by name only makes indexes and generated columns wrong, one that is VOLATILE is called for every row, a STRICT one gives null for null.",
+    bad: "ALTER FUNCTION price_of(bigint) IMMUTABLE;",
+    good: "CREATE OR REPLACE FUNCTION price_of(id bigint) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';",
+    check(context) {
+      const name = functionInUse(context);
+      if (name === undefined) return undefined;
+      const promises = listOf(context.action.node, "actions").flatMap(({ node }) => promiseOf(node) ?? []);
+      return promises.length === 0
+        ? undefined
+        : {
+            message: `${word(name)} is ${promises.join(", ")} from now on`,
+            rewrite: "-- make sure that its body keeps it, and rebuild indexes that call it",
+          };
+    },
+  }),
 ];
+
+function promiseOf(option: Action["node"]): string | undefined {
+  const value = childOf(option, "arg");
+  const isOn = value?.["boolval"] === true;
+  switch (option["defname"]) {
+    case "volatility":
+      return textOf(value, "sval")?.toUpperCase();
+    case "parallel":
+      return `PARALLEL ${textOf(value, "sval")?.toUpperCase() ?? ""}`;
+    case "strict":
+      return isOn ? "STRICT" : "CALLED ON NULL INPUT";
+    case "leakproof":
+      return isOn ? "LEAKPROOF" : "NOT LEAKPROOF";
+    default:
+      return undefined;
+  }
+}

@@ -283,6 +283,20 @@ export const transactionRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "prepared-transaction",
+    on: ["TransactionStmt"],
+    title: "PREPARE TRANSACTION",
+    severity: "warning",
+    isRecommended: true,
+    why: "Its locks stay without a session, through restarts, and vacuum removes no row that died since, until somebody commits it by its name.",
+    bad: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nPREPARE TRANSACTION 'users_email';",
+    good: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
+    check({ action }) {
+      if (action.kind !== "TransactionStmt" || action.node["kind"] !== "TRANS_STMT_PREPARE") return undefined;
+      return { message: `${textOf(action.node, "gid") ?? "it"} is left open`, rewrite: "COMMIT;" };
+    },
+  }),
+  defineLintRule({
     id: "not-rerunnable",
     on: ["IndexStmt", "CreateStmt", "DropStmt"],
     title: "A step without a transaction that cannot be run again",

@@ -22,7 +22,7 @@ export async function parseForLint(text: string, name: string): Promise<LintedSc
   } catch (thrown) {
     if (!(thrown instanceof InvalidSqlError)) throw thrown;
   }
-  const filled = fillPsqlVariables(text);
+  const filled = fillVariables(text);
   const statements: ScriptStatement[] = [];
   const faults: SyntaxFault[] = [];
   for (const { text: sql, offset } of separatePsql(filled).segments) {
@@ -93,9 +93,14 @@ async function parsePiece(
   }
 }
 
-/** psql's `:name`, `:'name'` and `:"name"` as names and strings of the same length. Casts, slices and assignments are no variables. */
-function fillPsqlVariables(text: string): string {
+/**
+ * psql's `:name`, `:'name'` and `:"name"`, and `{{.name}}`, `{{ index .Options "name" }}` and `${name}` of migration tools, as names
+ * and strings of the same length; another file that is put in, as blanks. Casts, slices and assignments are no variables.
+ */
+function fillVariables(text: string): string {
   return text
+    .replaceAll(/\{\{-?\s*template\b[^{}\n]*\}\}/g, (form) => " ".repeat(form.length))
+    .replaceAll(/\{\{[^{}\n]*\w[^{}\n]*\}\}|\$\{[\w.:-]+\}/g, (form) => form.replaceAll(/\W/g, "_"))
     .replaceAll(/(?<![:\w\])]):(["'])(\w+)\1/g, (_, quote: string, name: string) => `${quote}v${name}${quote}`)
     .replaceAll(/(?<![:\w\])"']):([A-Za-z_]\w*)/g, "v$1");
 }

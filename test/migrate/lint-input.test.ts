@@ -52,6 +52,17 @@ test("psql's variables stand for names and values", async () => {
   expect(await lint(text)).toEqual(["1:1 drop-table"]);
 });
 
+test("variables and templates of migration tools stand for names, files and values", async () => {
+  const sql = `{{ template "func/a.sql" . }}
+CREATE TABLE {{ index .Options "Namespace" }}.users (id int);
+GRANT SELECT ON \${schema}.users TO {{.app_user}};
+CREATE TABLE {{ .prefix }}_a (at int DEFAULT {{.limit}}, note text DEFAULT '{{.note}}'`;
+  const { findings } = await lintSql([{ name: "1.sql", text: `${sql});` }]);
+  expect(findings.filter(({ rule }) => rule === "syntax-error")).toEqual([]);
+  const { findings: faults } = await lintSql([{ name: "1.sql", text: `${sql}));` }]);
+  expect(faults.filter(({ rule }) => rule === "syntax-error")).toMatchObject([{ line: 4 }]);
+});
+
 test("psql's commands and COPY's data are not SQL", async () => {
   const text = "\\set ON_ERROR_STOP on\nCOPY a (b) FROM stdin;\nDROP TABLE b;\n'\n\\.\n\\echo done\nDROP TABLE c;";
   expect(await lint(text)).toEqual(["7:1 drop-table"]);

@@ -7,7 +7,7 @@ import { decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
 import { layoutOf, listed } from "./layouts.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
-import { ternText } from "./tern.ts";
+import { hasTemplateOptions, templateText } from "./templates.ts";
 import {
   MIGRATION_TOOLS,
   scopeWithoutTransaction,
@@ -177,7 +177,9 @@ function migrationsOf(
   notices: string[],
   unset: Set<string>,
 ): readonly AdoptedMigration[] {
-  const text = tool === "tern" ? ternText(files, entry.up, unset) : files.read(entry.up);
+  const textOf = (name: string): string =>
+    tool === "tern" || hasTemplateOptions(files.read(name)) ? templateText(files, name, unset) : files.read(name);
+  const text = textOf(entry.up);
   if (tool === "liquibase") {
     const changesets = splitChangesets(text);
     const others = changesets
@@ -212,7 +214,7 @@ function migrationsOf(
   const up = scriptOf(entry.up, text, parts.up);
   let down = parts.down === undefined ? undefined : scriptOf(entry.up, text, parts.down);
   if (entry.down !== undefined) {
-    const downText = files.read(entry.down);
+    const downText = textOf(entry.down);
     down = scriptOf(entry.down, downText, downText);
   }
   return [{ version, name, tool, up, down, irreversible: irreversibleReason(text) }];
@@ -236,7 +238,7 @@ function withVariable(text: string, name: string, value: string): string {
   const escaped = name.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`);
   const forms = new RegExp(
     // psql reads the colons of a cast first: what follows an even number of them is a variable.
-    String.raw`\$\{${escaped}\}|\{\{\s*\.?${escaped}\s*\}\}|(?:(?<![:\w])|(?<=(?<!:)(?:::)+)):(?:${escaped}\b|"${escaped}"|'${escaped}')`,
+    String.raw`\$\{${escaped}\}|\{\{\s*(?:\.?${escaped}|index\s+\.\w+\s+"${escaped}")\s*\}\}|(?:(?<![:\w])|(?<=(?<!:)(?:::)+)):(?:${escaped}\b|"${escaped}"|'${escaped}')`,
     "g",
   );
   return text.replaceAll(forms, (form) =>

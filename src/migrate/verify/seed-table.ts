@@ -3,7 +3,7 @@
 import type { Catalog, Column, Constraint, Table } from "../../catalog/index.ts";
 import { DatabaseError, identifier, IntegrityError, type Connection } from "../../postgres/index.ts";
 import { hintsOf } from "./check-hints.ts";
-import type { TypeSamples } from "./type-samples.ts";
+import { quoted, type TypeSamples } from "./type-samples.ts";
 
 /** Refusals after which a row is given up. Each costs one statement; nearly all tables need none. */
 const ATTEMPTS = 80;
@@ -11,6 +11,8 @@ const ATTEMPTS = 80;
 const CANDIDATES = 10;
 const PARENT_ROWS = 20;
 const STATEMENT_LIMIT_MS = 10_000;
+/** Of an array whose length a check asks for. */
+const MOST_ELEMENTS = 20;
 
 export interface SeededRows {
   readonly rows: number;
@@ -213,11 +215,32 @@ class RowMaker {
       ...(domain?.constraints ?? []).map(({ definition }) => definition),
       ...bounds,
     ];
+    const element = this.#samples.elementOf(type);
+    if (element !== undefined) return this.#arrayHints(definitions, element);
     return definitions
       .flatMap((definition) => hintsOf(definition))
       .filter((text) =>
         labels === undefined ? fits(this.#samples.baseOf(type), text, isText) : labels.includes(text),
       );
+  }
+
+  /** Arrays of what the checks name, and of as many elements. */
+  #arrayHints(definitions: readonly string[], element: string): readonly string[] {
+    const isText = this.#samples.isText(element);
+    const sample = quoted(this.#samples.of(element, 0)[0] ?? "");
+    const labels = this.#samples.labels(this.#samples.baseOf(element));
+    return definitions.flatMap((definition) => {
+      const hints = hintsOf(definition);
+      const counts = /(?:array_length|cardinality|array_upper)\(/.test(definition)
+        ? hints.map(Number).filter((count) => Number.isInteger(count) && count > 1 && count <= MOST_ELEMENTS)
+        : [];
+      return [
+        ...counts.map((count) => `{${Array.from({ length: count }, () => sample).join(",")}}`),
+        ...hints
+          .filter((text) => labels?.includes(text) ?? fits(this.#samples.baseOf(element), text, isText))
+          .map((text) => `{${quoted(text)}}`),
+      ];
+    });
   }
 
   /** Candidates for a column, NULL last. */

@@ -66,7 +66,14 @@ export class TypeSamples {
 
   isText(type: string): boolean {
     const base = this.#domains.get(keyOf(type)) ?? type;
+    if (base.endsWith("[]")) return false;
     return /^(?:text|character|character varying|name|bpchar)\b/.test(base) || /(?:^|\.)citext$/.test(base);
+  }
+
+  /** Of an array. */
+  elementOf(type: string): string | undefined {
+    const base = this.baseOf(type);
+    return base.endsWith("[]") ? base.replace(/(?:\[\])+$/, "") : undefined;
   }
 
   /** What a domain stands on; the type itself for every other. */
@@ -77,7 +84,7 @@ export class TypeSamples {
 }
 
 /** Inside an array, a composite or a range. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', String.raw`\"`)}"`;
 }
 

@@ -316,6 +316,18 @@ test("tern puts files and variables in, and a variable without a value is its ow
   expect(notices).toContain("variables without a value stand for their own names: app_user");
 });
 
+test("options of soda's templates are put in, in both directions", () => {
+  const folder = folderOf({
+    "1_a.up.sql": `CREATE TABLE {{ index .Options "Namespace" }}.a ();`,
+    "1_a.down.sql": `DROP TABLE {{ index .Options "Namespace" }}.{{ index .Options "table" }};`,
+  });
+  const { migrations, notices } = readMigrationFolder(folder, { variables: { Namespace: "auth" } });
+  expect(migrations.map(({ up, down }) => [up.sql, down?.sql])).toEqual([
+    ["CREATE TABLE auth.a ();", "DROP TABLE auth.table;"],
+  ]);
+  expect(notices).toEqual(["variables without a value stand for their own names: table"]);
+});
+
 test("a date with its time is one version", () => {
   const folder = folderOf({
     "2021.08.16T17.02.53.a.sql": A,

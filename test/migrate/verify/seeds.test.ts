@@ -58,6 +58,8 @@ test("constraints of every kind are met", async () => {
     CREATE TABLE members (tenant_id uuid NOT NULL, user_id int NOT NULL, team_id int NOT NULL, PRIMARY KEY (tenant_id, user_id, team_id),
       FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id), FOREIGN KEY (tenant_id) REFERENCES tenants);
     CREATE TABLE objects (body jsonb NOT NULL CHECK (jsonb_typeof(body) = 'object'), state text NOT NULL CHECK (state <> 'gone'));
+    CREATE TABLE lists (genres text[] NOT NULL CHECK (array_length(genres, 1) BETWEEN 1 AND 5), pairs int[] NOT NULL CHECK (cardinality(pairs) = 2),
+      roles text[] NOT NULL CHECK (roles <@ ARRAY['reader', 'writer'] AND array_ndims(roles) = 1));
     CREATE TABLE nothing ();
     CREATE TABLE base (id int NOT NULL); CREATE TABLE child (more text NOT NULL) INHERITS (base);`);
   expect(examined.unseededTables).toEqual([]);

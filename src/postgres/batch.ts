@@ -147,8 +147,17 @@ export function forgetPreparedStatements(client: unknown): void {
 /** How a batch ended. */
 export type BatchOutcome =
   | { readonly kind: "done"; readonly results: QueryResult[] }
-  /** The server refused statement `index`; `results` are those of the statements before it. Outside a transaction nothing was kept. */
-  | { readonly kind: "failed"; readonly index: number; readonly error: Error; readonly results: QueryResult[] }
+  /**
+   * The server refused statement `index`; `results` are those of the statements before it. Outside a transaction nothing was
+   * kept. `wasPrepared`: it had been parsed by an earlier batch.
+   */
+  | {
+      readonly kind: "failed";
+      readonly index: number;
+      readonly error: Error;
+      readonly results: QueryResult[];
+      readonly wasPrepared: boolean;
+    }
   /** The server carried out everything, but a type parser threw on a row of statement `index`: outside a transaction it is committed. */
   | { readonly kind: "undecodable"; readonly index: number; readonly error: unknown; readonly results: QueryResult[] }
   /** The connection ended. `wasSent`: the Sync was written, so the outcome of an implicit transaction is unknown. */
@@ -164,6 +173,7 @@ export class Batch implements RowReceiver {
   #wire: Wire | undefined;
   #serverError: Error | undefined;
   readonly #parsed: WireStatement[] = [];
+  #parsedCount = 0;
   readonly #texts = new RowTexts();
 
   constructor(statements: readonly (Statement | WireStatement)[]) {
@@ -221,7 +231,7 @@ export class Batch implements RowReceiver {
   // A Parse survives a later error of the same batch (prepared statements are not transactional), and the driver does not
   // hand this message to a Submittable: without this note the next use of the name would fail with 42P05.
   readonly #onParseComplete = (): void => {
-    const item = this.#parsed.shift();
+    const item = this.#parsed[this.#parsedCount++];
     if (item?.name !== undefined && this.#wire !== undefined)
       this.#wire.parsedStatements[item.name] = item.statement.text;
   };
@@ -277,7 +287,7 @@ export class Batch implements RowReceiver {
       const wasSent = this.#wire !== undefined;
       this.#finish(
         error instanceof InvalidInputError
-          ? { kind: "failed", index: 0, error, results: [] }
+          ? { kind: "failed", index: 0, error, results: [], wasPrepared: false }
           : { kind: "lost", wasSent, error: this.#serverError ?? error },
       );
       return;
@@ -290,11 +300,13 @@ export class Batch implements RowReceiver {
   }
 
   readonly #onReadyAfterError = (): void => {
+    const name = this.#items[this.#index]?.name;
     this.#finish({
       kind: "failed",
       index: this.#index,
       error: this.#serverError ?? new Error("unknown server error"),
       results: this.#items.slice(0, this.#index).map((item) => item.result),
+      wasPrepared: name !== undefined && !this.#parsed.some((item) => item.name === name),
     });
   };
 

@@ -121,8 +121,16 @@ export function retryReason(error: unknown, isRepeatable: boolean): StewardError
   return undefined;
 }
 
+const outdated = new WeakSet<StewardError>();
+
+/** Notes that the failure came from parameter types that a prepared statement remembered (outdated-statements.ts). */
+export function noteOutdated(failure: StewardError): void {
+  outdated.add(failure);
+}
+
 /** A prepared statement that the server no longer knows, or knows otherwise (pooler, DISCARD, a changed table). */
 export function isStaleStatement(error: unknown): boolean {
+  if (outdated.has(error as StewardError)) return true;
   const { sqlState, cause } = (error ?? {}) as Partial<DatabaseError>;
   if (sqlState === SQLSTATE.invalidStatementName || sqlState === SQLSTATE.duplicateStatement) return true;
   // "cached plan must not change result type": the table changed under a prepared statement.

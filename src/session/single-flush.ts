@@ -11,6 +11,7 @@ import {
   type Statement,
   type StewardError,
 } from "../postgres/index.ts";
+import { isOutdated, isSuspicious } from "./outdated-statements.ts";
 import { readPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
 import { StatementNames } from "./statement-names.ts";
@@ -98,19 +99,28 @@ export class SingleFlush {
       if (this.#names.areUsed && isStaleStatement(sent.error) && sent.outcome.kind === "failed") {
         // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without
         // names, because a pooler may give us a server connection that knows them already.
-        this.#names.stop();
-        this.#giveBack(sent.error);
-        return this.send(items.map(({ wire, issuedAt }) => ({ wire: new WireStatement(wire.statement), issuedAt })));
+        return this.#sendWithoutNames(items, sent.error);
       }
       this.#observe(items, sent, sentAt, waitedMs);
       if (sent.outcome.kind !== "lost" && connection.transactionStatus !== "idle")
         await connection.tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined);
+      const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
+      if (refused !== undefined && isSuspicious(sent, refused)) {
+        if (await isOutdated(connection, this.#settings, refused)) return this.#sendWithoutNames(items, sent.error);
+      }
       throw this.#settleFailure(sent, isReadOnly);
     }
     this.#observe(items, sent, sentAt, waitedMs);
     if (onPosition !== undefined) onPosition(readPosition(sent.results.at(-1)));
     this.#end("committed");
     return sent.results.slice(lead.length, lead.length + items.length);
+  }
+
+  /** Over a fresh connection: the old one goes on holding what made `error`. */
+  #sendWithoutNames(items: readonly FlushedStatement[], error: StewardError): Promise<QueryResult[]> {
+    this.#names.stop();
+    this.#giveBack(error);
+    return this.send(items.map(({ wire, issuedAt }) => ({ wire: new WireStatement(wire.statement), issuedAt })));
   }
 
   /** Stops what runs; `send` rejects with `error`, unless it was through. */

@@ -22,8 +22,9 @@ import {
   type StewardError,
 } from "../postgres/index.ts";
 import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
+import { isOutdated, isSuspicious } from "./outdated-statements.ts";
 import { readPosition } from "./replicas.ts";
-import { isStaleStatement } from "./retry.ts";
+import { isStaleStatement, noteOutdated } from "./retry.ts";
 import {
   commitOutcomeUnknown,
   connectionHeldError,
@@ -77,6 +78,8 @@ export class UnitOfWork implements OpenUnit {
   readonly #watch: UnitWatch;
   #evidence: CommitEvidence | undefined;
   readonly #names: StatementNames;
+  /** What was refused, perhaps for what its prepared statement remembers. */
+  #suspect: { readonly wire: WireStatement; readonly error: StewardError } | undefined;
   /** Carries out a declared unit. */
   #single: SingleFlush | undefined;
   #rejectAborted: ((error: StewardError) => void) | undefined;
@@ -289,6 +292,7 @@ export class UnitOfWork implements OpenUnit {
       throw silentRollbackError(undefined);
     }
     this.settings.onPosition?.(readPosition(sent.results.at(-1)));
+    await this.#askAboutSuspect();
     this.#close("committed");
     last.forEach((item, index) => item.committed(sent.results[prefix.length + index] as QueryResult));
   }
@@ -322,7 +326,17 @@ export class UnitOfWork implements OpenUnit {
         .tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined)
         .catch(() => undefined);
     }
+    await this.#askAboutSuspect();
     this.#close("rolled back");
+  }
+
+  /** At the end, when the connection is idle: inside a failed transaction the server answers nothing. */
+  async #askAboutSuspect(): Promise<void> {
+    const { wire, error } = this.#suspect ?? {};
+    if (wire === undefined || error === undefined || this.#connection === undefined || this.#isLost) return;
+    if (!(await isOutdated(this.#connection, this.settings, wire).catch(() => false))) return;
+    noteOutdated(error);
+    this.#failure ??= error;
   }
 
   /** What the caller of the unit gets for an error that came out of its function. */
@@ -423,6 +437,8 @@ export class UnitOfWork implements OpenUnit {
     this.#failure = this.#isLost ? (this.#failure ?? error) : error;
     if (outcome.kind === "lost") this.#isLost = true;
     const failedAt = outcome.kind === "failed" ? outcome.index - offset : -1;
+    const refused = items[failedAt]?.wire;
+    if (refused !== undefined && isSuspicious({ outcome, error }, refused)) this.#suspect = { wire: refused, error };
     items.forEach((item, index) => {
       if (outcome.kind === "failed" && index < failedAt) item.resolve(outcome.results[offset + index] as QueryResult);
       else if (outcome.kind === "lost" || index === failedAt || failedAt < 0) item.reject(this.#failure ?? error);

@@ -14,6 +14,7 @@ import { identifier } from "../postgres/index.ts";
 import { alterObject } from "./rules/alter.ts";
 import { createStatements } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
+import { takenFromHeirs } from "./rules/not-null.ts";
 import type { PlannedStatement, RuleContext } from "./rules/statement.ts";
 
 /** Statements of a way back, one after the other. */
@@ -110,7 +111,11 @@ export class Reversals {
     const present = isKept ? { ...after, notNullName: before.notNullName ?? after.notNullName } : after;
     const way = alterObject(present, before, this.#context);
     // A type that takes another's place takes what is made of it along.
-    if (way !== "recreate") return way.isSwap === true ? undefined : asText(way.statements);
+    if (way !== "recreate") {
+      const isColumn = after.kind === "column" && before.kind === "column";
+      const ofHeirs = isColumn ? takenFromHeirs(after, before, this.#context) : [];
+      return way.isSwap === true ? undefined : asText([...way.statements, ...ofHeirs]);
+    }
     const isNeeded = [...this.#context.before.values()].some(
       ({ needs, parent }) => needs.includes(after.id) && parent !== after.id,
     );

@@ -103,6 +103,31 @@ function keepingHeirs(column: Column, { before, after, serverVersion }: RuleCont
   });
 }
 
+/**
+ * Takes NOT NULL from the heirs, of every generation, that are not to have it: they keep it as their own when the constraint of their
+ * parent's column becomes NO INHERIT again.
+ */
+export function takenFromHeirs(
+  column: Column,
+  wanted: Column,
+  { before, after }: RuleContext,
+): readonly PlannedStatement[] {
+  if (column.facts.isNotNullNoInherit || !wanted.facts.isNotNullNoInherit) return [];
+  const found: PlannedStatement[] = [];
+  for (const generation = [column]; ;) {
+    const parent = generation.shift();
+    if (parent === undefined) return found;
+    for (const heir of before.values()) {
+      if (heir.kind !== "column" || heir.part !== column.part || !isHeir(heir, parent, before)) continue;
+      generation.push(heir);
+      const there = after.get(heir.id);
+      if (heir.facts.isNullable || there?.kind !== "column" || !there.facts.isNullable) continue;
+      const table = before.get(heir.parent ?? "");
+      found.push(statement(`${alterTable(table, heir)} ALTER COLUMN ${partOf(heir)} DROP NOT NULL`));
+    }
+  }
+}
+
 function isHeir(heir: Column, { schema, name }: Column, objects: CatalogObjects): boolean {
   const table = objects.get(heir.parent ?? "");
   const partition = objects.get(objectId("partition", heir.schema, heir.name));

@@ -128,6 +128,11 @@ const ROLE_STATEMENTS: ReadonlySet<string> = new Set([
   "ReassignOwnedStmt",
 ]);
 
+/** A block that makes a role where there is none would leave it to the server. */
+function isBlockAboutRoles({ kind, text }: ScriptStatement): boolean {
+  return kind === "DoStmt" && /\b(?:create|alter|drop)\s+(?:role|user|group)\s+(?!mapping\b)/i.test(text);
+}
+
 /** Statements that name roles. */
 const NAMES_ROLES: ReadonlySet<string> = new Set([
   ...ROLE_STATEMENTS,
@@ -177,7 +182,7 @@ async function runStatement(
   if (statement.kind === "DiscardStmt" || statement.kind === "DeallocateStmt") return undefined;
   const reason =
     reasonToSkip(statement, skippedExtensions) ??
-    (!ownsServer && ROLE_STATEMENTS.has(statement.kind)
+    (!ownsServer && (ROLE_STATEMENTS.has(statement.kind) || isBlockAboutRoles(statement))
       ? "statements about roles were not run: roles belong to the whole server"
       : undefined);
   if (reason !== undefined) {

@@ -169,6 +169,20 @@ test("work on rows waits for nobody while a trigger or key keeps everybody from 
   expect(await lint(`${trigger}UPDATE books SET shelf = 1 WHERE id > 5;`)).toEqual([]);
 });
 
+test("the notes of migration tools and the server's catalogs are no long work", async () => {
+  const after = async (sql: string): Promise<string[]> =>
+    lint(`ALTER TABLE books ADD COLUMN room int; ${sql}`, { inOne: true });
+  for (const sql of [
+    "UPDATE alembic_version SET version_num = 'b' WHERE alembic_version.version_num = 'a';",
+    'INSERT INTO "__EFMigrationsHistory" SELECT 1;',
+    "SELECT count(*) FROM pg_catalog.pg_attribute;",
+    "SELECT 1 FROM information_schema.columns;",
+    "SELECT setval('books_id_seq', 5);",
+  ])
+    expect([sql, ...(await after(sql))]).toEqual([sql]);
+  expect(await after("SELECT count(*) FROM loans;")).toEqual(["statement-after-access-exclusive"]);
+});
+
 test("numbers: other steps, a restart of an identity, a new identity that begins at 1", async () => {
   for (const [sql, rules] of [
     ["ALTER SEQUENCE s INCREMENT BY 10;", ["sequence-change"]],

@@ -31,18 +31,30 @@ const SENT_WHOLE = "-- a file of its own: several statements sent together are o
 /** Statements that read rows; what an INSERT … VALUES writes stands in it. */
 const READS: ReadonlySet<string> = new Set(["SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"]);
 
+/** The server's catalogs, and where tools note which migrations ran: a few rows, or found by index. */
+const FEW_ROWS =
+  /^(?:pg_.*|alembic_version|__efmigrationshistory|schema_migrations|ar_internal_metadata|django_migrations|_?prisma_migrations|_?sqlx_migrations|__diesel_schema_migrations|__drizzle_migrations|goose_db_version|gorp_migrations|knex_migrations(?:_lock)?|pgmigrations|sequelizemeta|doctrine_migration_versions|phinxlog|mikro_orm_migrations|(?:typeorm_)?migrations|flyway_schema_history|databasechangelog(?:lock)?)$/i;
+
+function hasFewRows({ schema, name }: { readonly schema: string | undefined; readonly name: string }): boolean {
+  return schema === "pg_catalog" || schema === "information_schema" || FEW_ROWS.test(name);
+}
+
 /** Work that takes as long as a table is large that others fill, too. */
 function isLong(context: RuleContext): boolean {
   // What is refused has a rule of its own, and works for nobody.
   if (refusedInTransaction(context.action) !== undefined) return false;
-  return isLongQuery(context) || context.effects.some(({ scans, rewrites }) => scans || rewrites);
+  return (
+    isLongQuery(context) ||
+    context.effects.some((effect) => (effect.scans || effect.rewrites) && !hasFewRows(effect.table))
+  );
 }
 
 function isLongQuery({ action: { kind, node, table }, isLive }: RuleContext): boolean {
   if (!READS.has(kind)) return false;
-  if (kind !== "SelectStmt" && kind !== "InsertStmt" && isLive(table)) return true;
+  if (kind !== "SelectStmt" && kind !== "InsertStmt" && table !== undefined && isLive(table) && !hasFewRows(table))
+    return true;
   const read = relationsIn(kind === "InsertStmt" ? [node["selectStmt"], node["withClause"]] : node);
-  return read.some((name) => isLive(name));
+  return read.some((name) => isLive(name) && !hasFewRows(name));
 }
 
 export const transactionRules: readonly LintRule[] = [

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   ConnectionLostError,
+  InvalidInputError,
   LockNotAvailableError,
   SQLSTATE,
   type Connection,
@@ -36,7 +37,20 @@ WHERE l.locktype = 'advisory'
 const PAUSE_MS = 100;
 
 /**
- * Runs `work` while this session holds the lock.
+ * Behind a pooler in transaction mode each statement may go to another session: locks and settings of one would pass to others, and stay.
+ *
+ * @param who - what needs the session, in the plural, e.g. `migrations`
+ * @throws InvalidInputError when a pooler gives the session to others
+ */
+export function requireOwnSession(connection: Connection, who: string): void {
+  if (connection.database.backend.advisoryLocks) return;
+  throw new InvalidInputError(`${who} need a connection of their own, and a pooler stands between`, {
+    hint: "give the URL of the server itself instead of PgBouncer's (--database URL): in transaction mode the lock of the run would pass to others",
+  });
+}
+
+/**
+ * Runs `work` while this session holds the lock. Behind a pooler it could not give it back: requireOwnSession() says so.
  *
  * @throws LockNotAvailableError that names who holds it, when it is not free within `waitMs`
  */

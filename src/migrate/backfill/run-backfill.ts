@@ -61,9 +61,10 @@ export async function runBackfill(
     checked.columns,
   );
   await createStore(connection);
-  return await withBackfillLock(connection, checked.name, settings.waitMs, () =>
-    new Run(connection, checked, target, settings).run(),
-  );
+  const run = new Run(connection, checked, target, settings);
+  // Behind a pooler the lock would stay with a session that others use; the record alone then keeps two runs apart.
+  if (!database.backend.advisoryLocks) return await run.run();
+  return await withBackfillLock(connection, checked.name, settings.waitMs, () => run.run());
 }
 
 /** First pause after a failure, and the longest, in milliseconds. */

@@ -9,7 +9,7 @@ import {
   type Connection,
   type Database,
 } from "../../postgres/index.ts";
-import { withNamedLock } from "../named-lock.ts";
+import { requireOwnSession, withNamedLock } from "../named-lock.ts";
 import { pause } from "../run/runner-lock.ts";
 import { readFamily, retiredComment, type Partition, type PartitionFamily } from "./family.ts";
 import { isKeptByPartman, partmanStatements, readPartman, type Partman } from "./partman.ts";
@@ -57,7 +57,7 @@ export interface PartitionRun {
  * A new partition is made beside the table and attached, which lets reads and writes of the table go on; CREATE … PARTITION OF would
  * stop them. DETACH is CONCURRENTLY unless there is a default partition, where PostgreSQL refuses that.
  *
- * @throws InvalidInputError when the table is not partitioned, or not as the policy says
+ * @throws InvalidInputError when the table is not partitioned, or not as the policy says, and behind a pooler
  * @throws LockNotAvailableError naming the holder, when another run works on the table
  */
 export async function ensurePartitions(
@@ -66,6 +66,7 @@ export async function ensurePartitions(
   options: EnsurePartitionsOptions = {},
 ): Promise<PartitionRun> {
   await using connection = await database.connect({ signal: options.signal });
+  requireOwnSession(connection, "changes of partitions");
   const name = `${policy.schema}.${policy.table}`;
   const refusal = {
     message: `another run works on the partitions of ${name}`,

@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CancelledError,
-  InvalidInputError,
   LockNotAvailableError,
   SQLSTATE,
   type Connection,
   type LockHolder,
   type Row,
 } from "../../postgres/index.ts";
+import { requireOwnSession } from "../named-lock.ts";
 import type { HistoryTable, MigrationEvent } from "./run-options.ts";
 
 const POLL_MS = 200;
@@ -73,11 +73,7 @@ export async function takeRunnerLock(
   history: HistoryTable,
   options: RunnerLockOptions,
 ): Promise<void> {
-  if (!connection.database.backend.advisoryLocks) {
-    throw new InvalidInputError("migrations need a connection of their own, and a pooler stands between", {
-      hint: "give the URL of the server itself instead of PgBouncer's: in transaction mode the lock of the run would pass to others",
-    });
-  }
+  requireOwnSession(connection, "migrations");
   const key = runnerLockKey(history);
   const started = performance.now();
   for (;;) {

@@ -2,9 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, inject, test } from "vitest";
 import {
+  ensurePartitions,
   parseMigration,
   readMigrationHistory,
   readMigrationStatus,
+  runBackfill,
   runMigrations,
   type MigrationEvent,
 } from "../../../src/migrate/index.ts";
@@ -385,11 +387,24 @@ test("each group waits for the replicas; one that lags is an error that leaves t
   await expect(runMigrations(standby, files)).rejects.toThrow(/this server is a replica/);
 });
 
-test.runIf(findPgBouncer() !== undefined)("a pooler is refused, because the lock belongs to a session", async () => {
-  await using pooler = await startPgBouncer(inject("serverUrl"));
-  await using database = await openDatabase({ url: pooler.url });
-  await expect(runMigrations(database, [])).rejects.toThrow(/a connection of their own, and a pooler stands between/);
-});
+test.runIf(findPgBouncer() !== undefined)(
+  "a pooler is refused, because the lock belongs to a session; a backfill takes none",
+  async () => {
+    await using server = await testDatabase({
+      setup:
+        "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1), (2); CREATE TABLE e (at date) PARTITION BY RANGE (at)",
+    });
+    await using pooler = await startPgBouncer(server.url);
+    await using database = await openDatabase({ url: pooler.url });
+    const policy = { kind: "range", schema: "public", table: "e", every: "month" } as const;
+    const refusal = /need a connection of their own, and a pooler stands between/;
+    await expect(runMigrations(database, [])).rejects.toThrow(refusal);
+    await expect(ensurePartitions(database, policy)).rejects.toThrow(refusal);
+    const filling = { name: "n", schema: "public", table: "t", set: "n = id", where: "n IS NULL" };
+    expect(await runBackfill(database, filling)).toMatchObject({ state: "done", rowsChanged: 2 });
+    expect((await server.query("SELECT FROM pg_locks WHERE locktype = 'advisory'")).rows).toEqual([]);
+  },
+);
 
 test("a server older than PostgreSQL 14 is refused", () => {
   expect(() => refuseOldServer(130_021, "13.21")).toThrow(

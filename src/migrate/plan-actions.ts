@@ -87,6 +87,8 @@ export function decideActions(
     created.add(id);
     altered.delete(id);
     queue.push(() => release(id, () => true));
+    const of = before.get(id)?.kind === "domain constraint" ? before.get(id)?.parent : undefined;
+    if (of !== undefined) queue.push(() => swapHeld(of));
   };
   /** What needs an object that goes away, or is made again. */
   const release = (id: string, isConcerned: (object: CatalogObject) => boolean): void => {
@@ -106,6 +108,13 @@ export function decideActions(
     }
   };
 
+  /** To a domain that others are made of, no constraint can be added in place. */
+  const swapHeld = (id: string): void => {
+    const domain = before.get(id);
+    const wanted = after.get(id);
+    if (domain?.kind !== "domain" || wanted?.kind !== "domain" || swapped.has(id)) return;
+    if (isInsideOthers(domain, before)) settle(id, swap(domain, wanted, context));
+  };
   const settle = (id: string, alteration: Alteration): void => {
     if (alteration === "recreate") {
       remake(id);
@@ -146,10 +155,7 @@ export function decideActions(
   for (const change of changes) {
     const constraint = change.kind === "drop" ? change.before : change.after;
     const id = constraint.kind === "domain constraint" ? (constraint.parent ?? "") : "";
-    const domain = before.get(id);
-    const wanted = after.get(id);
-    if (change.kind === "drop" || domain?.kind !== "domain" || wanted?.kind !== "domain" || swapped.has(id)) continue;
-    if (isInsideOthers(domain, before)) settle(id, swap(domain, wanted, context));
+    if (change.kind !== "drop") swapHeld(id);
   }
   for (const change of changes) if (change.kind === "drop") queue.push(() => release(change.before.id, () => true));
   for (const id of created) for (const index of indexesInTheWay(after.get(id), before, after)) remake(index);

@@ -89,10 +89,9 @@ export function alterDomain(
     return swap(before, after, context);
   const start = `ALTER DOMAIN ${nameOf(after)}`;
   const statements: PlannedStatement[] = [];
-  // Like a column's default, it goes before what it calls and comes back after.
-  const isTaken = old.default !== undefined && before.needs.some((id) => context.isGone?.(id) === true);
-  if (isTaken && old.default !== undefined)
-    statements.push(at("early", undoneBy(`${start} SET DEFAULT ${old.default}`, statement(`${start} DROP DEFAULT`))));
+  const taken = takenDefault(before, context);
+  const isTaken = taken.length > 0;
+  statements.push(...taken);
   if (isTaken ? wanted.default !== undefined : old.default !== wanted.default) {
     statements.push(
       statement(`${start} ${wanted.default === undefined ? "DROP DEFAULT" : `SET DEFAULT ${wanted.default}`}`),
@@ -108,6 +107,15 @@ export function alterDomain(
     );
   }
   return inPlace(statements);
+}
+
+/** Like a column's default, that of a domain goes before what it calls, and comes back after. */
+function takenDefault(domain: TypeObject, { isGone }: RuleContext): readonly PlannedStatement[] {
+  if (domain.kind !== "domain" || domain.facts.default === undefined) return [];
+  if (!domain.needs.some((id) => isGone?.(id) === true)) return [];
+  const start = `ALTER DOMAIN ${nameOf(domain)}`;
+  const back = `${start} SET DEFAULT ${domain.facts.default}`;
+  return [at("early", undoneBy(back, statement(`${start} DROP DEFAULT`)))];
 }
 
 /** Whether a column is of the type, or of a type that is made of it. */
@@ -194,6 +202,7 @@ export function swap(before: TypeObject, after: TypeObject, context: RuleContext
           ...columns.map((column) => retype(column, `::${column.type}`, column.type)),
         ]
       : [
+          ...takenDefault(before, context),
           statement(`ALTER ${word} ${nameOf(before)} RENAME TO ${identifier(old)}`),
           ...made,
           ...columns.map((column) => retype(column, `::${textOf(column.type)}::${column.type}`, column.type)),

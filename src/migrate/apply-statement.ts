@@ -32,9 +32,10 @@ export function applyAction(state: BatchState, action: Action): void {
   else if (kind === "RenameStmt") rename(state, action);
   else if (kind === "AlterObjectSchemaStmt" && node["objectType"] === "OBJECT_TABLE" && action.table !== undefined)
     state.rename(state.table(action.table), action.table.name, textOf(node, "newschema"));
+  else if (kind === "AlterObjectSchemaStmt") state.madeSchemas.delete(textOf(node, "newschema") ?? ""); // it holds a thing from elsewhere now
   else if (kind === "DropStmt") drop(state, node);
   else if (kind === "ViewStmt") state.newViews.add(relationName(childOf(node, "view"))?.name ?? "");
-  else if (kind === "CreateSchemaStmt") state.newSchemas.add(textOf(node, "schemaname") ?? "");
+  else if (kind === "CreateSchemaStmt") createSchema(state, node);
   else if (["CreateEnumStmt", "CreateRangeStmt", "CompositeTypeStmt"].includes(kind)) {
     const name = kind === "CompositeTypeStmt" ? relationName(childOf(node, "typevar")) : typeNameOf(node);
     state.newTypes.add(name?.name ?? "");
@@ -42,6 +43,12 @@ export function applyAction(state: BatchState, action: Action): void {
   else if (kind === "CreateFunctionStmt") createFunction(state, node);
   else if (kind === "VariableSetStmt") set(state, node);
   else if (kind === "SelectStmt") setByCall(state, node);
+}
+
+function createSchema(state: BatchState, node: Action["node"]): void {
+  const name = textOf(node, "schemaname") ?? "";
+  state.newSchemas.add(name);
+  if (!flagOf(node, "if_not_exists")) state.madeSchemas.add(name);
 }
 
 const CHANGES_ROWS: ReadonlySet<string> = new Set(["InsertStmt", "CopyStmt", "DeleteStmt", "TruncateStmt"]);
@@ -273,7 +280,10 @@ function rename(state: BatchState, { node }: Action): void {
   const name = relationName(childOf(node, "relation"));
   const to = textOf(node, "newname");
   const from = textOf(node, "subname");
-  if (node["renameType"] === "OBJECT_SCHEMA" && from !== undefined && to !== undefined) state.renameSchema(from, to);
+  if (node["renameType"] === "OBJECT_SCHEMA" && from !== undefined && to !== undefined) {
+    state.renameSchema(from, to);
+    state.madeSchemas.delete(from);
+  }
   if (name === undefined || to === undefined) return;
   if (node["renameType"] === "OBJECT_TABLE") {
     state.rename(state.table(name), to);

@@ -76,6 +76,8 @@ export class BatchState {
   readonly newFunctions = new Set<string>();
   readonly newViews = new Set<string>();
   readonly newSchemas = new Set<string>();
+  /** Those of them that cannot have been there: what lies in them is of the batch. */
+  readonly madeSchemas = new Set<string>();
   /** Settings of the session, lower case name → value. */
   readonly settings = new Map<string, string>();
 
@@ -111,10 +113,21 @@ export class BatchState {
     return undefined;
   }
 
+  /** Whether the batch made a view, type, function or schema of that name, or the schema that the name says. */
+  hasMade(name: Name): boolean {
+    const sets = [this.newViews, this.newTypes, this.newFunctions, this.newSchemas];
+    return this.isInMadeSchema(name) || sets.some((made) => made.has(name.name));
+  }
+
+  isInMadeSchema({ schema }: Name): boolean {
+    return schema !== undefined && this.madeSchemas.has(schema);
+  }
+
   /** What was made so far exists: others use it from now on. */
   settle(): void {
     for (const table of this.tables.values()) table.isNew = false;
     for (const made of [this.newTypes, this.newFunctions, this.newViews, this.newSchemas]) made.clear();
+    this.madeSchemas.clear();
     this.settings.clear();
     this.searchPath = ["public"];
   }
@@ -155,7 +168,8 @@ export class BatchState {
   }
 
   #unknown(name: Name): TableState {
-    const table = emptyTable(this.#qualified(name), { isNew: false, isPartitioned: false, isComplete: false });
+    const facts = { isNew: this.isInMadeSchema(name), isPartitioned: false, isComplete: false };
+    const table = emptyTable(this.#qualified(name), facts);
     this.tables.set(keyOf(table), table);
     return table;
   }

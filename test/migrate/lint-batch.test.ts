@@ -40,6 +40,20 @@ test("CREATE TABLE AS and a new materialized view are new too; another schema's 
   ]);
 });
 
+test("what lies in a schema that the batch makes is of the batch, what is moved there is not", async () => {
+  const drops =
+    "DROP TABLE IF EXISTS app.t CASCADE; CREATE TABLE app.t (id int); DROP TYPE IF EXISTS app.e CASCADE; DROP FUNCTION IF EXISTS app.f() CASCADE; DROP INDEX IF EXISTS app.i;";
+  expect(await rulesIn(`CREATE SCHEMA app; ${drops}`)).toEqual([]);
+  expect((await rulesIn(`CREATE SCHEMA IF NOT EXISTS app; ${drops}`)).length).toBeGreaterThan(6);
+  expect(await rulesIn("CREATE SCHEMA app; ALTER VIEW v SET SCHEMA app; DROP VIEW app.v;")).toContain("drop-view");
+});
+
+test("an index that went with its constraint is not dropped again", async () => {
+  const made = "CREATE TABLE r (id int CONSTRAINT k UNIQUE);";
+  expect(await rulesIn(`${made} ALTER TABLE r DROP CONSTRAINT k; DROP INDEX IF EXISTS k;`)).toEqual([]);
+  expect(await rulesIn(`${made} DROP INDEX IF EXISTS other;`)).toEqual(["drop-index-non-concurrent"]);
+});
+
 const INDEX = "CREATE INDEX CONCURRENTLY i ON users (email);";
 const TWO = `ALTER TABLE users ADD COLUMN email text;\n${INDEX}`;
 test.each([

@@ -35,7 +35,7 @@ function dropRule(
       const { action } = context;
       if (action.kind !== "DropStmt" || !kinds.includes(String(action.node["removeType"]))) return undefined;
       return droppedNames(action.node)
-        .filter((name) => isOld(context, name))
+        .filter((name) => !context.state.isInMadeSchema(name) && isOld(context, name))
         .map((name) => ({ message: `${sqlName(name)} is dropped`, rewrite }));
     },
   });
@@ -146,12 +146,7 @@ export const compatibilityRules: readonly LintRule[] = [
       const isOld =
         action.kind === "DropStmt"
           ? droppedNames(action.node).some(
-              (name) =>
-                !state.newViews.has(name.name) &&
-                !state.newTypes.has(name.name) &&
-                !state.newFunctions.has(name.name) &&
-                !state.newSchemas.has(name.name) &&
-                (state.find(name) === undefined || isLive(name)),
+              (name) => !state.hasMade(name) && (state.find(name) === undefined || isLive(name)),
             )
           : isLive(action.table);
       return isOld
@@ -386,13 +381,13 @@ export const compatibilityRules: readonly LintRule[] = [
     id: "trigger-change",
     title: "A trigger of a live table changes",
     severity: "info",
-    isRecommended: false,
-    why: "Creating, enabling or disabling one blocks writes for a moment (SHARE ROW EXCLUSIVE); from then on every write does more, or less.",
+    isRecommended: true,
+    why: "Creating or enabling one blocks writes for a moment (SHARE ROW EXCLUSIVE); from then on every write does more, or less.",
     bad: "CREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
     good: "SET lock_timeout = '2s';\nCREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
     check({ action, isLive, state }) {
-      const isTrigger =
-        action.kind === "CreateTrigStmt" || /^AT_(?:Enable|Disable)(?:Always|Replica)?Trig/.test(action.kind);
+      // Those that are switched off, or on in replication, have a rule of their own.
+      const isTrigger = action.kind === "CreateTrigStmt" || /^AT_EnableTrig/.test(action.kind);
       if (!isTrigger || !isLive(action.table) || state.settings.has("lock_timeout")) return undefined;
       return { message: `writes to ${sqlName(action.table)} wait for it`, rewrite: "SET LOCAL lock_timeout = '2s';" };
     },

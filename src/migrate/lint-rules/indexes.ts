@@ -94,13 +94,16 @@ export const indexRules: readonly LintRule[] = [
     why: "ACCESS EXCLUSIVE on the table: it waits for every running query, and all that come later wait for it.",
     bad: "DROP INDEX users_email_idx;",
     good: "DROP INDEX CONCURRENTLY users_email_idx;",
-    check({ action, statement, state, isLive }) {
+    check({ action, statement, state, isLive, earlier }) {
       if (action.kind !== "DropStmt" || action.node["removeType"] !== "OBJECT_INDEX" || isConcurrent(action))
         return undefined;
-      const names = droppedNames(action.node).filter(({ name }) => {
-        const table = state.tableOfIndex(name);
+      const names = droppedNames(action.node).filter((index) => {
+        const table = state.tableOfIndex(index.name);
         // An index of a partitioned table cannot be dropped concurrently.
-        return table === undefined ? true : isLive(table) && !table.isPartitioned;
+        if (table !== undefined) return isLive(table) && !table.isPartitioned;
+        // One that went with its constraint is no more there.
+        const isGone = earlier().some(({ kind, name }) => kind === "AT_DropConstraint" && name === index.name);
+        return !isGone && !state.isInMadeSchema(index);
       });
       if (names.length === 0) return undefined;
       return {

@@ -301,7 +301,7 @@ export const houseRules: readonly LintRule[] = [
     on: ["CreateStmt", "CreateTableAsStmt"],
     title: "An UNLOGGED table",
     severity: "info",
-    isRecommended: false,
+    isRecommended: true,
     why: "It is empty after a crash, and standby servers do not have its rows.",
     bad: "CREATE UNLOGGED TABLE visits (at timestamptz);",
     good: "CREATE TABLE visits (at timestamptz);",

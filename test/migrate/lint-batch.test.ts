@@ -19,7 +19,7 @@ test("a table that an earlier statement or file makes is new: nothing there is a
     "1.sql":
       'CREATE TABLE shop.users (id bigint PRIMARY KEY, email text); CREATE TABLE "orders" (id int, user_id bigint);',
     "2.sql":
-      "ALTER TABLE shop.users ALTER COLUMN email SET NOT NULL, ADD UNIQUE (email), ADD COLUMN n bigserial; CREATE INDEX ON shop.users (email); ALTER TABLE public.orders ADD FOREIGN KEY (user_id) REFERENCES shop.users (id); DROP TABLE orders; ALTER TABLE shop.users RENAME TO people; ALTER TABLE shop.people DROP COLUMN email;",
+      "ALTER TABLE shop.users ALTER COLUMN email SET NOT NULL, ADD UNIQUE (email), ADD COLUMN n bigserial; CREATE INDEX ON shop.users (email); ALTER TABLE public.orders ADD FOREIGN KEY (user_id) REFERENCES shop.users (id); DROP TABLE orders; ALTER TABLE shop.users RENAME TO people; ALTER TABLE shop.people DROP COLUMN email; ALTER SEQUENCE shop.users_n_seq RENAME TO people_n_seq;",
   };
   expect(await rulesIn(all)).toEqual([]);
   expect((await rulesIn({ "2.sql": all["2.sql"] })).length).toBeGreaterThan(6);

@@ -5,6 +5,7 @@ import type { TransactionScope } from "./tools.ts";
 const UP = /^(?:--\s*(?:migrate:up|\+[a-z]+\s+up)\b|\s*--[\s-]*up\s+migration\b)/i;
 const DOWN =
   /^(?:--\s*(?:migrate:down|\+[a-z]+\s+down)\b|\s*--[\s-]*down\s+migration\b|-{2,}\s*create above \/ drop below\s*-{2,})/i;
+const PROSE = /\bdown\s+migration\b.*[a-z]/i;
 /** Marks that any tool might use, on a line of their own: `-- !Ups`, `-- ==== UP ====`, `# --- !Downs`, `-- rambler up`, `-- //@UNDO`, `-- Down`. */
 const OTHER_UP = /^\s*(?:--|#)[\s\-=!@+:/[]*(?:(?:rambler|migrat(?:e|ion)|section|sql)[\s:]+)?ups?[\s\-=\]:]*$/i;
 const OTHER_DOWN =
@@ -82,7 +83,9 @@ function splitAtPlayMarks(text: string): FileParts {
 /** A word alone may be a remark: it is a mark where both directions have one. */
 function marksIn(lines: readonly string[]): { readonly up: RegExp; readonly down: RegExp } | undefined {
   const has = (mark: RegExp): boolean => lines.some((line) => mark.test(line));
-  if (has(DOWN)) return { up: UP, down: DOWN };
+  // `-- down migration is not needed` alone is prose; beside a mark of the way there it is one, as node-pg-migrate reads it.
+  const downs = lines.filter((line) => DOWN.test(line));
+  if (downs.some((line) => !PROSE.test(line)) || (downs.length > 0 && has(UP))) return { up: UP, down: DOWN };
   if (has(UNDO)) return { up: OTHER_UP, down: UNDO };
   return has(OTHER_UP) && has(OTHER_DOWN) ? { up: OTHER_UP, down: OTHER_DOWN } : undefined;
 }

@@ -84,7 +84,7 @@ export function toolOfFile(path: string, text: string): MigrationTool {
   if (/^--\s*\+migrate\s+up\b/im.test(text)) return "sql-migrate";
   if (LIQUIBASE.test(text)) return "liquibase";
   if (hasPlayMarks(text)) return "play";
-  if (/^--[\s-]*(?:up|down)\s+migration\b/im.test(text)) return "node-pg-migrate";
+  if (/^--[\s-]*up\s+migration\b|^--[\s-]*down\s+migration\b[^a-z\n]*$/im.test(text)) return "node-pg-migrate";
   if (/^-{2,}\s*create above \/ drop below\s*-{2,}/im.test(text)) return "tern";
   if (/^--!\s*Previous:/m.test(text)) return "graphile-migrate";
   if (

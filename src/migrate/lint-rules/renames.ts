@@ -140,7 +140,7 @@ export const renameRules: readonly LintRule[] = [
     why: "Programs that run at that moment know only the old name. A swap, where another takes the name at once, is not reported.",
     bad: "ALTER VIEW totals RENAME TO sums;",
     good: "ALTER MATERIALIZED VIEW totals RENAME TO totals_old;\nALTER MATERIALIZED VIEW totals_new RENAME TO totals;",
-    check({ action, earlier, later, state }) {
+    check({ action, earlier, later, state, isLive }) {
       const isMove = action.kind === "AlterObjectSchemaStmt";
       if (action.kind !== "RenameStmt" && !isMove) return undefined;
       const type = String(action.node[isMove ? "objectType" : "renameType"]);
@@ -148,6 +148,12 @@ export const renameRules: readonly LintRule[] = [
       const from = renamedObject(action.node);
       const to = textOf(action.node, "newname") ?? "";
       if ([state.newViews, state.newTypes, state.newFunctions].some((made) => made.has(from))) return undefined;
+      // The sequence of a serial column is as new as its table.
+      const isOfNewTable = [...state.tables.values()].some(
+        (table) =>
+          !isLive(table) && [from, to].some((name) => name.startsWith(`${table.name}_`) && name.endsWith("_seq")),
+      );
+      if (type === "OBJECT_SEQUENCE" && isOfNewTable) return undefined;
       const renames = (actions: readonly Action[]): readonly Action[] =>
         actions.filter(({ kind, node }) => kind === "RenameStmt" && node["renameType"] === type);
       if (isMove) {

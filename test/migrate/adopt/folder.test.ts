@@ -345,6 +345,11 @@ test("a date with its time is one version", () => {
 test("remarks with the word down are no marks", () => {
   const text = `-- set up\n${A}\n-- Down\n${DROP}\n`;
   expect(readMigrationFolder(folderOf({ "1_a.sql": text })).migrations[0]?.down).toBeUndefined();
+  const prose = `-- the name of this file is no claim that a\n-- down migration exists somewhere\n${A}`;
+  const { tool, migrations } = readMigrationFolder(folderOf({ "1_a.up.sql": prose }));
+  expect([tool, migrations[0]?.up.sql, migrations[0]?.down]).toEqual(["golang-migrate", prose, undefined]);
+  const both = `-- Up Migration: a\n${A}\n-- Down Migration: takes it back\n${DROP}`;
+  expect(readMigrationFolder(folderOf({ "1_a.sql": both })).migrations[0]?.down?.sql).toContain(DROP);
 });
 
 test("files for other databases are passed over, and general ones where PostgreSQL has its own", () => {

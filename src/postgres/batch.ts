@@ -39,6 +39,9 @@ const { prepareValue } = (pg as unknown as { utils: { prepareValue: (value: unkn
 /** In the middle of a batch the server takes what follows for rows and ends the connection; PGlite ends altogether. */
 const COPY_STREAM = /^(?:\s|;|--[^\n]*\n|\/\*[^]*?\*\/)*copy\b[^]*\b(?:from\s+stdin|to\s+stdout)\b/i;
 
+/** Their number travels in two bytes: of more, the server would be told a wrong one. */
+const MAX_PARAMETERS = 65_535;
+
 /**
  * A statement ready to be written: its values are serialised, so that a value that cannot be sent (a circular object, a
  * throwing `toPostgres`) fails here, before a byte is written.
@@ -64,7 +67,13 @@ export class WireStatement {
     this.statement = statement;
     this.name = name;
     this.ignoresRows = ignoresRows;
-    this.values = (statement.values ?? []).map((value, position) => {
+    const { values = [] } = statement;
+    if (values.length > MAX_PARAMETERS) {
+      throw new InvalidInputError(`a statement takes ${MAX_PARAMETERS} parameters at most, not ${values.length}`, {
+        hint: "pass a list as one array (= ANY ($1)), insert rows with tx.bulkInsert(), or split the statement",
+      });
+    }
+    this.values = values.map((value, position) => {
       try {
         return prepareValue(value);
       } catch (cause) {

@@ -39,7 +39,7 @@ import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
 import { observationOf, observeEnd, observeFlush, type FlushRecord, type UnitObservation } from "./unit-observer.ts";
 import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
-import { commitStatements, openingStatements, TRANSACTION_CONTROL } from "./unit-statements.ts";
+import { commitStatements, isTransactionControl, openingStatements } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
 
 interface QueuedStatement extends FlushedStatement {
@@ -126,7 +126,7 @@ export class UnitOfWork implements OpenUnit {
     return new Promise<QueryResult>((resolve, reject) => {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
-      if (TRANSACTION_CONTROL.test(statement.text)) throw transactionControlError();
+      if (isTransactionControl(statement.text)) throw transactionControlError();
       this.#queue.push({
         wire: this.#names.wireOf(statement),
         issuedAt: this.observation?.issuer,

@@ -11,9 +11,33 @@ const BEGIN_OF: Readonly<Record<IsolationLevel, string>> = {
   serializable: "ISOLATION LEVEL SERIALIZABLE",
 };
 
-/** What would end, or start, the transaction under the unit; ROLLBACK TO and RELEASE of the caller's own savepoints are fine. */
-export const TRANSACTION_CONTROL =
+/** ROLLBACK TO and RELEASE of the caller's own savepoints are fine. */
+const TRANSACTION_CONTROL =
   /^[\s;]*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
+
+const COMMENT_FIRST = /^[\s;]*(?:--|\/\*)/;
+
+/** Whether a statement would end, or start, the transaction under its unit. */
+export function isTransactionControl(text: string): boolean {
+  return TRANSACTION_CONTROL.test(COMMENT_FIRST.test(text) ? afterComments(text) : text);
+}
+
+/** Comments in stars nest. https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS */
+function afterComments(text: string): string {
+  let rest = text;
+  for (;;) {
+    rest = rest.replace(/^(?:[\s;]+|--[^\n\r]*)+/, "");
+    if (!rest.startsWith("/*")) return rest;
+    let depth = 0;
+    let at = 0;
+    for (const { 0: mark, index } of rest.matchAll(/\/\*|\*\//g)) {
+      at = index + 2;
+      depth += mark === "/*" ? 1 : -1;
+      if (depth === 0) break;
+    }
+    rest = rest.slice(at);
+  }
+}
 
 export interface OpeningForm {
   readonly serverVersion: number;

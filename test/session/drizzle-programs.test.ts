@@ -1,5 +1,5 @@
 // Programs written for drizzle() itself do the same on a unit's tx.
-import { eq, sql, TransactionRollbackError } from "drizzle-orm";
+import { eq, inArray, sql, TransactionRollbackError } from "drizzle-orm";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { expect, expectTypeOf, test } from "vitest";
 import { createSessionFactory } from "../../src/session/index.ts";
@@ -53,6 +53,20 @@ describeDatabases((_kind, open) => {
       const wrong = (byId as unknown as { all(values: object): Promise<unknown> }).all({ id: "secret" });
       await expect(tx.begin(() => wrong)).rejects.toThrow(/^(?!.*secret)/);
     });
+  });
+
+  test("more parameters than a statement can have are refused before anything is sent, and the unit goes on", async () => {
+    await using fixture = await start();
+    const many = Array.from({ length: 65_536 }, (_, index) => index);
+    const count = await fixture.sessions.begin({}, async (tx) => {
+      await tx.insert(tasks).values({ id: 2, title: "write" });
+      await expect(tx.select().from(tasks).where(inArray(tasks.id, many))).rejects.toMatchObject({
+        code: "INVALID_INPUT",
+        hint: expect.stringContaining("ANY"),
+      });
+      return tx.$count(tasks, inArray(tasks.id, many.slice(1)));
+    });
+    expect(count).toBe(2);
   });
 
   test("two tables of one name in a process keep their own columns", async () => {

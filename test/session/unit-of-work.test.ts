@@ -137,10 +137,18 @@ describeDatabases((kind, open) => {
     const work = fixture.sessions.begin({}, async (tx) => {
       await tx.insert(agents).values({ id: 3, name: "eve" });
       await expect(tx.execute(sql`ROLLBACK`)).rejects.toMatchObject({ code: "INVALID_INPUT" });
-      await tx.execute(sql`/* hidden */ ROLLBACK`);
-      await tx.insert(agents).values({ id: 4, name: "fay" });
+      for (const hidden of ["/* a */ ROLLBACK", "/* a /* b */ */\nCOMMIT", "-- a\n ; -- b\r\nEND", " ;/**/--\nabort"])
+        await expect(tx.execute(sql.raw(hidden))).rejects.toMatchObject({ code: "INVALID_INPUT" });
+      await tx.execute(sql`/* ROLLBACK */ -- COMMIT
+        SELECT 1`);
+      throw new Error("undone");
     });
-    await expect(work).rejects.toMatchObject({ code: "INVALID_INPUT" });
+    await expect(work).rejects.toThrow("undone");
+    const list = fixture.sessions.run({}, (tx) => [
+      tx.insert(agents).values({ id: 3, name: "eve" }),
+      tx.execute(sql`/* a */ COMMIT`),
+    ]);
+    await expect(list).rejects.toMatchObject({ code: "INVALID_INPUT" });
     expect(await names(fixture.database)).toEqual(["ada", "bob"]);
   });
 

@@ -7,7 +7,7 @@ import { decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
 import { layoutOf, listed } from "./layouts.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
-import { hasTemplateOptions, templateText } from "./templates.ts";
+import { textWithValues } from "./templates.ts";
 import {
   MIGRATION_TOOLS,
   scopeWithoutTransaction,
@@ -164,6 +164,11 @@ export class FolderFiles {
     return text;
   }
 
+  /** The value that was given for one. */
+  variable(name: string): string | undefined {
+    return this.#variables.find(([known]) => known === name)?.[1];
+  }
+
   /** The path with what lies above the folder, because some tools are told by where they keep their files. */
   fullPath(name: string): string {
     return `${basename(dirname(this.path))}/${basename(this.path)}/${name}`;
@@ -177,8 +182,7 @@ function migrationsOf(
   notices: string[],
   unset: Set<string>,
 ): readonly AdoptedMigration[] {
-  const textOf = (name: string): string =>
-    tool === "tern" || hasTemplateOptions(files.read(name)) ? templateText(files, name, unset) : files.read(name);
+  const textOf = (name: string): string => textWithValues(files, tool, name, unset);
   const text = textOf(entry.up);
   if (tool === "liquibase") {
     const changesets = splitChangesets(text);

@@ -328,6 +328,29 @@ test("options of soda's templates are put in, in both directions", () => {
   expect(notices).toEqual(["variables without a value stand for their own names: table"]);
 });
 
+test("goose puts the environment in where it is told to", () => {
+  const text = `-- +goose Up
+-- +goose StatementBegin
+-- +goose ENVSUB ON
+CREATE USER \${APP_USER} PASSWORD '$APP_WORD';
+CREATE TABLE \${PREFIX:-my_}a (\${COLUMN} int);
+-- +goose ENVSUB OFF
+DO $body$ BEGIN RAISE NOTICE '$APP_WORD'; END $body$;
+-- +goose StatementEnd
+-- +goose Down
+${DROP}`;
+  const { migrations, notices } = readMigrationFolder(folderOf({ "1_a.sql": text }), {
+    variables: { APP_USER: "app", APP_WORD: "word" },
+  });
+  const lines = (migrations[0]?.up.sql ?? "").split("\n").filter((line) => !/^--|^\s*$/.test(line));
+  expect(lines).toEqual([
+    "CREATE USER app PASSWORD 'word';",
+    "CREATE TABLE my_a (COLUMN int);",
+    "DO $body$ BEGIN RAISE NOTICE '$APP_WORD'; END $body$;",
+  ]);
+  expect(notices).toEqual(["variables without a value stand for their own names: COLUMN"]);
+});
+
 test("a date with its time is one version", () => {
   const folder = folderOf({
     "2021.08.16T17.02.53.a.sql": A,

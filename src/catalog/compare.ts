@@ -52,17 +52,21 @@ export function compareObjects(
   after: ReadonlyMap<string, CatalogObject>,
 ): readonly KnownChange[] {
   const changes: KnownChange[] = [];
-  for (const object of before.values()) if (!after.has(object.id)) changes.push({ kind: "drop", before: object });
+  let stayed = 0;
   for (const object of after.values()) {
     const old = before.get(object.id);
     if (old === undefined) {
       changes.push({ kind: "create", after: object });
       continue;
     }
+    stayed++;
     const facts = changedFacts(old, object);
     if (facts.length > 0) changes.push({ kind: "alter", before: old, after: object, facts });
   }
-  return changes;
+  if (stayed === before.size) return changes;
+  const gone: KnownChange[] = [];
+  for (const object of before.values()) if (!after.has(object.id)) gone.push({ kind: "drop", before: object });
+  return [...gone, ...changes];
 }
 
 type Facts = Readonly<Record<string, unknown>>;

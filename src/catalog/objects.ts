@@ -5,6 +5,7 @@ import type { Catalog, Domain, Function, ObjectReference, Sequence } from "./mod
 import type { CatalogObject, FactsOfKind, ObjectKind } from "./object-facts.ts";
 import { objectId, qualified } from "./object-id.ts";
 import { addOtherObjects } from "./other-objects.ts";
+import { PartLookup } from "./part-lookup.ts";
 import { privilegeObjects } from "./privileges.ts";
 import { RelationObjects, sequenceFacts, type ObjectSink } from "./relation-objects.ts";
 import { stableFacts } from "./stable-text.ts";
@@ -94,6 +95,8 @@ const TABLE_NEEDS: ReadonlySet<ObjectReference["kind"]> = new Set<ObjectReferenc
   "operator class",
 ]);
 
+const NOTHING_MORE = {};
+
 interface Named {
   readonly schema: string | undefined;
   readonly name: string;
@@ -106,10 +109,9 @@ function isOwn(object: { readonly extension: string | undefined }): boolean {
 class Collector implements ObjectSink {
   readonly #catalog: Catalog;
   readonly #objects = new Map<string, CatalogObject>();
+  readonly #parts = new PartLookup();
   readonly #typeKinds = new Map<string, ObjectKind>();
   readonly #schemaIds = new Map<string, string>();
-  /** A catalog that was read refers to each object by one reference. */
-  readonly #referred = new Map<ObjectReference, CatalogObject>();
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -132,13 +134,11 @@ class Collector implements ObjectSink {
       readonly parent?: string | undefined;
       readonly inheritedFrom?: string | undefined;
       readonly notNullName?: string | undefined;
-    } = {},
-  ): void {
+    } = NOTHING_MORE,
+  ): string {
     const id = objectId(kind, schema, name, part);
-    const all: string[] = [];
-    if (schema !== undefined) all.push(this.#schemaId(schema));
-    if (more.parent !== undefined) all.push(more.parent);
-    for (const need of needs) all.push(need);
+    const { parent, inheritedFrom, notNullName } = more;
+    const first = schema === undefined ? undefined : this.#schemaId(schema);
     const object = {
       kind,
       id,
@@ -146,12 +146,22 @@ class Collector implements ObjectSink {
       name,
       part,
       facts: stableFacts(kind, facts),
-      parent: more.parent,
-      needs: all,
-      inheritedFrom: more.inheritedFrom,
-      notNullName: more.notNullName,
-    };
-    this.#objects.set(id, object as unknown as CatalogObject);
+      parent,
+      // Written out: an empty list that grows takes room for 17.
+      needs:
+        first === undefined
+          ? parent === undefined
+            ? [...needs]
+            : [parent, ...needs]
+          : parent === undefined
+            ? [first, ...needs]
+            : [first, parent, ...needs],
+      inheritedFrom,
+      notNullName,
+    } as unknown as CatalogObject;
+    this.#objects.set(id, object);
+    if (schema !== undefined && part !== undefined) this.#parts.add(schema, name, part, object);
+    return id;
   }
 
   /** The same text for all objects of a schema, which a Map finds faster than an equal one. */
@@ -252,13 +262,17 @@ class Collector implements ObjectSink {
     for (const object of this.#objects.values()) {
       if (!object.needs.every(has)) (object as { needs: readonly string[] }).needs = object.needs.filter(has);
     }
+    let last: { readonly reference: ObjectReference; readonly object: CatalogObject | undefined } | undefined;
     for (const { from, to } of this.#catalog.dependencies) {
       // A table's tie to its parent is the partition's or INHERITS's; a sequence's to its column is the owner's.
       if (from.kind === "table" && !TABLE_NEEDS.has(to.kind)) continue;
       if (from.kind === "sequence" && to.kind === "column") continue;
-      const object = this.#find(from);
+      // What one object needs stands together, and a third are the NOT NULL constraints of columns, which are no objects.
+      if (last?.reference !== from) last = { reference: from, object: this.#find(from) };
+      const { object } = last;
+      if (object === undefined) continue;
       const needed = this.#find(to);
-      if (object === undefined || needed === undefined || needed === object) continue;
+      if (needed === undefined || needed === object) continue;
       if (!object.needs.includes(needed.id)) (object.needs as string[]).push(needed.id);
     }
     this.#untieBaseTypes();
@@ -279,17 +293,14 @@ class Collector implements ObjectSink {
     }
   }
 
-  #find(reference: ObjectReference): CatalogObject | undefined {
-    const known = this.#referred.get(reference);
-    if (known !== undefined) return known;
-    const { kind, schema, name, part } = reference;
+  #find({ kind, schema, name, part }: ObjectReference): CatalogObject | undefined {
     const resolved = kind === "type" ? this.#typeKinds.get(identifier(schema ?? "", name)) : kind;
     if (resolved === undefined) return undefined;
     const object =
-      this.#objects.get(objectId(resolved, schema, name, part)) ??
-      (resolved === "column" ? this.#withColumns(schema, name) : undefined);
-    if (object !== undefined) this.#referred.set(reference, object);
-    return object;
+      schema === undefined || part === undefined
+        ? this.#objects.get(objectId(resolved, schema, name, part))
+        : this.#parts.get(resolved, schema, name, part);
+    return object ?? (resolved === "column" ? this.#withColumns(schema, name) : undefined);
   }
 
   /** A column of a view or of a composite type is not an object of its own. */

@@ -107,9 +107,9 @@ export function separateDefaults(objects: CatalogObjects): ReadonlySet<string> {
   for (const object of objects.values()) {
     if (object.kind !== "default" || object.parent === undefined) continue;
     const table = objects.get(object.parent)?.parent;
-    const own = new Set([object.parent, table]);
+    const open = object.needs.filter((id) => id !== object.parent && id !== table && !id.startsWith("schema "));
+    if (open.length === 0) continue;
     const seen = new Set<string>();
-    const open = object.needs.filter((id) => !own.has(id));
     for (let id = open.pop(); id !== undefined; id = open.pop()) {
       if (id === table) {
         separate.add(object.id);

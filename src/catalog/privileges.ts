@@ -53,7 +53,7 @@ export function privilegeObjects(
     else list.push(grant);
   }
   const granted = new Set(catalog.grants.map(({ objectKind }) => objectKind as string));
-  const owners = ownersOf(catalog);
+  const owners = ownersOf(catalog, granted);
   const targets = new Map([...targetsOf(objects, granted), ...hiddenTargets(catalog, objects, granted)]);
   const found: CatalogObject[] = [];
   for (const list of lists.values()) {
@@ -300,10 +300,14 @@ function ownerKey({ kind, schema, name, part }: CatalogObject): string {
   return JSON.stringify([group, schema ?? "", name, kind === "function" ? part : ""]);
 }
 
-function ownersOf(catalog: Catalog): ReadonlyMap<string, string> {
+/** Of the kinds on which something is granted. A column, and the sequence of an identity column, belong to the owner of the table. */
+function ownersOf(catalog: Catalog, granted: ReadonlySet<string>): ReadonlyMap<string, string> {
   const owners = new Map<string, string>();
-  const set = (kind: string, schema: string, name: string, owner: string, part = ""): unknown =>
-    owners.set(JSON.stringify([kind, schema, name, part]), owner);
+  const isOfTables = granted.has("column") || granted.has("sequence");
+  const set = (kind: string, schema: string, name: string, owner: string, part = ""): void => {
+    if (granted.has(kind) || (kind === "table" && isOfTables))
+      owners.set(JSON.stringify([kind, schema, name, part]), owner);
+  };
   for (const { name, owner } of catalog.schemas) set("schema", "", name, owner);
   for (const { schema, name, owner } of [...catalog.tables, ...catalog.views]) set("table", schema, name, owner);
   for (const { schema, name, owner } of catalog.sequences) set("sequence", schema, name, owner);

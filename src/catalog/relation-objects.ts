@@ -6,6 +6,7 @@ import { objectId, qualified } from "./object-id.ts";
 
 /** Where objects go. */
 export interface ObjectSink {
+  /** @returns the id of the object */
   add<K extends ObjectKind>(
     kind: K,
     schema: string | undefined,
@@ -18,7 +19,7 @@ export interface ObjectSink {
       readonly inheritedFrom?: string | undefined;
       readonly notNullName?: string | undefined;
     },
-  ): void;
+  ): string;
   comment(
     of: ObjectKind,
     named: { readonly schema: string | undefined; readonly name: string },
@@ -59,21 +60,19 @@ export class RelationObjects {
       foreign,
       ofType,
     };
-    this.#sink.add("table", schema, name, undefined, facts, parents);
-    const parent = objectId("table", schema, name);
-    const on = `${kind === "foreign" ? "FOREIGN TABLE" : "TABLE"} ${qualified(table)}`;
-    this.#sink.comment("table", table, undefined, on, table.comment);
-    for (const column of table.columns) this.#column(table, column, parent);
+    const parent = this.#sink.add("table", schema, name, undefined, facts, parents);
+    if (table.comment !== undefined) {
+      const on = `${kind === "foreign" ? "FOREIGN TABLE" : "TABLE"} ${qualified(table)}`;
+      this.#sink.comment("table", table, undefined, on, table.comment);
+    }
+    const columns = this.#columns(table, parent);
     if (table.partitionOf !== undefined) {
       const { schema: parentSchema, name: parentTable, bound } = table.partitionOf;
-      const needs = [
-        objectId("table", parentSchema, parentTable),
-        ...table.columns.map((column) => objectId("column", schema, name, column.name)),
-      ];
+      const needs = [objectId("table", parentSchema, parentTable), ...columns.values()];
       this.#sink.add("partition", schema, name, undefined, { parentSchema, parentTable, bound }, needs, { parent });
     }
-    for (const constraint of table.constraints) this.#constraint(table, constraint, parent);
-    for (const index of table.indexes) this.#index(table, index, parent);
+    for (const constraint of table.constraints) this.#constraint(table, constraint, parent, columns);
+    for (const index of table.indexes) this.#index(table, index, parent, columns);
     this.#settings(table, parent);
     this.#acting(table, parent);
     for (const policy of table.policies) {
@@ -81,21 +80,31 @@ export class RelationObjects {
       this.#sink.add("policy", schema, name, policy.name, { isPermissive, command, roles, using, withCheck }, [], {
         parent,
       });
-      this.#sink.comment(
-        "policy",
-        table,
-        policy.name,
-        `POLICY ${identifier(policy.name)} ON ${qualified(table)}`,
-        policy.comment,
-      );
+      if (policy.comment !== undefined) {
+        const on = `POLICY ${identifier(policy.name)} ON ${qualified(table)}`;
+        this.#sink.comment("policy", table, policy.name, on, policy.comment);
+      }
     }
   }
 
-  #column(table: Table, column: Column, parent: string): void {
+  /** @returns their ids by their names */
+  #columns(table: Table, parent: string): ReadonlyMap<string, string> {
+    const notNulls = new Map<string, Constraint>();
+    for (const constraint of table.constraints) {
+      const [column] = constraint.columns;
+      if (constraint.kind === "not null" && column !== undefined && !notNulls.has(column))
+        notNulls.set(column, constraint);
+    }
+    const ids = new Map<string, string>();
+    for (const column of table.columns)
+      ids.set(column.name, this.#column(table, column, parent, notNulls.get(column.name)));
+    return ids;
+  }
+
+  #column(table: Table, column: Column, parent: string, notNull: Constraint | undefined): string {
     const { schema, name } = table;
     const { type, collation, isNullable, generated, compression, statisticsTarget, options } = column;
     const identity = this.#identity(table, column);
-    const notNull = table.constraints.find(({ kind, columns }) => kind === "not null" && columns[0] === column.name);
     const facts = {
       type,
       collation,
@@ -110,7 +119,7 @@ export class RelationObjects {
       options: options.toSorted(),
     };
     const inheritedFrom = column.isLocal ? undefined : this.#inherited(table, "column", column.name);
-    this.#sink.add("column", schema, name, column.name, facts, [], {
+    const id = this.#sink.add("column", schema, name, column.name, facts, [], {
       parent,
       inheritedFrom,
       notNullName: notNull?.name,
@@ -119,14 +128,13 @@ export class RelationObjects {
       const on = `CONSTRAINT ${identifier(notNull.name)} ON ${qualified(table)}`;
       this.#sink.comment("column", table, column.name, on, notNull.comment);
     }
-    if (column.default !== undefined) {
-      const id = objectId("column", schema, name, column.name);
+    if (column.default !== undefined)
       this.#sink.add("default", schema, name, column.name, { expression: column.default }, [], { parent: id });
-    }
     if (column.comment !== undefined) {
       const on = `COLUMN ${qualified(table)}.${identifier(column.name)}`;
       this.#sink.comment("column", table, column.name, on, column.comment);
     }
+    return id;
   }
 
   #identity({ schema, name }: Table, column: Column): FactsOfKind["column"]["identity"] {
@@ -145,7 +153,7 @@ export class RelationObjects {
     return parent === undefined ? undefined : objectId(kind, parent.schema, parent.name, part);
   }
 
-  #constraint(table: Table, constraint: Constraint, parent: string): void {
+  #constraint(table: Table, constraint: Constraint, parent: string, ids: ReadonlyMap<string, string>): void {
     const { schema, name } = table;
     const { kind } = constraint;
     if (kind === "not null") return; // the column says it
@@ -164,11 +172,11 @@ export class RelationObjects {
       storageParameters: index?.storageParameters ?? [],
       tablespace: index?.tablespace,
     };
-    const needs = constraint.columns.map((column) => objectId("column", schema, name, column));
+    const needs = constraint.columns.map((column) => ids.get(column) ?? objectId("column", schema, name, column));
     if (constraint.references !== undefined) {
       needs.push(objectId("table", constraint.references.schema, constraint.references.table));
     }
-    this.#sink.add("constraint", schema, name, constraint.name, facts, needs, { parent, inheritedFrom });
+    const id = this.#sink.add("constraint", schema, name, constraint.name, facts, needs, { parent, inheritedFrom });
     if (constraint.comment !== undefined) {
       const on = `CONSTRAINT ${identifier(constraint.name)} ON ${qualified(table)}`;
       this.#sink.comment("constraint", table, constraint.name, on, constraint.comment);
@@ -178,10 +186,11 @@ export class RelationObjects {
       const on = `INDEX ${identifier(schema, index.name)}`;
       this.#sink.comment("constraint", table, constraint.name, on, index.comment);
     }
-    this.#indexPartition(table, index, objectId("constraint", schema, name, constraint.name));
+    this.#indexPartition(table, index, id);
   }
 
-  #index(table: Table | View, index: Index, parent: string): void {
+  /** @param ids - of the table's columns; a view's are no objects */
+  #index(table: Table | View, index: Index, parent: string, ids?: ReadonlyMap<string, string>): void {
     if (index.constraint !== undefined) return;
     const { schema, name } = table;
     const columns = [...index.keys.flatMap(({ column }) => column ?? []), ...index.include];
@@ -193,11 +202,12 @@ export class RelationObjects {
         statisticsTarget === undefined ? [] : [[position + 1, statisticsTarget] as const],
       ),
     };
-    const needs = "constraints" in table ? columns.map((column) => objectId("column", schema, name, column)) : [];
+    const needs =
+      ids === undefined ? [] : columns.map((column) => ids.get(column) ?? objectId("column", schema, name, column));
     const inheritedFrom = "constraints" in table ? this.#parentIndex(table, index.partitionOf) : undefined;
-    this.#sink.add("index", schema, name, index.name, facts, needs, { parent, inheritedFrom });
-    const id = objectId("index", schema, name, index.name);
-    this.#sink.comment("index", table, index.name, `INDEX ${identifier(schema, index.name)}`, index.comment);
+    const id = this.#sink.add("index", schema, name, index.name, facts, needs, { parent, inheritedFrom });
+    if (index.comment !== undefined)
+      this.#sink.comment("index", table, index.name, `INDEX ${identifier(schema, index.name)}`, index.comment);
     if ("constraints" in table) this.#indexPartition(table, index, id);
   }
 
@@ -278,7 +288,8 @@ export class RelationObjects {
         continue;
       }
       this.#sink.add("trigger", schema, name, part, { definition, isConstraint, enabled }, [], { parent });
-      this.#sink.comment("trigger", relation, part, `TRIGGER ${identifier(part)} ON ${qualified(relation)}`, comment);
+      if (comment !== undefined)
+        this.#sink.comment("trigger", relation, part, `TRIGGER ${identifier(part)} ON ${qualified(relation)}`, comment);
     }
     for (const { name: part, definition, enabled, comment } of relation.rules) {
       this.#sink.add("rule", schema, name, part, { definition, enabled }, [], { parent });

@@ -1,12 +1,13 @@
 // Decides what happens to each object: created, dropped, altered, or dropped and made again because something below it changes.
 import {
-  compareObjects,
+  type compareObjects,
   objectId,
   type CatalogObject,
   type CatalogObjects,
   type ObjectKind,
 } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
+import { dependantsOf } from "./object-lookups.ts";
 import { alterObject } from "./rules/alter.ts";
 import { alterDomain, isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
 import type { Alteration, PlannedStatement, RuleContext } from "./rules/statement.ts";
@@ -65,14 +66,15 @@ const REFUSING_TYPE_CHANGE: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
 ]);
 
 /**
+ * @param changes - what compareObjects() says of the two
  * @param again - ids of what is made again although it could be altered in place
  */
 export function decideActions(
-  before: CatalogObjects,
-  after: CatalogObjects,
+  changes: ReturnType<typeof compareObjects>,
   context: RuleContext,
   again: ReadonlySet<string> = new Set(),
 ): Actions {
+  const { before, after } = context;
   const dropped = new Set<string>();
   const created = new Set<string>();
   const altered = new Map<string, readonly PlannedStatement[]>();
@@ -132,7 +134,6 @@ export function decideActions(
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) next();
   };
 
-  const changes = compareObjects(before, after);
   for (const change of changes) {
     if (change.kind === "drop") dropped.add(change.before.id);
     else if (change.kind === "create") created.add(change.after.id);
@@ -245,19 +246,4 @@ function isRebuilt(object: CatalogObject): boolean {
 function standsInTheWay(object: CatalogObject): boolean {
   if (object.kind === "constraint") return object.facts.kind === "foreign key";
   return REFUSING_TYPE_CHANGE.has(object.kind) || (object.kind === "column" && object.facts.generated !== undefined);
-}
-
-function dependantsOf(objects: CatalogObjects): ReadonlyMap<string, readonly string[]> {
-  const dependants = new Map<string, string[]>();
-  const note = (id: string, dependant: string): void => {
-    const list = dependants.get(id);
-    if (list === undefined) dependants.set(id, [dependant]);
-    // Those of one dependant come one after the other.
-    else if (list.at(-1) !== dependant) list.push(dependant);
-  };
-  for (const { id, needs, inheritedFrom } of objects.values()) {
-    for (const needed of needs) note(needed, id);
-    if (inheritedFrom !== undefined) note(inheritedFrom, id);
-  }
-  return dependants;
 }

@@ -1,5 +1,6 @@
 // The order of what leaves a parent table early, of what joins one late, and of types that go when nothing is made of them any more.
 import { objectId, type CatalogObject, type CatalogObjects } from "../catalog/index.ts";
+import { columnsAndChecks } from "./object-lookups.ts";
 import type { Actions } from "./plan-actions.ts";
 import type { RuleContext } from "./rules/statement.ts";
 
@@ -61,7 +62,7 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
     if (partition?.kind !== "partition") continue;
     // A table is attached to one that has its columns already, in the same form.
     const { parentSchema, parentTable } = partition.facts;
-    for (const part of columnsAndChecks(after, parentSchema, parentTable)) {
+    for (const part of passedDown(after, parentSchema, parentTable)) {
       if (part.kind !== "column") continue;
       links.link(links.createKey(id), `alter ${part.id}`);
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
@@ -107,14 +108,13 @@ function followRelation(
   actions: Actions,
   { dropKey, createKey, link }: Links,
 ): void {
-  const isPart = (object: CatalogObject): boolean =>
-    object.schema === schema && object.name === name && (object.kind === "column" || object.kind === "default");
-  for (const part of after.values()) {
-    if (!isPart(part)) continue;
+  for (const part of columnsAndChecks(schema, name, after)) {
+    if (part.kind === "constraint") continue;
     link(key, `alter ${part.id}`);
     if (actions.created.has(part.id)) link(key, createKey(part.id));
   }
-  for (const part of before.values()) if (isPart(part) && actions.dropped.has(part.id)) link(key, dropKey(part.id));
+  for (const part of columnsAndChecks(schema, name, before))
+    if (part.kind !== "constraint" && actions.dropped.has(part.id)) link(key, dropKey(part.id));
 }
 
 function connectHeir(
@@ -127,32 +127,26 @@ function connectHeir(
   const old = before.get(id);
   if (old?.kind !== "table") return;
   const early = `early ${id}`;
-  for (const part of columnsAndChecks(before, schema, name)) {
+  for (const part of passedDown(before, schema, name)) {
     if (actions.dropped.has(part.id)) link(dropKey(part.id), early);
     link(`alter ${part.id}`, early);
   }
   for (const parent of old.facts.inherits) {
     const parentId = objectId("table", parent.schema, parent.name);
     if (actions.dropped.has(parentId)) link(dropKey(parentId), early);
-    for (const part of columnsAndChecks(before, parent.schema, parent.name)) {
+    for (const part of passedDown(before, parent.schema, parent.name)) {
       if (actions.dropped.has(part.id)) link(dropKey(part.id), early);
       link(`alter ${part.id}`, early);
     }
   }
-  const parts = [{ schema, name }, ...table.facts.inherits].flatMap((of) =>
-    columnsAndChecks(after, of.schema, of.name),
-  );
+  const parts = [{ schema, name }, ...table.facts.inherits].flatMap((of) => passedDown(after, of.schema, of.name));
   for (const part of parts) {
     for (const word of ["create", "alter", "validate"]) link(`late ${id}`, `${word} ${part.id}`);
     if (actions.created.has(part.id)) link(`late ${id}`, createKey(part.id));
   }
 }
 
-function columnsAndChecks(objects: CatalogObjects, schema: string | undefined, name: string): readonly CatalogObject[] {
-  return [...objects.values()].filter(
-    (object) =>
-      object.schema === schema &&
-      object.name === name &&
-      (object.kind === "column" || (object.kind === "constraint" && object.facts.kind === "check")),
-  );
+/** Without defaults. */
+function passedDown(objects: CatalogObjects, schema: string | undefined, name: string): readonly CatalogObject[] {
+  return columnsAndChecks(schema, name, objects).filter(({ kind }) => kind !== "default");
 }

@@ -35,6 +35,7 @@ export function privilegesWhenMade(
 /** New objects with the usual privileges, which default privileges would give others: their lists have to be set. */
 export function hiddenLists(context: RuleContext, { created }: Actions): readonly CatalogObject<"privileges">[] {
   const { after, serverVersion } = context;
+  if (created.size === 0) return [];
   if (![...context.before.values()].some(({ kind }) => kind === "default privileges") && !created.has("schema public"))
     return [];
   const listed = new Set(

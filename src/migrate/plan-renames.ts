@@ -3,10 +3,12 @@ import {
   catalogObjects,
   literal,
   nameOf,
+  objectId,
   partOf,
   type Catalog,
   type CatalogObject,
   type CatalogObjects,
+  type Change,
 } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
 import { NewNames } from "./rename-names.ts";
@@ -26,14 +28,42 @@ export interface RenamePlan {
   readonly steps: readonly { readonly subject: string; readonly statements: readonly PlannedStatement[] }[];
 }
 
-/** @throws InvalidInputError for a rename of what is not there */
-export function planRenames(before: CatalogObjects, after: CatalogObjects, said: readonly Rename[]): RenamePlan {
+/** What only one of the two has. */
+interface Missing {
+  readonly gone: readonly CatalogObject[];
+  readonly come: readonly CatalogObject[];
+}
+
+function missing(before: CatalogObjects, after: CatalogObjects): Missing {
+  return {
+    gone: [...before.values()].filter(({ id }) => !after.has(id)),
+    come: [...after.values()].filter(({ id }) => !before.has(id)),
+  };
+}
+
+/**
+ * @param changes - what is known to differ between the two without any renames
+ * @throws InvalidInputError for a rename of what is not there
+ */
+export function planRenames(
+  before: CatalogObjects,
+  after: CatalogObjects,
+  said: readonly Rename[],
+  changes?: readonly Change[],
+): RenamePlan {
   const all = said.map((rename) => resolveRename(rename, before));
   all.push(...outOfTheWay(all, before));
   let renamed = renamedObjects(before, after, all);
+  const differing = (): Missing =>
+    changes === undefined || renamed.objects !== before
+      ? missing(renamed.objects, after)
+      : {
+          gone: changes.flatMap((change) => (change.kind === "drop" ? [change.before] : [])),
+          come: changes.flatMap((change) => (change.kind === "create" ? [change.after] : [])),
+        };
   // An index of a partition has its new place only once that of its table has.
   for (;;) {
-    const found = sameButForName(renamed.objects, after).flatMap(({ object, name }) => {
+    const found = sameButForName(differing(), renamed.objects, after).flatMap(({ object, name }) => {
       const original = renamed.originals.get(object.id);
       return original === undefined ? [] : [resolved(original, name)];
     });
@@ -41,7 +71,7 @@ export function planRenames(before: CatalogObjects, after: CatalogObjects, said:
     all.push(...found);
     renamed = renamedObjects(before, after, all);
   }
-  const moved = movedKeys(renamed.objects, after).flatMap(({ object, name }) => {
+  const moved = movedKeys(differing(), renamed.objects).flatMap(({ object, name }) => {
     const original = renamed.originals.get(object.id);
     return original === undefined ? [] : [resolved(original, name)];
   });
@@ -119,19 +149,18 @@ function placeOf({ kind, schema, name, part }: Pick<CatalogObject, "kind" | "sch
  * whether one is renamed or made again, the schema is the same afterwards, and renaming costs nothing.
  */
 function sameButForName(
+  { gone: lost, come }: Missing,
   before: CatalogObjects,
   after: CatalogObjects,
 ): readonly { readonly object: CatalogObject; readonly name: string }[] {
   const gone = new Map<string, CatalogObject[]>();
-  for (const object of before.values()) {
-    if (after.has(object.id)) continue;
+  for (const object of lost) {
     const sameness = withoutName(object, before);
     if (sameness !== undefined) gone.set(sameness, [...(gone.get(sameness) ?? []), object]);
   }
   const found: { object: CatalogObject; name: string }[] = [];
   if (gone.size === 0) return found;
-  for (const object of after.values()) {
-    if (before.has(object.id)) continue;
+  for (const object of come) {
     const sameness = withoutName(object, after);
     const old = sameness === undefined ? undefined : gone.get(sameness)?.shift();
     if (old !== undefined && after.has(old.parent ?? old.id) === (old.parent !== undefined))
@@ -145,20 +174,19 @@ function sameButForName(
  * for the new one in one statement, when that is finished, instead of going before it can be built.
  */
 function movedKeys(
+  { gone, come }: Missing,
   before: CatalogObjects,
-  after: CatalogObjects,
 ): readonly { readonly object: CatalogObject; readonly name: string }[] {
-  const isMovable = (object: CatalogObject, other: CatalogObjects): object is CatalogObject<"constraint"> =>
+  const isMovable = (object: CatalogObject): object is CatalogObject<"constraint"> =>
     object.kind === "constraint" &&
     object.facts.kind === "primary key" &&
     object.inheritedFrom === undefined &&
-    !other.has(object.id) &&
     keyParts(object) !== undefined;
-  const old = [...before.values()].filter((object) => isMovable(object, after));
+  const old = gone.filter(isMovable);
   if (old.length === 0) return [];
-  return [...after.values()].flatMap((wanted) => {
+  return come.flatMap((wanted) => {
     const table = before.get(wanted.parent ?? "");
-    if (!isMovable(wanted, before) || table?.kind !== "table" || table.facts.kind !== "table") return [];
+    if (!isMovable(wanted) || table?.kind !== "table" || table.facts.kind !== "table") return [];
     const object = old.find(({ parent }) => parent === wanted.parent);
     const name = wanted.part ?? "";
     const isTaken = [...before.values()].some(
@@ -189,7 +217,7 @@ function withoutName(object: CatalogObject, objects: CatalogObjects): string | u
     return JSON.stringify([kind, parent, inheritedFrom, { ...object.facts, definition }]);
   }
   if (kind !== "sequence") return undefined;
-  const owner = [...objects.values()].find((other) => other.kind === "sequence owner" && other.parent === object.id);
+  const owner = objects.get(objectId("sequence owner", object.schema, object.name));
   return owner === undefined ? undefined : JSON.stringify([kind, owner.facts]);
 }
 

@@ -11,6 +11,7 @@ import {
   type CreateContext,
 } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
+import { heirsOf } from "./object-lookups.ts";
 import { alterObject } from "./rules/alter.ts";
 import { createStatements } from "./rules/create.ts";
 import { dropStatements } from "./rules/drop.ts";
@@ -58,8 +59,8 @@ export class Reversals {
 
   /** Indexes that are made for partitions, should they not be attached yet. */
   #ofAttached(parent: CatalogObject, created: ReadonlySet<string>): readonly string[] {
-    return [...this.#context.before.values()].flatMap((object) => {
-      if (object.inheritedFrom !== parent.id || !created.has(object.id)) return [];
+    return heirsOf(parent.id, this.#context.before).flatMap((object) => {
+      if (!created.has(object.id)) return [];
       const drop =
         object.kind === "index"
           ? [`DROP INDEX IF EXISTS ${identifier(object.schema ?? "", object.part ?? "")}`]

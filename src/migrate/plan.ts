@@ -3,6 +3,7 @@
 import {
   catalogObjects,
   compareCatalogs,
+  compareObjects,
   withOwners,
   type Catalog,
   type Change,
@@ -51,21 +52,27 @@ export function planMigration(before: Catalog, after: Catalog, options: PlanOpti
     options.owners === undefined
       ? { before: catalogObjects(before), after: catalogObjects(after) }
       : withOwners(before, after, options.owners);
-  const renamed = planRenames(known, wanted, options.renames ?? []);
+  const renamed = planRenames(known, wanted, options.renames ?? [], changes);
   const old = renamed.before;
   const serverVersion = options.serverVersion ?? before.serverVersion;
   const isLive = (id: string | undefined): boolean => id !== undefined && old.has(id) && wanted.has(id);
   const context: RuleContext = { serverVersion, before: old, after: wanted, isLive, isVolatile: volatilityIn(after) };
-  const nodes = orderedNodes(context, renamed.steps);
+  const differences =
+    old === known ? changes.filter((change) => change.kind !== "unknown") : compareObjects(old, wanted);
+  const nodes = orderedNodes(context, differences, renamed.steps);
   const steps = stepsOf(nodes, new PlanLocks(before, after, serverVersion));
   return { changes, steps, renames: renamed.renames, notCovered: changes.filter(({ kind }) => kind === "unknown") };
 }
 
 /** What is altered in place and waits for what waits for it is made again instead. */
-function orderedNodes(context: RuleContext, renames: Parameters<PlanNodes["nodes"]>[0]): readonly PlanNode[] {
+function orderedNodes(
+  context: RuleContext,
+  differences: Parameters<typeof decideActions>[0],
+  renames: Parameters<PlanNodes["nodes"]>[0],
+): readonly PlanNode[] {
   const again = new Set<string>();
   for (;;) {
-    const actions = decideActions(context.before, context.after, context, again);
+    const actions = decideActions(differences, context, again);
     const isLive = (id: string | undefined): boolean =>
       context.isLive(id) && id !== undefined && !actions.dropped.has(id);
     const lists = hiddenLists(context, actions).map((list) => [list.id, list] as const);

@@ -7,6 +7,7 @@ import {
   holdsSecret,
   MASKED,
   nameOf,
+  objectId,
   partOf,
   type CatalogObject,
   type CreateContext,
@@ -272,14 +273,9 @@ export function validation(constraint: CatalogObject<"constraint">, context: Rul
 /** A sequence that a column with rows gets goes on after the highest of them. */
 function caughtUp(object: CatalogObject<"sequence owner">, context: RuleContext): readonly PlannedStatement[] {
   const { schema, table, column } = object.facts;
-  const isKnown = [...context.before.values()].some(
-    (candidate) =>
-      candidate.kind === "column" &&
-      candidate.schema === schema &&
-      candidate.name === table &&
-      candidate.part === column,
-  );
-  return isKnown ? [statement(setToHighest(schema, table, column))] : [];
+  return context.before.has(objectId("column", schema, table, column))
+    ? [statement(setToHighest(schema, table, column))]
+    : [];
 }
 
 /** `setval` past the highest value of a column; a sequence that is ahead already stays. */

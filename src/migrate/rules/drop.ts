@@ -15,6 +15,7 @@ import {
   type ObjectKind,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { heirsOf } from "../object-lookups.ts";
 import { DROP_OTHERS } from "./drop-others.ts";
 import { detachStatements } from "./partition.ts";
 import { statement, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
@@ -43,9 +44,12 @@ function said({ schema, name, part }: CatalogObject): string {
 }
 
 /** The same column in tables that inherit from its table, before and after. */
-function heirsOf({ id, schema, name }: CatalogObject, { before, after }: RuleContext): readonly CatalogObject[] {
-  return [...before.values()].filter((heir) => {
-    if (heir.kind !== "column" || heir.inheritedFrom !== id) return false;
+function heirsBeforeAndAfter(
+  { id, schema, name }: CatalogObject,
+  { before, after }: RuleContext,
+): readonly CatalogObject[] {
+  return heirsOf(id, before).filter((heir) => {
+    if (heir.kind !== "column") return false;
     const table = after.get(heir.parent ?? "");
     return (
       table?.kind === "table" && table.facts.inherits.some((parent) => parent.schema === schema && parent.name === name)
@@ -75,10 +79,8 @@ function tableOf(object: CatalogObject, { before }: RuleContext): CatalogObject 
 
 /** Whether the key of a partition is attached to an index that is no key. */
 function holdsKeyOfPartition(index: string, context: RuleContext): boolean {
-  return [...context.before.values()].some(
-    (object) =>
-      (object.kind === "constraint" && object.inheritedFrom === index) ||
-      (object.kind === "index" && object.inheritedFrom === index && holdsKeyOfPartition(object.id, context)),
+  return heirsOf(index, context.before).some(
+    ({ kind, id }) => kind === "constraint" || (kind === "index" && holdsKeyOfPartition(id, context)),
   );
 }
 
@@ -123,7 +125,7 @@ const DROP: Drop = {
   ],
   partition: detachStatements,
   column: (object, context) => {
-    const heirs = heirsOf(object, context);
+    const heirs = heirsBeforeAndAfter(object, context);
     const staying = heirs.filter(({ id }) => context.after.has(id));
     // ONLY leaves the column to the heirs; those that lose it too drop it after their parent.
     const others = staying.length === 0 ? [] : heirs.filter((heir) => !staying.includes(heir));

@@ -9,6 +9,7 @@ import {
   type CatalogObjects,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { commentsOn, isHeld } from "../object-lookups.ts";
 import { keyParts } from "./create.ts";
 import { inPlace, statement, undoneBy, type Alteration, type RuleContext } from "./statement.ts";
 
@@ -16,16 +17,9 @@ function passingName({ part = "" }: CatalogObject): string {
   return `${part.slice(0, 45)}_pgsteward_new`;
 }
 
-/** Whether something holds on to the present index: another's foreign key, CLUSTER ON, a replica identity, a parent's index. */
-function isHeld(object: CatalogObject, { before }: RuleContext): boolean {
-  return [...before.values()].some(({ kind, needs }) => kind !== "comment" && needs.includes(object.id));
-}
-
-function commentsOn(object: CatalogObject, objects: CatalogObjects, serverVersion: number): readonly string[] {
+function commentStatements(object: CatalogObject, objects: CatalogObjects, serverVersion: number): readonly string[] {
   const create = { serverVersion, objects, separateDefaults: new Set<string>() };
-  return [...objects.values()]
-    .filter(({ kind, parent }) => kind === "comment" && parent === object.id)
-    .flatMap((comment) => createStatements(comment, create));
+  return commentsOn(object.id, objects).flatMap((comment) => createStatements(comment, create));
 }
 
 /** Of a table or materialized view that others use; partitioned ones have no CONCURRENTLY. */
@@ -36,7 +30,8 @@ export function swapIndex(
 ): Alteration {
   const isPlain = (index: CatalogObject<"index">): boolean =>
     !index.facts.definition.includes(" ON ONLY ") && index.inheritedFrom === undefined;
-  if (!isPlain(before) || !isPlain(after) || !context.isLive(after.parent) || isHeld(before, context))
+  // What holds on to the present index: another's foreign key, CLUSTER ON, a replica identity, a parent's index.
+  if (!isPlain(before) || !isPlain(after) || !context.isLive(after.parent) || isHeld(before.id, context.before))
     return "recreate";
   const create = { serverVersion: context.serverVersion, objects: context.after, separateDefaults: new Set<string>() };
   const [definition = "", ...settings] = createStatements(after, create);
@@ -55,7 +50,9 @@ export function swapIndex(
       statement(concurrently(definition, passing), [], "outside"),
     ),
     undoneBy(
-      [concurrently(old), ...oldSettings, ...commentsOn(before, context.before, context.serverVersion)].join(";\n"),
+      [concurrently(old), ...oldSettings, ...commentStatements(before, context.before, context.serverVersion)].join(
+        ";\n",
+      ),
       statement(`DROP INDEX CONCURRENTLY ${name}`, [], "outside"),
     ),
     undoneBy(
@@ -63,7 +60,7 @@ export function swapIndex(
       statement(`ALTER INDEX ${identifier(schema)}.${passing} RENAME TO ${partOf(after)}`),
     ),
     ...settings.map((sql) => undoneBy("", statement(sql))),
-    ...commentsOn(after, context.after, context.serverVersion).map((sql) => undoneBy("", statement(sql))),
+    ...commentStatements(after, context.after, context.serverVersion).map((sql) => undoneBy("", statement(sql))),
   ]);
 }
 
@@ -79,7 +76,7 @@ export function swapKey(
   const old = keyParts(before);
   const isTable = table?.kind === "table" && table.facts.kind === "table" && context.isLive(table.id);
   if (key === undefined || old === undefined || !isTable || !isPlain(before) || !isPlain(after)) return "recreate";
-  if (isHeld(before, context)) return "recreate";
+  if (isHeld(before.id, context.before)) return "recreate";
   const name = partOf(after);
   const passing = identifier(passingName(after));
   const start = alterTable(table, after);
@@ -96,12 +93,12 @@ export function swapKey(
     undoneBy(
       [
         `${start} DROP CONSTRAINT ${name}, ADD CONSTRAINT ${name} ${back}`,
-        ...commentsOn(before, context.before, context.serverVersion),
+        ...commentStatements(before, context.before, context.serverVersion),
       ].join(";\n"),
       statement(
         `${start} DROP CONSTRAINT ${name}, ADD CONSTRAINT ${name} ${key.word} USING INDEX ${passing}${key.tail}`,
       ),
     ),
-    ...commentsOn(after, context.after, context.serverVersion).map((sql) => undoneBy("", statement(sql))),
+    ...commentStatements(after, context.after, context.serverVersion).map((sql) => undoneBy("", statement(sql))),
   ]);
 }

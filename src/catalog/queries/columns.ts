@@ -5,6 +5,7 @@ import {
   collationUnless,
   groupByOwner,
   inSchemas,
+  isMadeLater,
   joinComment,
   optional,
   rowsOf,
@@ -16,7 +17,8 @@ import {
 } from "./family.ts";
 
 // attstattarget: -1 means "the default" up to 16, NULL from 17 on. A default names no column: printed without its table it costs
-// a third, because the server lists the table's columns for each expression of it.
+// a third, because the server lists the table's columns for each expression of it. The cast keeps the planner from what it knows of
+// oids: where nothing was analyzed yet it expects no user's columns at all, and looks up the table of each one.
 const COLUMNS_SQL = `
 WITH RECURSIVE domain_base (oid, type, modifier) AS (
   SELECT d.oid, d.typbasetype, d.typtypmod FROM pg_catalog.pg_type AS d WHERE d.typtype = 'd'
@@ -54,6 +56,7 @@ LEFT JOIN domain_bottom AS bottom ON bottom.oid = t.oid
 LEFT JOIN pg_catalog.pg_attrdef AS ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
 ${joinComment("pg_class", "a.attrelid", "a.attnum")}
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+  AND ${isMadeLater("a.attrelid::int8")}
   AND a.attnum > 0
   AND NOT a.attisdropped
   AND ${inSchemas("n")}

@@ -5,6 +5,7 @@ import {
   CATALOG_OIDS,
   EXTENSION_FILTER,
   inSchemas,
+  isMadeLater,
   joinComment,
   joinExtension,
   notInternal,
@@ -45,6 +46,7 @@ LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
 ${joinComment("pg_proc", "p.oid")}
 ${joinExtension("pg_proc", "p.oid")}
 WHERE ${inSchemas("n")}
+  AND ${isMadeLater("p.oid")}
   AND ${EXTENSION_FILTER}
   AND ${notInternal("pg_proc", "p.oid")}
 ORDER BY n.nspname, p.proname, arguments`;

@@ -2,6 +2,7 @@
 import type { Grant } from "../model.ts";
 import {
   inSchemas,
+  isMadeLater,
   notFromExtension,
   optional,
   rowsOf,
@@ -26,6 +27,7 @@ WITH lists (kind, schema, object, owner, acl) AS (
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
     AND c.relacl IS NOT NULL
+    AND ${isMadeLater("c.oid")}
     AND ${inSchemas("n")}
     AND ${notFromExtension("pg_class", "c.oid")}
   UNION ALL
@@ -34,6 +36,7 @@ WITH lists (kind, schema, object, owner, acl) AS (
   JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   WHERE a.attacl IS NOT NULL
+    AND ${isMadeLater("a.attrelid")}
     AND NOT a.attisdropped
     AND ${inSchemas("n")}
     AND ${notFromExtension("pg_class", "c.oid")}
@@ -43,6 +46,7 @@ WITH lists (kind, schema, object, owner, acl) AS (
   FROM pg_catalog.pg_proc AS p
   JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
   WHERE p.proacl IS NOT NULL
+    AND ${isMadeLater("p.oid")}
     AND ${inSchemas("n")}
     AND ${notFromExtension("pg_proc", "p.oid")}
   UNION ALL
@@ -50,6 +54,7 @@ WITH lists (kind, schema, object, owner, acl) AS (
   FROM pg_catalog.pg_type AS t
   JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
   WHERE t.typacl IS NOT NULL
+    AND ${isMadeLater("t.oid")}
     AND ${inSchemas("n")}
     AND ${notFromExtension("pg_type", "t.oid")}
   UNION ALL

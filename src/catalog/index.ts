@@ -14,6 +14,7 @@ export type {
   Grant,
   Index,
   IndexKey,
+  MemberGrant,
   ObjectBase,
   ObjectReference,
   Policy,

@@ -370,6 +370,12 @@ describe("what undoes a step", () => {
     const plan = await planOf("CREATE TYPE e AS ENUM ('a')", "CREATE TYPE e AS ENUM ('a', 'b')");
     expect(plan.steps).toMatchObject([{ reversal: undefined, hazards: [{ kind: "irreversible" }] }]);
   });
+
+  test("is nothing for an extension's new version", async () => {
+    const plan = await planOf("CREATE EXTENSION hstore VERSION '1.7'", "CREATE EXTENSION hstore VERSION '1.8'");
+    expect(plan.steps).toMatchObject([{ reversal: undefined, hazards: [{ kind: "irreversible" }] }]);
+    expect(lines(plan)).toEqual(["1 ALTER EXTENSION hstore UPDATE TO 1.8"]);
+  });
 });
 
 test("an extension moves to another schema where it can, and is made again there where it cannot", async () => {

@@ -220,11 +220,16 @@ const ALTER: Alter = {
   extension: (before, after) => {
     const isMoved = before.facts.schema !== after.facts.schema;
     if (isMoved && !before.facts.isRelocatable) return "recreate";
+    const { version } = before.facts;
+    const oneWay = {
+      kind: "irreversible",
+      why: `extensions seldom bring a script back to version ${version}`,
+    } as const;
     return inPlace([
       ...(isMoved ? [`ALTER EXTENSION ${nameOf(after)} SET SCHEMA ${identifier(after.facts.schema)}`] : []),
-      ...(before.facts.version === after.facts.version
+      ...(version === after.facts.version
         ? []
-        : [`ALTER EXTENSION ${nameOf(after)} UPDATE TO ${identifier(after.facts.version)}`]),
+        : [statement(`ALTER EXTENSION ${nameOf(after)} UPDATE TO ${identifier(after.facts.version)}`, [oneWay])]),
     ]);
   },
   enum: alterEnum,

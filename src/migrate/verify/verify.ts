@@ -225,8 +225,16 @@ class Verification {
       const message = `not examined: ${failure.message.replace("it does not apply: ", "")}`;
       return verifiedAs(item, "not examined", [{ ...failure, rule: "needs-extension", severity: "warning", message }]);
     }
-    if (isFirst || failure === undefined || !UNDEFINED.has(failure.sqlState ?? ""))
-      return verifiedAs(item, "failed", findings);
+    if (failure === undefined || !UNDEFINED.has(failure.sqlState ?? "")) return verifiedAs(item, "failed", findings);
+    if (isFirst) {
+      if (this.#options.setup !== undefined) return verifiedAs(item, "failed", findings);
+      const [says = "", ...excerpt] = failure.message.split("\n");
+      const told = [`${says}; what exists before the first migration can be given with --schema`, ...excerpt];
+      const hinted = findings.map((finding) =>
+        finding === failure ? { ...finding, message: told.join("\n") } : finding,
+      );
+      return verifiedAs(item, "failed", hinted);
+    }
     const [first] = this.#failed;
     const message = `not examined: it needs what is not there, as ${first?.migration.up.file} does not apply: ${failure.message.replace("it does not apply: ", "")}`;
     return verifiedAs(item, "not examined", [{ ...failure, rule: "needs-failed", severity: "info", message }]);

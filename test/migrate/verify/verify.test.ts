@@ -313,8 +313,10 @@ test("an abort ends it, and progress is told", async () => {
 
 test("a migration that fails on rows and without them has the failure that no row explains", async () => {
   const up = `ALTER TYPE mood ADD VALUE 'glad'; ALTER TABLE users ADD COLUMN age int NOT NULL, ALTER COLUMN mood SET DEFAULT 'glad';`;
-  const [, failed] = (await verify([USERS, { up }])).migrations;
-  expect(failed?.findings.map(({ rule, sqlState }) => [rule, sqlState])).toEqual([["up-fails", "55P04"]]);
+  const { migrations } = await verify([USERS, { up: "CREATE TABLE shop.t (id int);" }, { up }]);
+  expect(migrations[2]?.findings.map(({ rule, sqlState }) => [rule, sqlState])).toEqual([["up-fails", "55P04"]]);
+  // What is not there may have been before the first migration.
+  expect(migrations[1]?.findings[0]?.message).toMatch(/schema "shop" does not exist .* can be given with --schema\n/);
 });
 
 test("what migrations take from Supabase is made for them, unless they make it or it is given", async () => {

@@ -32,7 +32,8 @@ import {
   withBackfillLock,
   type BackfillRecord,
 } from "./store.ts";
-import { readTarget, type BackfillTarget } from "./target.ts";
+import { withRightsNamed } from "../run/missing-grant.ts";
+import { rightsOf, readTarget, type BackfillTarget } from "./target.ts";
 import { readThrottle } from "./throttle.ts";
 
 /**
@@ -60,17 +61,18 @@ export async function runBackfill(
     target.key.map(({ name }) => name),
     checked.columns,
   );
-  await createStore(connection);
-  const run = new Run(connection, checked, target, settings);
-  // Behind a pooler the lock would stay with a session that others use; the record alone then keeps two runs apart.
-  if (!database.backend.advisoryLocks) return await run.run();
-  return await withBackfillLock(connection, checked.name, settings.waitMs, () => run.run());
+  return await withRightsNamed(connection, rightsOf(checked), async () => {
+    await createStore(connection);
+    const run = new Run(connection, checked, target, settings);
+    // Behind a pooler the lock would stay with a session that others use; the record alone then keeps two runs apart.
+    if (!database.backend.advisoryLocks) return run.run();
+    return withBackfillLock(connection, checked.name, settings.waitMs, () => run.run());
+  });
 }
 
 /** First pause after a failure, and the longest, in milliseconds. */
 const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
-
 /** What a batch of several rows waits for one that somebody holds, while it holds others itself. The limit is for a row alone. */
 const SHORT_WAIT_MS = 10;
 /** Batches without a row that somebody holds, after which rows are no longer locked before they are updated. */
@@ -127,7 +129,7 @@ class Run {
           return this.#result("done", false, left);
         }
         if (this.#passesHere >= this.#settings.maxPasses) throw stillToDo(name, left, this.#passesHere);
-        await this.#beginPass(this.#record.pass + 1);
+        await this.#beginPass(this.#record.pass + 1, await this.#lastKey());
         this.#passesHere++;
       }
     } catch (error) {
@@ -147,25 +149,30 @@ class Run {
       });
     }
     if (found === undefined || isOther || this.#settings.restart) {
+      // A table that may not be read leaves no record.
+      const passEnd = await this.#lastKey();
       await insertRecord(this.#connection, this.#definition);
-      await this.#beginPass(1);
+      await this.#beginPass(1, passEnd);
       return false;
     }
     this.#record = found;
     if (found.state !== "done") {
-      if (found.passEnd === undefined) await this.#beginPass(found.pass);
+      if (found.passEnd === undefined) await this.#beginPass(found.pass, await this.#lastKey());
       else await setState(this.#connection, name, "running");
       return false;
     }
     const left = await this.#remaining();
     if (left === undefined || left === 0) return true;
-    await this.#beginPass(1);
+    await this.#beginPass(1, await this.#lastKey());
     return false;
   }
 
-  async #beginPass(pass: number): Promise<void> {
+  async #lastKey(): Promise<KeyValues | undefined> {
     const { rows } = await this.#ask<{ key: KeyValues }>(lastKeyQuery(this.#target));
-    const passEnd = rows[0]?.key;
+    return rows[0]?.key;
+  }
+
+  async #beginPass(pass: number, passEnd: KeyValues | undefined): Promise<void> {
     await beginPass(this.#connection, this.#definition.name, pass, passEnd);
     this.#record = { ...this.#record, pass, cursor: undefined, passEnd };
   }

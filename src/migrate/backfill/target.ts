@@ -1,4 +1,5 @@
 // The table of a backfill as the server has it: its key with the types, its size, and the relations whose locks matter.
+import type { AskedRight } from "../run/asked-rights.ts";
 import { identifier, InvalidInputError, type Connection } from "../../postgres/index.ts";
 
 export interface KeyColumn {
@@ -120,4 +121,20 @@ export async function readTarget(
 
 function isSameSet(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && right.every((name) => left.includes(name));
+}
+
+/** What a backfill asks of the server, in the order in which it looks. */
+export function rightsOf({
+  schema,
+  table,
+}: {
+  readonly schema: string;
+  readonly table: string;
+}): readonly AskedRight[] {
+  return [
+    { on: "schema", name: schema, rights: ["USAGE"] },
+    { on: "relation", name: { schema, name: table }, rights: ["SELECT", "UPDATE"] },
+    { on: "schema", name: "pgsteward", rights: ["USAGE", "CREATE"] },
+    { on: "relation", name: { schema: "pgsteward", name: "backfill" }, rights: ["SELECT", "INSERT", "UPDATE"] },
+  ];
 }

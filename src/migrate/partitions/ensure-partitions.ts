@@ -5,11 +5,15 @@ import {
   CancelledError,
   DeadlockError,
   identifier,
+  InsufficientPrivilegeError,
   LockNotAvailableError,
+  SQLSTATE,
   type Connection,
   type Database,
 } from "../../postgres/index.ts";
 import { requireOwnSession, withNamedLock } from "../named-lock.ts";
+import type { AskedRight } from "../run/asked-rights.ts";
+import { withRightsNamed } from "../run/missing-grant.ts";
 import { pause } from "../run/runner-lock.ts";
 import { readFamily, retiredComment, type Partition, type PartitionFamily } from "./family.ts";
 import { isKeptByPartman, partmanStatements, readPartman, type Partman } from "./partman.ts";
@@ -72,8 +76,15 @@ export async function ensurePartitions(
     message: `another run works on the partitions of ${name}`,
     hint: "wait for it, or look at who it is",
   };
-  return await withNamedLock(connection, { name: `partitions ${name}`, waitMs: options.waitMs ?? 2_000, refusal }, () =>
-    new Ensure(connection, policy, options).run(),
+  const lock = { name: `partitions ${name}`, waitMs: options.waitMs ?? 2_000, refusal };
+  const relation = { schema: policy.schema, name: policy.table };
+  const asked: readonly AskedRight[] = [
+    { on: "schema", name: policy.schema, rights: ["USAGE"] },
+    { on: "owner", kind: "relation", name: relation },
+    { on: "schema", name: policy.schema, rights: ["CREATE"] },
+  ];
+  return await withRightsNamed(connection, asked, () =>
+    withNamedLock(connection, lock, () => new Ensure(connection, policy, options).run()),
   );
 }
 
@@ -96,6 +107,7 @@ class Ensure {
     const { schema, table } = this.#policy;
     const family = await readFamily(this.#connection, schema, table);
     const plan = planPartitions(family, this.#policy, this.#now);
+    if (this.#options.dryRun !== true) await requireOwner(this.#connection, family);
     if (this.#policy.kind === "range") {
       const partman = await readPartman(this.#connection, family, this.#policy);
       if (partman !== undefined && isKeptByPartman(family, partman))
@@ -336,6 +348,15 @@ WHERE n.nspname = $1::text
   AND t.tgenabled = 'O'
 ORDER BY t.tgname
 LIMIT 1000`;
+
+/** What is made and attached needs the owner; the server says so of a lock in between, less clearly. */
+async function requireOwner(connection: Connection, { table, owner }: PartitionFamily): Promise<void> {
+  const { rows } = await connection.query<{ may: boolean }>("SELECT pg_catalog.pg_has_role($1::name, 'USAGE') AS may", [
+    owner,
+  ]);
+  if (rows[0]?.may === true) return;
+  throw new InsufficientPrivilegeError(`must be owner of table ${table}`, { sqlState: SQLSTATE.insufficientPrivilege });
+}
 
 function howRetired({ retire = "detach" }: RangePolicy): string {
   return typeof retire === "object" ? `moved to ${retire.moveTo}` : retire === "drop" ? "dropped" : "detached";

@@ -92,6 +92,12 @@ WHERE c.relkind IN ('r', 'p')
 ORDER BY c.relname
 LIMIT 1000`;
 
+const UNSEEN_SQL = `
+SELECT
+FROM pg_catalog.pg_namespace AS n
+WHERE n.nspname = $1::text
+  AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')`;
+
 /** The comment of a partition from before its DETACH until what follows is done. */
 export function retiredComment(schema: string, table: string): string {
   return `pgsteward: being retired from ${identifier(schema, table)}`;
@@ -182,6 +188,9 @@ function partitionOf(row: PartitionRow): Partition {
 export async function readFamily(connection: Connection, schema: string, table: string): Promise<PartitionFamily> {
   const [family] = await readFamilies(connection, schema, table);
   if (family !== undefined) return family;
+  // One that may not be seen is asked for, so that the server says what is missing.
+  const { rows } = await connection.query(UNSEEN_SQL, [schema]);
+  if (rows.length > 0) await connection.query(`SELECT FROM ${identifier(schema, table)} LIMIT 0`);
   throw new InvalidInputError(`there is no partitioned table ${schema}.${table}`, {
     hint: "pgsteward partitions status lists those that there are; pgsteward partitions convert makes one of a plain table",
   });

@@ -294,9 +294,27 @@ WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')`,
  *
  * @throws what `work` throws; InsufficientPrivilegeError with the GRANT in its hint
  */
-export async function withGrantNamed<T>(
+export function withGrantNamed<T>(
   connection: Connection,
   { schema, table }: HistoryTable,
+  work: () => Promise<T>,
+): Promise<T> {
+  const asked: readonly AskedRight[] = [
+    { on: "schema", name: schema, rights: ["USAGE", "CREATE"] },
+    { on: "relation", name: { schema, name: table }, rights: ["SELECT", "INSERT", "UPDATE", "DELETE"] },
+  ];
+  return withRightsNamed(connection, asked, work);
+}
+
+/**
+ * Does something, and names the GRANT when the login may not.
+ *
+ * @param asked - what it asks for, in the order in which the server looks at it
+ * @throws what `work` throws; InsufficientPrivilegeError with the GRANT in its hint
+ */
+export async function withRightsNamed<T>(
+  connection: Connection,
+  asked: readonly AskedRight[],
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -304,10 +322,7 @@ export async function withGrantNamed<T>(
   } catch (error) {
     if (!(error instanceof InsufficientPrivilegeError) || error.hint !== undefined) throw error;
     if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
-    const hint = await missingGrant(connection, error.message, [
-      { on: "schema", name: schema, rights: ["USAGE", "CREATE"] },
-      { on: "relation", name: { schema, name: table }, rights: ["SELECT", "INSERT", "UPDATE", "DELETE"] },
-    ]);
+    const hint = await missingGrant(connection, error.message, asked);
     throw new InsufficientPrivilegeError(error.message, { sqlState: error.sqlState }, { cause: error, hint });
   }
 }

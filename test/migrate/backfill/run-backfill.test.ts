@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { readBackfills, runBackfill, type BackfillOptions, type BackfillProgress } from "../../../src/migrate/index.ts";
+import {
+  ensurePartitions,
+  readBackfills,
+  runBackfill,
+  type BackfillOptions,
+  type BackfillProgress,
+} from "../../../src/migrate/index.ts";
 import {
   InvalidInputError,
   InvalidSqlError,
@@ -402,6 +408,41 @@ describe("on a server with others", () => {
     await sleeping;
     expect(error).toBeInstanceOf(RetriesExhaustedError);
     expect((error as Error).message).toContain("held back too long: 1 other session is active");
+  });
+
+  test("what a login lacks is said as a GRANT, for partitions too, and nothing is left", async () => {
+    const role = `lacking_${process.pid}`;
+    await database.exec(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; CREATE SCHEMA hidden;
+      CREATE TABLE hidden.numbers (id int PRIMARY KEY, n int); INSERT INTO hidden.numbers VALUES (1);
+      CREATE TABLE hidden.events (at date) PARTITION BY RANGE (at);`);
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = "secret";
+    const name = url.pathname.slice(1);
+    const told = (work: Promise<unknown>, hint: string): Promise<void> =>
+      failureOf(work).then((error) => expect(error).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE", hint }));
+    try {
+      await using lacking = await openDatabase(url.href);
+      const fill = { ...increment, schema: "hidden" };
+      const ensure = { kind: "range", schema: "hidden", table: "events", every: "month" } as const;
+      await told(runBackfill(lacking, fill), `GRANT CREATE ON DATABASE "${name}" TO "${role}"`);
+      await database.exec(`GRANT CREATE ON DATABASE ${name} TO ${role}`);
+      await told(runBackfill(lacking, fill), `GRANT USAGE ON SCHEMA "hidden" TO "${role}"`);
+      const missing = await failureOf(ensurePartitions(lacking, ensure));
+      expect(missing).toMatchObject({ hint: expect.stringContaining("ON SCHEMA") as string });
+      await database.exec(`GRANT USAGE ON SCHEMA hidden TO ${role}; GRANT SELECT ON hidden.numbers TO ${role}`);
+      expect(await readBackfills(lacking)).toEqual([]);
+      await told(
+        runBackfill(lacking, { ...fill, where: "n IS NULL" }),
+        `GRANT UPDATE ON "hidden"."numbers" TO "${role}"`,
+      );
+      const others = await failureOf(ensurePartitions(lacking, ensure));
+      expect(others).toMatchObject({ hint: expect.stringMatching(/^GRANT "postgres" TO "lacking_/) as string });
+    } finally {
+      await database.exec(
+        `DROP SCHEMA hidden CASCADE; DROP SCHEMA IF EXISTS pgsteward CASCADE; DROP OWNED BY ${role}; DROP ROLE ${role}`,
+      );
+    }
   });
 
   test("a login that may not see the load is told so, and one that rows are hidden from gets an error", async () => {

@@ -79,6 +79,10 @@ async function ensure(context: CommandContext, table: string, options: Options):
     maxRowsMoved: options.maxRowsMoved,
     lockTimeoutMs: options.lockTimeout,
     signal: context.signal,
+  }).catch((error: unknown) => {
+    if (context.signal.aborted)
+      context.output.note("what was made or retired stays, the step that ran was undone: the same command goes on");
+    throw error;
   });
   context.output.result(done, () => textOf(done));
   return done.notDone.length > 0 ? 1 : 0;

@@ -227,9 +227,12 @@ function addIndex(table: TableState, node: Node): void {
 function applyTableCommand(state: BatchState, table: TableState, action: Action): void {
   const { kind, node, name = "" } = action;
   switch (kind) {
-    case "AT_AddColumn":
+    case "AT_AddColumn": {
       addColumn(table, node);
+      const added = table.columns.get(textOf(node, "colname") ?? "");
+      if (added !== undefined) added.isNew = true;
       break;
+    }
     case "AT_DropColumn":
       table.columns.delete(name);
       for (const [key, constraint] of table.constraints)
@@ -247,7 +250,17 @@ function applyTableCommand(state: BatchState, table: TableState, action: Action)
       break;
     case "AT_ValidateConstraint": {
       const constraint = table.constraints.get(name);
-      if (constraint === undefined) break;
+      if (constraint === undefined) {
+        const unknown = {
+          kind: "check",
+          columns: [],
+          isValidated: true,
+          provesNotNull: [],
+          references: undefined,
+        } as const;
+        if (!table.isComplete) table.constraints.set(name, { ...unknown, isToldByName: true });
+        break;
+      }
       constraint.isValidated = true;
       if (constraint.kind === "not null") for (const column of constraint.columns) setNullable(table, column, false);
       break;

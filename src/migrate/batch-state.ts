@@ -9,6 +9,7 @@ export interface ColumnState {
   /** `undefined` when nothing is known. */
   isNullable: boolean | undefined;
   isGenerated?: boolean;
+  isNew?: boolean; // added by the batch
 }
 
 export interface ConstraintState {
@@ -18,6 +19,7 @@ export interface ConstraintState {
   /** Columns that a CHECK proves not null. */
   readonly provesNotNull: readonly string[];
   readonly references: Name | undefined;
+  readonly isToldByName?: boolean; // validated by the batch, made before
 }
 
 export interface IndexState {
@@ -26,8 +28,7 @@ export interface IndexState {
   readonly expressions: string;
   readonly isUnique: boolean;
   readonly isPartial: boolean;
-  /** Of a partial one that leaves out the rows where this column is null, and no others: a search for a value finds all it seeks. */
-  readonly notNullColumn: string | undefined;
+  readonly notNullColumn: string | undefined; // of a partial one that leaves out only its nulls
   /** In order: a column's name, or for an expression its columns in parentheses. */
   readonly keys: readonly string[];
 }
@@ -43,8 +44,7 @@ export interface TableState {
   /** Made by the batch. */
   isNew: boolean;
   isDropped: boolean;
-  /** Whether the batch itself writes rows into it. */
-  isFilled: boolean;
+  isFilled: boolean; // by the batch
   readonly isPartitioned: boolean;
   /** Whether all columns, constraints and indexes are known: a table of the catalog, or one the batch makes. */
   readonly isComplete: boolean;

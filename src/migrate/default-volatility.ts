@@ -21,6 +21,28 @@ const STEADY_FUNCTIONS = new Set(
     .filter((name) => name !== ""),
 );
 
+const SESSION_FUNCTIONS: ReadonlySet<string> = new Set(
+  "now transaction_timestamp statement_timestamp clock_timestamp timeofday random gen_random_uuid current_setting current_database current_schema".split(
+    " ",
+  ),
+);
+
+/** The first function of the expression that is known to be STABLE or VOLATILE. */
+export function changingFunctionIn(expression: unknown, state: BatchState): string | undefined {
+  let found: string | undefined;
+  walk([expression], (kind, node) => {
+    if (kind === "SQLValueFunction")
+      found ??= String(node["op"])
+        .replace(/^SVFOP_/, "")
+        .toLowerCase();
+    if (kind !== "FuncCall") return;
+    const { name } = nameOfParts(stringsOf(node, "funcname"));
+    const known = state.functions.get(name);
+    if (known === undefined ? SESSION_FUNCTIONS.has(name) : known !== "immutable") found ??= name;
+  });
+  return found;
+}
+
 /** The first function of the expression that is, or must be taken for, VOLATILE; `undefined` when the value is the same for every row. */
 export function volatileFunctionIn(expression: unknown, state: BatchState): string | undefined {
   let found: string | undefined;

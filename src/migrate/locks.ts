@@ -328,9 +328,15 @@ function addConstraintEffects(
 /** Whether SET NOT NULL finds it proved: it is not null already, or a valid CHECK says so, also as one part of an AND. */
 export function provesNotNull(table: TableState, column: string): boolean {
   if (table.columns.get(column)?.isNullable === false) return true;
-  return [...table.constraints.values()].some(
-    ({ isValidated, provesNotNull: columns }) => isValidated && columns.includes(column),
+  return [...table.constraints].some(
+    ([name, { isValidated, provesNotNull: columns, isToldByName = false }]) =>
+      isValidated && (columns.includes(column) || (isToldByName && isNamedNotNull(name, column))),
   );
+}
+
+/** `orders_status_not_null`, `status_nn`, `email_present`: as people name a CHECK that a column is not null. */
+function isNamedNotNull(constraint: string, column: string): boolean {
+  return constraint.includes(column) && /null|(?:^|_)nn(?:_|$)|present|required/i.test(constraint);
 }
 
 function dropEffects(node: Node, state: BatchState, on: On): readonly LockEffect[] {

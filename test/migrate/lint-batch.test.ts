@@ -247,3 +247,20 @@ test("files that ran before are known and in use: their tables are not new, thei
 test("a swap of two tables is not a rename that programs notice", async () => {
   expect(await rulesIn("ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t;")).toEqual([]);
 });
+
+test("a table that the batch makes and fills has rows: a required column fails, and as a partition it is in use", async () => {
+  const made = "CREATE TABLE p (a int); ";
+  const column = "ALTER TABLE p ADD COLUMN b int NOT NULL;";
+  expect(await rulesIn(made + column)).toEqual([]);
+  expect(await rulesIn(`${made}INSERT INTO p VALUES (1); ${column}`)).toEqual(["required-column"]);
+  expect(await rulesIn(`${made}INSERT INTO p SELECT a FROM books; ${column}`)).toEqual(["required-column"]);
+  expect(await rulesIn(`${made}CREATE TABLE q (a int); INSERT INTO p SELECT a FROM q; ${column}`)).toEqual([]);
+  expect(await rulesIn(`${made}INSERT INTO p VALUES (1); TRUNCATE p; ${column}`)).toEqual([]);
+  expect(await rulesIn(`${made}INSERT INTO p VALUES (1); DELETE FROM p; ${column}`)).toEqual([]);
+  const attach = "ALTER TABLE books ATTACH PARTITION p FOR VALUES FROM (0) TO (9); CREATE INDEX ON p (a);";
+  expect(await rulesIn(made + attach)).toEqual([]);
+  expect(await rulesIn(`${made}COPY p FROM stdin;\n\\.\n${attach}`)).toEqual([
+    "attach-partition-scan",
+    "create-index-non-concurrent",
+  ]);
+});

@@ -141,23 +141,6 @@ test("a WHERE that holds for every row is none", async () => {
     expect([condition, ...(await lint(`UPDATE books SET shelf = 1 WHERE ${condition};`))]).toEqual([condition]);
 });
 
-test("a table that the batch makes and fills has rows: a required column fails, and as a partition it is in use", async () => {
-  const made = "CREATE TABLE p (a int); ";
-  const column = "ALTER TABLE p ADD COLUMN b int NOT NULL;";
-  expect(await lint(made + column)).toEqual([]);
-  expect(await lint(`${made}INSERT INTO p VALUES (1); ${column}`)).toEqual(["required-column"]);
-  expect(await lint(`${made}INSERT INTO p SELECT a FROM books; ${column}`)).toEqual(["required-column"]);
-  expect(await lint(`${made}CREATE TABLE q (a int); INSERT INTO p SELECT a FROM q; ${column}`)).toEqual([]);
-  expect(await lint(`${made}INSERT INTO p VALUES (1); TRUNCATE p; ${column}`)).toEqual([]);
-  expect(await lint(`${made}INSERT INTO p VALUES (1); DELETE FROM p; ${column}`)).toEqual([]);
-  const attach = "ALTER TABLE books ATTACH PARTITION p FOR VALUES FROM (0) TO (9); CREATE INDEX ON p (a);";
-  expect(await lint(made + attach)).toEqual([]);
-  expect(await lint(`${made}COPY p FROM stdin;\n\\.\n${attach}`)).toEqual([
-    "attach-partition-scan",
-    "create-index-non-concurrent",
-  ]);
-});
-
 test("work on rows waits for nobody while a trigger or key keeps everybody from writing", async () => {
   const trigger =
     "SET lock_timeout = '1s'; CREATE TRIGGER g BEFORE UPDATE ON books FOR EACH ROW EXECUTE FUNCTION g(); ";
@@ -197,6 +180,35 @@ test("numbers: other steps, a restart of an identity, a new identity that begins
     ["CREATE TABLE t (id int NOT NULL); ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY;", []],
   ] as const)
     expect([sql, ...(await lint(sql))]).toEqual([sql, ...rules]);
+});
+
+test("a default is gone for programs where the column was there before and gets no other", async () => {
+  const drop = "ALTER TABLE t ALTER plan DROP DEFAULT;";
+  expect(await lint(drop)).toEqual(["drop-default"]);
+  expect(await lint(`ALTER TABLE t ADD COLUMN plan text DEFAULT 'x'; ${drop}`)).toEqual([]);
+  expect(await lint(`${drop} ALTER TABLE t ALTER plan SET DEFAULT 'y';`)).toEqual([]);
+  expect(await lint("ALTER TABLE t ALTER plan SET DEFAULT 'y';")).toEqual([]);
+});
+
+test("a CHECK that an earlier migration made is taken for a proof where its name says so", async () => {
+  const set = "ALTER TABLE t ALTER email SET NOT NULL;";
+  for (const name of ["t_email_not_null", "email_nn", "email_present"])
+    expect([name, ...(await lint(`ALTER TABLE t VALIDATE CONSTRAINT ${name}; ${set}`))]).toEqual([name]);
+  for (const name of ["t_name_not_null", "email_check"])
+    expect([name, ...(await lint(`ALTER TABLE t VALIDATE CONSTRAINT ${name}; ${set}`))]).toEqual([
+      name,
+      "set-not-null",
+    ]);
+  const known = after("CREATE TABLE t (email text, CONSTRAINT email_nn CHECK (email <> '') NOT VALID);");
+  expect(await lint(`ALTER TABLE t VALIDATE CONSTRAINT email_nn; ${set}`, known)).toEqual(["set-not-null"]);
+});
+
+test("a CHECK that asks for the time or the session is told; one with a function that nobody knows is not", async () => {
+  const made = (check: string): Promise<string[]> => lint(`CREATE TABLE t (a timestamptz, b int, CHECK (${check}));`);
+  for (const check of ["a <= now()", "a < CURRENT_TIMESTAMP", "b < random()", "b::text <> current_setting('x.y')"])
+    expect([check, ...(await made(check))]).toEqual([check, "check-with-changing-function"]);
+  for (const check of ["b > 0", "is_valid(b)", "lower(b::text) = 'a'"])
+    expect([check, ...(await made(check))]).toEqual([check]);
 });
 
 test("CREATE TABLE IF NOT EXISTS of a known table is told where it would leave columns out", async () => {

@@ -387,7 +387,7 @@ export const compatibilityRules: readonly LintRule[] = [
     good: "SET lock_timeout = '2s';\nCREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
     check({ action, isLive, state }) {
       // Those that are switched off, or on in replication, have a rule of their own.
-      const isTrigger = action.kind === "CreateTrigStmt" || /^AT_EnableTrig/.test(action.kind);
+      const isTrigger = action.kind === "CreateTrigStmt" || action.kind.startsWith("AT_EnableTrig");
       if (!isTrigger || !isLive(action.table) || state.settings.has("lock_timeout")) return undefined;
       return { message: `writes to ${sqlName(action.table)} wait for it`, rewrite: "SET LOCAL lock_timeout = '2s';" };
     },

@@ -17,7 +17,7 @@ import {
   type Node,
 } from "../syntax.ts";
 import { typeOf, type ColumnType } from "../type-change.ts";
-import { volatileFunctionIn } from "../default-volatility.ts";
+import { changingFunctionIn } from "../default-volatility.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
@@ -74,24 +74,6 @@ function columnTypes(action: Action, state: BatchState): (column: string) => Col
 }
 
 const INTEGERS = new Set(["int2", "int4", "int8", "numeric"]);
-
-/** STABLE ones: their answer depends on the day or on the session. */
-const STABLE_FUNCTIONS: ReadonlySet<string> = new Set(
-  "now transaction_timestamp statement_timestamp current_setting current_database current_schema".split(" "),
-);
-
-function changingFunctionIn(expression: unknown): string | undefined {
-  let found: string | undefined;
-  walk([expression], (kind, node) => {
-    const name = kind === "FuncCall" ? (stringsOf(node, "funcname").at(-1) ?? "") : "";
-    if (STABLE_FUNCTIONS.has(name)) found ??= name;
-    else if (kind === "SQLValueFunction")
-      found ??= textOf(node, "op")
-        ?.replace(/^SVFOP_/, "")
-        .toLowerCase();
-  });
-  return found;
-}
 
 export const keyRules: readonly LintRule[] = [
   defineLintRule({
@@ -179,14 +161,14 @@ export const keyRules: readonly LintRule[] = [
     on: WITH_CONSTRAINTS,
     title: "A CHECK that calls a function whose answer may change",
     severity: "warning",
-    isRecommended: false,
+    isRecommended: true,
     why: "A row that was right becomes wrong without being written: dumps cannot be restored then. PostgreSQL takes every CHECK for immutable.",
-    bad: "CREATE TABLE users (born date, CHECK (born_is_plausible(born)));",
+    bad: "CREATE TABLE users (born date, CHECK (born <= CURRENT_DATE));",
     good: "CREATE TABLE users (born date, CHECK (born > '1900-01-01'));",
     check({ action, state }) {
       return madeConstraints(action).flatMap(({ node }) => {
         if (node["contype"] !== "CONSTR_CHECK") return [];
-        const name = volatileFunctionIn(node["raw_expr"], state) ?? changingFunctionIn(node["raw_expr"]);
+        const name = changingFunctionIn(node["raw_expr"], state);
         return name === undefined
           ? []
           : [{ message: `the CHECK calls ${name}()`, rewrite: "-- declare it IMMUTABLE if it is, or use a trigger" }];

@@ -103,6 +103,34 @@ export const otherObjectRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "drop-default",
+    on: ["AT_ColumnDefault"],
+    title: "A column loses its default",
+    severity: "warning",
+    isRecommended: true,
+    why: "Programs that leave the column out write null from then on, or are refused where it is NOT NULL.",
+    bad: "ALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
+    good: "ALTER TABLE users ADD COLUMN plan text NOT NULL DEFAULT 'free';\nALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
+    check({ action: { kind, node, name = "", table }, isLive, state, later }) {
+      if (kind !== "AT_ColumnDefault" || Object.keys(node).length > 0 || table === undefined || !isLive(table))
+        return undefined;
+      const isReplaced = later().some(
+        (next) =>
+          next.name === name &&
+          next.table?.name === table.name &&
+          (next.kind === "AT_AddIdentity" ||
+            next.kind === "AT_DropColumn" ||
+            next.kind === "AT_AlterColumnType" ||
+            next.kind === "AT_ColumnDefault"),
+      );
+      if (isReplaced || state.find(table)?.columns.get(name)?.isNew === true) return undefined;
+      return {
+        message: `${name} of ${sqlName(table)} gets no value where programs leave it out`,
+        rewrite: "-- first release programs that write the column themselves",
+      };
+    },
+  }),
+  defineLintRule({
     id: "sequence-change",
     on: ["AlterSeqStmt", "AT_SetIdentity"],
     title: "A sequence in use begins elsewhere, has another range or takes other steps",

@@ -326,6 +326,7 @@ describe("what undoes a step", () => {
     "partition-joins-with-its-own-index",
     "partition-added-while-column-changes",
     "not-null-no-inherit",
+    "domain-default-function",
   ])("leads back in the case %s of the corpus", async (name) => {
     const pair = CORPUS.find((candidate) => candidate.name === name);
     if (pair === undefined) throw new Error(`there is no case ${name}`);

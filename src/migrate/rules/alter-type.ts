@@ -93,9 +93,10 @@ export function alterDomain(
   const isTaken = taken.length > 0;
   statements.push(...taken);
   if (isTaken ? wanted.default !== undefined : old.default !== wanted.default) {
-    statements.push(
-      statement(`${start} ${wanted.default === undefined ? "DROP DEFAULT" : `SET DEFAULT ${wanted.default}`}`),
+    const set = statement(
+      `${start} ${wanted.default === undefined ? "DROP DEFAULT" : `SET DEFAULT ${wanted.default}`}`,
     );
+    statements.push(isTaken ? undoneBy(`${start} DROP DEFAULT`, set) : set);
   }
   if (old.isNullable !== wanted.isNullable) {
     statements.push(

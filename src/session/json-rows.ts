@@ -64,7 +64,7 @@ export class JsonRows {
       let text = "";
       for (const cell of cells) {
         const value = cellText(index, cell, row);
-        text += `${text === "" ? "{" : ","}${cell.key}${value === null ? "null" : cell.isJson ? value : JSON.stringify(value)}`;
+        text += `${text === "" ? "{" : ","}${cell.key}${value === null ? "null" : jsonOf(index, cell, value)}`;
       }
       return text === "" ? "{}" : `${text}}`;
     });
@@ -116,6 +116,17 @@ export class JsonRows {
       indexes,
     }));
   }
+}
+
+/** @param text - of the value, which is not NULL */
+function jsonOf(index: number, { isJson, property }: ModelColumn, text: string): string {
+  // Half of a surrogate pair: the driver sends U+FFFD for it, JSON would keep it, and the server refuse the whole batch.
+  if (!isJson) return JSON.stringify(text.toWellFormed());
+  if (text !== "null") return text;
+  throw new InvalidInputError(`row ${index}: ${property} is a JSON null, which would be stored as NULL`, {
+    rowIndex: index,
+    hint: "pass null for NULL, finite numbers and valid dates; tx.insert() takes sql`'null'::jsonb`",
+  });
 }
 
 function checkProperty(table: PgTable, index: number, property: string, model: ModelColumn | undefined): void {

@@ -4,7 +4,7 @@ import { is, sql, SQL } from "drizzle-orm";
 import { PgJsonb, type SelectedFieldsOrdered } from "drizzle-orm/pg-core";
 import { InvalidInputError, type Statement } from "../postgres/index.ts";
 import { dialect } from "./dialect.ts";
-import { diffJson, patchExpression, pathParameter } from "./json-patch.ts";
+import { diffJson, patchExpression, pathParameter, type JsonOperation } from "./json-patch.ts";
 import { isSameJson, jsonText, type JsonPath } from "./json-value.ts";
 import { decodeText, rowFormat, type ColumnModel, type RowModel } from "./row-model.ts";
 import { valueText } from "./table-columns.ts";
@@ -142,9 +142,22 @@ function returningOf({ model, guards }: Entry): SelectedFieldsOrdered {
   return [...columns, ...guarded];
 }
 
+/** @throws InvalidInputError also for a document, already stored, that is nested deeper than can be compared */
+function operationsOf(base: unknown, value: unknown, property: string): JsonOperation[] {
+  try {
+    return diffJson(base, value, property);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidInputError(`${property} is nested too deep to be tracked`, {
+      cause: error,
+      hint: "change the row with tx.update(), the document with jsonSet()",
+    });
+  }
+}
+
 function jsonChange({ column, property }: ColumnModel, loaded: string | null, value: unknown): SQL | undefined {
   const base: unknown = loaded === null ? undefined : JSON.parse(loaded);
-  const operations = diffJson(base, value, property);
+  const operations = operationsOf(base, value, property);
   if (operations.length === 0) return undefined;
   if (is(column, PgJsonb)) {
     const patch = patchExpression(sql`${column}`, operations);

@@ -190,6 +190,22 @@ describeDatabases((kind, open) => {
     }
   });
 
+  test("half a surrogate pair is stored as insert() stores it, and a JSON null is not taken for NULL", async () => {
+    await using fixture = await start();
+    const body = "a\ud800b";
+    await fixture.sessions.begin({}, async (tx) => {
+      await tx.insert(everything).values({ id: 1, key: A, body });
+      await tx.bulkInsert(everything, [{ id: 2, key: A, body }]);
+      const bodies = await tx.select({ body: everything.body }).from(everything);
+      expect(bodies).toEqual([{ body: "a\ufffdb" }, { body: "a\ufffdb" }]);
+      const nothing = tx.bulkInsert(everything, [
+        { id: 3, key: A },
+        { id: 4, key: A, doc: Number.NaN },
+      ]);
+      await expect(nothing).rejects.toMatchObject({ code: "INVALID_INPUT", rowIndex: 1 });
+    });
+  });
+
   test("a value that cannot be sent is named before anything is sent", async () => {
     await using fixture = await start();
     await fixture.sessions.begin({}, async (tx) => {

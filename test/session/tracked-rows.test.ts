@@ -129,6 +129,17 @@ describeDatabases((_kind, open) => {
   };
   type Tx = Parameters<Parameters<Awaited<ReturnType<typeof start>>["sessions"]["begin"]>[1]>[0];
 
+  test("a stored document that is nested too deep to be compared is named when its row is flushed", async () => {
+    await using fixture = await start();
+    await fixture.database.exec(
+      `UPDATE docs SET state = ('{"a":' || repeat('[', 6000) || repeat(']', 6000) || '}')::jsonb`,
+    );
+    const change = fixture.sessions.begin({}, async (tx) => {
+      (await tx.loadOrThrow(docs, 1)).title = "deep";
+    });
+    await expect(change).rejects.toMatchObject({ code: "INVALID_INPUT", message: expect.stringContaining("state") });
+  });
+
   test("assignments to columns and inside documents are written before COMMIT", async () => {
     await using fixture = await start();
     await fixture.sessions.begin({}, async (tx) => {

@@ -3,6 +3,7 @@
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
 import { DatabaseError, type Connection, type Queryable } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
+import type { ScriptStatement } from "../sql-script.ts";
 import type { CatalogDigest } from "./catalog-digest.ts";
 import { separateColumnOrder } from "./column-order.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
@@ -81,6 +82,23 @@ export async function applyMigration(
   return runWhole(place, up);
 }
 
+/** What changes rows or settings and is not seen in the schema. Made-up rows need not be those that an UPDATE is about. */
+const CHANGES_MORE: ReadonlySet<string> = new Set([
+  "AlterDatabaseSetStmt",
+  "AlterRoleSetStmt",
+  "AlterSystemStmt",
+  "DeleteStmt",
+  "InsertStmt",
+  "MergeStmt",
+  "TruncateStmt",
+  "UpdateStmt",
+]);
+
+/** `SELECT 1`, `SELECT 'down SQL query'`: tools that want a statement are given one. */
+function isWithoutEffect({ kind, text }: ScriptStatement): boolean {
+  return kind === "SelectStmt" && /^select\s+(?:\d+|null|true|false|'[^']*')(?:\s+as\s+\w+)?\s*;?\s*$/i.test(text);
+}
+
 class MigrationTrial {
   readonly #place: TrialPlace;
   readonly #connection: Connection;
@@ -142,7 +160,12 @@ class MigrationTrial {
     }
     this.#ranDown = true;
     this.#noteRefused(down);
-    return this.#goBack(up, down);
+    const stateAfter = await this.#goBack(up, down);
+    const isEmpty = down.fault === undefined && down.statements.every(isWithoutEffect);
+    const hasEffect = up.statements.some(({ kind }) => CHANGES_MORE.has(kind));
+    if (isEmpty && hasEffect && !this.#findings.some(({ rule }) => isAboutWayBack(rule)))
+      this.#find("down-missing", "warning", "its way back is empty");
+    return stateAfter;
   }
 
   async #applyUp(): Promise<Trial["state"]> {

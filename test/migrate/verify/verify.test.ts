@@ -382,3 +382,20 @@ test("what is missing and is no role is not said to be one, and temporary tables
   expect(brief(report)).toEqual([["reversible"], ["failed", "up-fails error"]]);
   expect(report.migrations[1]?.findings[0]?.message).not.toContain("role");
 });
+
+test("a way back without effect is none, also of what changes rows that nobody made up", async () => {
+  const report = await verify([
+    { up: "CREATE TABLE coin (face text); INSERT INTO coin VALUES ('head')", down: "DROP TABLE coin" },
+    { up: "UPDATE coin SET face = 'tail' WHERE face = 'number'", down: "SELECT 'down SQL query';" },
+    { up: "ALTER TABLE coin ADD COLUMN weight int", down: "" },
+    { up: "ANALYZE coin", down: "" },
+    { up: "UPDATE coin SET face = 'tail' WHERE face = 'number'", down: "SELECT count(*) FROM coin" },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible"],
+    ["no way back", "down-missing warning"],
+    ["no way back", "down-missing warning"],
+    ["reversible"],
+    ["reversible"],
+  ]);
+});

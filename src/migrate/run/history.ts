@@ -1,5 +1,11 @@
 // The history table: making it, reading it, and the one statement that records how far a migration is.
-import { identifier, InsufficientPrivilegeError, type Connection, type Row } from "../../postgres/index.ts";
+import {
+  identifier,
+  InsufficientPrivilegeError,
+  type Connection,
+  type Row,
+  type Statement,
+} from "../../postgres/index.ts";
 import type { HistoryTable, MigrationDirection } from "./run-options.ts";
 
 /** `done`: all of it; `running`: a runner is, or was when it ended, half way; `failed`: half way, stopped by an error. */
@@ -194,8 +200,13 @@ interface HistoryRow extends Row {
 
 /** Writes the line of a migration, in the transaction that is open or in one of its own. */
 export async function writeHistory(connection: Connection, history: HistoryTable, entry: HistoryEntry): Promise<void> {
-  await connection.query(
-    `
+  await connection.batch([lineOf(history, entry)]);
+}
+
+/** The statement that writes the line of a migration. */
+export function lineOf(history: HistoryTable, entry: HistoryEntry): Statement {
+  return {
+    text: `
 INSERT INTO ${quoted(history)} AS m
   (version, name, checksum, duration, state, direction, position, statements, done_checksum, intent, error, actor, is_baseline, applied_by)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, CURRENT_USER)
@@ -204,7 +215,7 @@ ON CONFLICT (version) DO UPDATE SET
   state = excluded.state, direction = excluded.direction, position = excluded.position, statements = excluded.statements,
   done_checksum = excluded.done_checksum, intent = excluded.intent, error = excluded.error, actor = excluded.actor,
   is_baseline = excluded.is_baseline, applied_by = excluded.applied_by`,
-    [
+    values: [
       entry.version,
       entry.name,
       entry.checksum,
@@ -219,7 +230,7 @@ ON CONFLICT (version) DO UPDATE SET
       entry.actor ?? null,
       entry.isBaseline ?? false,
     ],
-  );
+  };
 }
 
 /** Notes why a try failed, and leaves the line as it is otherwise. */
@@ -233,7 +244,12 @@ export async function noteFailure(
 }
 
 export async function deleteHistory(connection: Connection, history: HistoryTable, version: string): Promise<void> {
-  await connection.query(`DELETE FROM ${quoted(history)} WHERE version = $1`, [version]);
+  await connection.batch([deletionOf(history, version)]);
+}
+
+/** The statement that takes the line of a migration away. */
+export function deletionOf(history: HistoryTable, version: string): Statement {
+  return { text: `DELETE FROM ${quoted(history)} WHERE version = $1`, values: [version] };
 }
 
 function quoted({ schema, table }: HistoryTable): string {

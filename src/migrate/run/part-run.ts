@@ -1,7 +1,7 @@
 // One migration on its way in one direction: how far it is, writing that down, and telling whoever listens.
-import { identifier, type Connection } from "../../postgres/index.ts";
+import { identifier, type Connection, type Statement } from "../../postgres/index.ts";
 import type { Migration } from "../migration-files.ts";
-import { deleteHistory, writeHistory, type HistoryEntry, type StatementIntent } from "./history.ts";
+import { deletionOf, lineOf, type HistoryEntry, type StatementIntent } from "./history.ts";
 import type { HistoryTable, MigrationDirection, MigrationEvent, RunMigrationsOptions } from "./run-options.ts";
 import type { GroupedPart, RunStatement } from "./statement-groups.ts";
 
@@ -36,28 +36,29 @@ export function advance(progress: Progress, position: number, tookMs: number): v
 
 /** Writes that `position` statements are done, in the transaction that is open or in its own. */
 export async function record(run: PartRun, position: number, tookMs: number): Promise<void> {
-  const { connection, history, version, direction, part } = run;
+  const { history, version, direction, part } = run;
   const isDone = position >= part.statements.length;
-  await asRunner(run, () =>
+  await asRunner(
+    run,
     isDone && direction === "down"
-      ? deleteHistory(connection, history, version)
-      : writeHistory(connection, history, entryOf(run, isDone ? "done" : "running", position, tookMs)),
+      ? deletionOf(history, version)
+      : lineOf(history, entryOf(run, isDone ? "done" : "running", position, tookMs)),
   );
 }
 
 /** The file may have taken another role, which the history is not open to: its own comes back with the end of the transaction. */
-async function asRunner({ connection, role }: PartRun, write: () => Promise<void>): Promise<void> {
+async function asRunner({ connection, role }: PartRun, write: Statement): Promise<void> {
   const isOpen = connection.transactionStatus === "open";
-  const setRole = role === "none" ? "" : `; SET LOCAL ROLE ${identifier(role)}`;
-  await connection.exec(`${isOpen ? "" : "BEGIN; "}SET LOCAL SESSION AUTHORIZATION DEFAULT${setRole}`);
-  await write();
+  if (!isOpen) await connection.exec("BEGIN");
+  const setRole = role === "none" ? [] : [{ text: `SET LOCAL ROLE ${identifier(role)}` }];
+  await connection.batch([{ text: "SET LOCAL SESSION AUTHORIZATION DEFAULT" }, ...setRole, write]);
   if (!isOpen) await connection.exec("COMMIT");
 }
 
 /** Writes how far the migration is, outside any group. */
 export async function writeProgress(run: PartRun, state: "running" | "failed", error?: string): Promise<void> {
-  const { connection, history, progress } = run;
-  await asRunner(run, () => writeHistory(connection, history, { ...entryOf(run, state, progress.position, 0), error }));
+  const { history, progress } = run;
+  await asRunner(run, lineOf(history, { ...entryOf(run, state, progress.position, 0), error }));
 }
 
 function entryOf(run: PartRun, state: HistoryEntry["state"], position: number, tookMs: number): HistoryEntry {

@@ -187,7 +187,7 @@ test("a default is gone for programs where the column was there before and gets 
   expect(await lint(drop)).toEqual(["drop-default"]);
   expect(await lint(`ALTER TABLE t ADD COLUMN plan text DEFAULT 'x'; ${drop}`)).toEqual([]);
   expect(await lint(`${drop} ALTER TABLE t ALTER plan SET DEFAULT 'y';`)).toEqual([]);
-  expect(await lint("ALTER TABLE t ALTER plan SET DEFAULT 'y';")).toEqual([]);
+  expect(await lint(`ALTER TABLE t ALTER plan SET DEFAULT 'y'; UPDATE t SET a = 1 WHERE b; ${drop}`)).toEqual([]);
 });
 
 test("a CHECK that an earlier migration made is taken for a proof where its name says so", async () => {

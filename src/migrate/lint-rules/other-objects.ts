@@ -28,6 +28,13 @@ const SEQUENCE_OPTIONS: Readonly<Record<string, string>> = {
 };
 const INTEGERS: Readonly<Record<string, number>> = { int2: 2, int4: 4, int8: 8 };
 
+const REPLACES_DEFAULT: ReadonlySet<string> = new Set([
+  "AT_AddIdentity",
+  "AT_DropColumn",
+  "AT_AlterColumnType",
+  "AT_ColumnDefault",
+]);
+
 /** Whether the sequence is made by the batch, by itself or with a column of a table, whose name it begins with. */
 function isMadeSequence({ name }: Name, earlier: readonly Action[]): boolean {
   return earlier.some(
@@ -111,19 +118,14 @@ export const otherObjectRules: readonly LintRule[] = [
     why: "Programs that leave the column out write null from then on, or are refused where it is NOT NULL.",
     bad: "ALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
     good: "ALTER TABLE users ADD COLUMN plan text NOT NULL DEFAULT 'free';\nALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
-    check({ action: { kind, node, name = "", table }, isLive, state, later }) {
+    check({ action: { kind, node, name = "", table }, isLive, state, earlier, later }) {
       if (kind !== "AT_ColumnDefault" || Object.keys(node).length > 0 || table === undefined || !isLive(table))
         return undefined;
-      const isReplaced = later().some(
-        (next) =>
-          next.name === name &&
-          next.table?.name === table.name &&
-          (next.kind === "AT_AddIdentity" ||
-            next.kind === "AT_DropColumn" ||
-            next.kind === "AT_AlterColumnType" ||
-            next.kind === "AT_ColumnDefault"),
-      );
-      if (isReplaced || state.find(table)?.columns.get(name)?.isNew === true) return undefined;
+      const isOfColumn = (other: Action): boolean => other.name === name && other.table?.name === table.name;
+      // A default for the time of the migration; one that is replaced; a column that goes or gets its values otherwise.
+      const isTemporary = earlier().some((other) => other.kind === "AT_ColumnDefault" && isOfColumn(other));
+      const isReplaced = later().some((other) => REPLACES_DEFAULT.has(other.kind) && isOfColumn(other));
+      if (isTemporary || isReplaced || state.find(table)?.columns.get(name)?.isNew === true) return undefined;
       return {
         message: `${name} of ${sqlName(table)} gets no value where programs leave it out`,
         rewrite: "-- first release programs that write the column themselves",

@@ -22,13 +22,13 @@ export interface DroppedColumn {
   readonly conditions: readonly Constraint[];
   /** PostgreSQL 18 keeps NOT NULL as a constraint with a name. */
   readonly notNull: { readonly name: string; readonly comment: string | undefined } | undefined;
-  /** Unique constraints. */
+  /** Unique constraints and the primary key. */
   readonly keys: readonly Constraint[];
   /** Those of the keys, too. */
   readonly indexes: readonly Index[];
   /** Foreign keys of other tables to the column. */
   readonly incoming: readonly IncomingKey[];
-  /** Of a serial column. */
+  /** Of a serial or an identity column. */
   readonly sequence: Sequence | undefined;
   readonly grants: Catalog["grants"];
   /** By which a row's value is found again. */
@@ -71,7 +71,7 @@ export function droppedColumn(
       hint: "PostgreSQL can add one only under a lock that stops writes: drop it in a migration before",
     });
   }
-  const keys = own.filter(({ kind }) => kind === "unique");
+  const keys = own.filter(({ kind }) => kind === "unique" || kind === "primary key");
   const indexes = table.indexes.filter(
     (index) =>
       keys.some((key) => key.name === index.constraint) ||
@@ -99,18 +99,35 @@ export function droppedColumn(
     keys,
     indexes,
     incoming: incomingKeys(catalog, table, name),
-    sequence: catalog.sequences.find(
-      ({ ownedBy }) => ownedBy?.schema === schema && ownedBy.table === tableName && ownedBy.column === name,
-    ),
+    sequence: sequenceOf(catalog, table, name),
     grants: catalog.grants.filter(
       (grant) => grant.objectKind === "column" && grant.schema === schema && grant.object === `${tableName}.${name}`,
     ),
     // Neither one that goes with the column, nor one that no foreign key may lead to.
-    rowKey: walkKeyOf({
-      ...table,
-      indexes: table.indexes.filter((index) => !indexes.includes(index) && !isDeferrable(index.constraint)),
-    }),
+    rowKey: otherKey(
+      full,
+      table,
+      table.indexes.filter((index) => !indexes.includes(index) && !isDeferrable(index.constraint)),
+    ),
   };
+}
+
+function otherKey(column: string, table: Table, indexes: readonly Index[]): readonly string[] {
+  try {
+    return walkKeyOf({ ...table, indexes });
+  } catch (cause) {
+    if (!table.indexes.some(({ isPrimary }) => isPrimary) || indexes.some(({ isPrimary }) => isPrimary)) throw cause;
+    throw new InvalidInputError(`${column} is part of the primary key, and no other key finds its rows again`, {
+      cause,
+      hint: "make one first, over NOT NULL columns: CREATE UNIQUE INDEX CONCURRENTLY; or give the table another primary key",
+    });
+  }
+}
+
+function sequenceOf(catalog: Catalog, { schema, name }: Table, column: string): Sequence | undefined {
+  return catalog.sequences.find(
+    ({ ownedBy }) => ownedBy?.schema === schema && ownedBy.table === name && ownedBy.column === column,
+  );
 }
 
 /** What comes down to partitions and heirs would have to be kept and brought back for each of them. */
@@ -136,17 +153,14 @@ function refuseKinds(catalog: Catalog, table: Table, column: Column, change: Dro
       hint: "drop it in one step: ALTER TABLE … DROP COLUMN",
     });
   }
-  if (column.identity !== undefined) {
-    throw new InvalidInputError(`${full} is an identity column: its sequence goes with the identity`, {
-      hint: "end that in a migration before: ALTER COLUMN … DROP IDENTITY, with a default while rows still come",
-    });
-  }
-  const isPrimary = table.constraints.some(
-    ({ kind, columns }) => kind === "primary key" && columns.includes(column.name),
+  const sequence = column.identity === undefined ? undefined : sequenceOf(catalog, table, column.name);
+  const granted = catalog.grants.some(
+    ({ objectKind, schema, object }) =>
+      objectKind === "sequence" && schema === sequence?.schema && object === sequence.name,
   );
-  if (isPrimary) {
-    throw new InvalidInputError(`${full} is part of the primary key`, {
-      hint: "give the table another primary key in a migration before",
+  if (column.identity !== undefined && (sequence === undefined || granted)) {
+    throw new InvalidInputError(`${full} is an identity column whose sequence has rights of its own`, {
+      hint: `they would go with it: end them in a migration before (REVOKE … ON SEQUENCE ${sequence?.name ?? "…"})`,
     });
   }
   if (change.kind !== "column") return;

@@ -1,12 +1,13 @@
 // The statements of a column's drop and of its return. While its values are copied, in batches, a trigger keeps the copy equal, so that nothing
 // is read or written under the lock of the drop itself.
-import { literal } from "../../catalog/index.ts";
+import { literal, type Sequence } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, inTransaction, type ExpandGroup } from "../expand/change.ts";
 import { suffixed } from "../expand/names.ts";
 import { deferrability, findColumn } from "../expand/parts.ts";
 import { comparesAsText } from "../expand/sync.ts";
+import { identityOptions } from "../expand/value-source.ts";
 import { columnSettings, columnSql, firedBy, indexSettings, type DroppedColumn } from "./column-parts.ts";
 import { addForeignKey, commentOn, createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
 import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
@@ -70,17 +71,25 @@ $pgsteward$`,
       `DROP FUNCTION ${kept}()`,
       ...(sequence === undefined
         ? []
-        : [
-            `ALTER TABLE ${relation} ALTER COLUMN ${name} DROP DEFAULT`,
-            ...moveSequence(sequence, KEPT_SCHEMA, `${kept}.${name}`),
-          ]),
+        : column.identity === undefined
+          ? [
+              `ALTER TABLE ${relation} ALTER COLUMN ${name} DROP DEFAULT`,
+              ...moveSequence(sequence, KEPT_SCHEMA, `${kept}.${name}`),
+            ]
+          : keepIdentity(sequence, `${kept}.${name}`)),
       `ALTER TABLE ${relation} DROP COLUMN ${name}`,
     ),
   ];
 }
 
+/** @param dropped - an identity is a default in the meantime, of a sequence that everybody may use */
 export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
-  const { table, column, rowKey, sequence, keys, indexes, conditions, incoming } = dropped;
+  const { table, rowKey, sequence, keys, indexes, conditions, incoming } = dropped;
+  const isIdentity = dropped.column.identity !== undefined;
+  const column =
+    isIdentity && sequence !== undefined
+      ? { ...dropped.column, default: `nextval(${literal(identifier(sequence.schema, sequence.name))})` }
+      : dropped.column;
   const relation = relationOf(dropped);
   const kept = keptOf(dropped);
   const alter = `ALTER TABLE ${relation}`;
@@ -103,6 +112,9 @@ export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
       ...(sequence === undefined
         ? []
         : moveSequence({ ...sequence, schema: KEPT_SCHEMA }, sequence.schema, `${relation}.${name}`)),
+      ...(isIdentity && sequence !== undefined
+        ? [`GRANT USAGE ON SEQUENCE ${identifier(sequence.schema, sequence.name)} TO PUBLIC`]
+        : []),
       // After the column: rows that are there stay without a value until theirs comes back.
       ...(column.default === undefined ? [] : [`${alter} ALTER COLUMN ${name} SET DEFAULT ${column.default}`]),
     ),
@@ -114,6 +126,7 @@ export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
       "RESET row_security",
     ),
     ...restoreConditions({ ...dropped, conditions: checks }),
+    ...(isIdentity && sequence !== undefined ? inTransaction(...restoreIdentity(dropped, sequence)) : []),
     ...indexes.flatMap(({ definition, tablespace }) => {
       const create = definition.replace(/^CREATE (UNIQUE )?INDEX /, "CREATE $1INDEX CONCURRENTLY ");
       if (tablespace === undefined) return alone(create);
@@ -121,7 +134,7 @@ export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
     }),
     ...inTransaction(
       ...keys.flatMap((key) => [
-        `${alter} ADD CONSTRAINT ${identifier(key.name)} UNIQUE USING INDEX ${identifier(key.name)}${deferrability(key)}`,
+        `${alter} ADD CONSTRAINT ${identifier(key.name)} ${key.kind === "primary key" ? "PRIMARY KEY" : "UNIQUE"} USING INDEX ${identifier(key.name)}${deferrability(key)}`,
         ...commentOn(`CONSTRAINT ${identifier(key.name)} ON ${relation}`, key.comment),
       ]),
       ...indexSettings(dropped),
@@ -171,6 +184,37 @@ export function restoreConditions(
     ...(notNull === undefined || isNamed
       ? []
       : inTransaction(`${alter} ALTER COLUMN ${name} SET NOT NULL`, `${alter} DROP CONSTRAINT ${constraint}`)),
+  ];
+}
+
+/** The sequence of an identity cannot leave its column: another one keeps its place. */
+function keepIdentity(sequence: Sequence, owner: string): readonly string[] {
+  const kept = identifier(KEPT_SCHEMA, sequence.name);
+  return [
+    `CREATE SEQUENCE ${kept} AS ${sequence.type} ${identityOptions(sequence)} OWNED BY ${owner}`,
+    `SELECT pg_catalog.setval(${literal(kept)}, s.last_value, s.is_called) FROM ${identifier(sequence.schema, sequence.name)} AS s`,
+  ];
+}
+
+function restoreIdentity({ table, column }: DroppedColumn, sequence: Sequence): readonly string[] {
+  const name = identifier(sequence.schema, sequence.name);
+  const start = `ALTER TABLE ${identifier(table.schema, table.name)} ALTER COLUMN ${identifier(column.name)}`;
+  const kind = column.identity === "always" ? "ALWAYS" : "BY DEFAULT";
+  return [
+    `DO $pgsteward$
+DECLARE
+  place bigint;
+  used boolean;
+BEGIN
+  LOCK TABLE ${identifier(table.schema, table.name)} IN ACCESS EXCLUSIVE MODE;
+  SELECT s.last_value, s.is_called INTO place, used FROM ${name} AS s;
+  ${start} DROP DEFAULT;
+  DROP SEQUENCE ${name};
+  ${start} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${name} ${identityOptions(sequence)});
+  PERFORM pg_catalog.setval(${literal(name)}, place, used);
+END
+$pgsteward$`,
+    ...commentOn(`SEQUENCE ${name}`, sequence.comment),
   ];
 }
 

@@ -53,7 +53,7 @@ const LOOKS_AT_NULL = /\bIS\b|\bCASE\b|\bcoalesce\b|\bnum_n(?:on)?nulls\b|\bOR\b
 
 function madeHarmless({ column, notNull, keys, indexes, sequence, conditions }: DroppedColumn): Harmless {
   const isUnique = keys.length > 0 || indexes.some((index) => index.isUnique);
-  const hasDefault = column.default !== undefined;
+  const hasDefault = column.default !== undefined || column.identity !== undefined;
   // Every row that leaves the column out would have the same value; what a function gives may be another one each time.
   const dropsDefault = hasDefault && isUnique && sequence === undefined && !(column.default ?? "").includes("(");
   const leavesNull = !hasDefault || dropsDefault;
@@ -63,6 +63,11 @@ function madeHarmless({ column, notNull, keys, indexes, sequence, conditions }: 
       `${refusing.name} takes NULL for a value like any other: rows without ${column.name} would collide`,
       { hint: "drop it in a migration before, or give the column a default that is another one for each row" },
     );
+  }
+  if (leavesNull && keys.some(({ kind }) => kind === "primary key")) {
+    throw new InvalidInputError(`${column.name} is part of the primary key: programs cannot leave it out`, {
+      hint: "give it a default that is another one for each row, or the table another primary key, in a migration before",
+    });
   }
   return {
     dropsDefault,
@@ -129,6 +134,11 @@ function keptNotices(dropped: DroppedColumn): readonly string[] {
   const fired = firedBy(dropped);
   return [
     `until it is let go, ${keptOf(dropped)} refers to ${full}: TRUNCATE of it then needs CASCADE, and a row that is deleted takes its ${column.name} along`,
+    ...(dropped.keys.some(({ kind }) => kind === "primary key")
+      ? [
+          `${full} has no primary key until then: logical replication of its updates and deletes needs a REPLICA IDENTITY`,
+        ]
+      : []),
     ...(fired.length === 0
       ? []
       : [

@@ -419,8 +419,9 @@ describe("on a server with others", () => {
     url.username = role;
     url.password = "secret";
     const name = url.pathname.slice(1);
-    const told = (work: Promise<unknown>, hint: string): Promise<void> =>
-      failureOf(work).then((error) => expect(error).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE", hint }));
+    const told = async (work: Promise<unknown>, hint: string): Promise<void> => {
+      expect(await failureOf(work)).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE", hint });
+    };
     try {
       await using lacking = await openDatabase(url.href);
       const fill = { ...increment, schema: "hidden" };

@@ -154,11 +154,13 @@ function refuseKinds(catalog: Catalog, table: Table, column: Column, change: Dro
     });
   }
   const sequence = column.identity === undefined ? undefined : sequenceOf(catalog, table, column.name);
-  const granted = catalog.grants.some(
-    ({ objectKind, schema, object }) =>
-      objectKind === "sequence" && schema === sequence?.schema && object === sequence.name,
-  );
-  if (column.identity !== undefined && (sequence === undefined || granted)) {
+  const hasRights =
+    sequence === undefined ||
+    catalog.grants.some(
+      ({ objectKind, schema, object }) =>
+        objectKind === "sequence" && schema === sequence.schema && object === sequence.name,
+    );
+  if (column.identity !== undefined && hasRights) {
     throw new InvalidInputError(`${full} is an identity column whose sequence has rights of its own`, {
       hint: `they would go with it: end them in a migration before (REVOKE … ON SEQUENCE ${sequence?.name ?? "…"})`,
     });

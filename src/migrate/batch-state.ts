@@ -1,6 +1,7 @@
 // What is known of the database while a batch of migrations is read: the catalog, if there is one, with every statement so far
 // applied to it. A table that the batch makes itself is new: nobody uses it yet, so locks on it hurt nobody.
 import type { Catalog, Table } from "../catalog/index.ts";
+import { provedByDefinition } from "./check-proof.ts";
 import { parseType, type ColumnType } from "./type-change.ts";
 import type { Name } from "./syntax.ts";
 
@@ -57,6 +58,8 @@ export interface TableState {
   readonly columns: Map<string, ColumnState>;
   readonly constraints: Map<string, ConstraintState>;
   readonly indexes: Map<string, IndexState>;
+  /** Whether `indexes` has one of that name. */
+  readonly hasIndex: (name: string) => boolean;
   /** What makes a type change refused: views, policies, triggers, generated columns, each as said to a person. */
   readonly dependants: readonly { readonly what: string; readonly text: string }[];
   readonly isForeign: boolean;
@@ -81,7 +84,12 @@ export class BatchState {
   /** Settings of the session, lower case name → value. */
   readonly settings = new Map<string, string>();
 
+  readonly #catalog: Catalog | undefined;
+  /** By the names of indexes the keys of their tables, as the catalog has them. */
+  #indexTables: ReadonlyMap<string, string> | undefined;
+
   constructor(catalog: Catalog | undefined) {
+    this.#catalog = catalog;
     this.hasCatalog = catalog !== undefined;
     if (catalog === undefined) return;
     const children = childrenOf(catalog);
@@ -159,7 +167,14 @@ export class BatchState {
 
   /** The table an index is on. */
   tableOfIndex(name: string): TableState | undefined {
-    for (const table of this.tables.values()) if (table.indexes.has(name)) return table;
+    this.#indexTables ??= new Map(
+      (this.#catalog?.tables.toReversed() ?? []).flatMap((table) =>
+        table.indexes.map((index) => [index.name, keyOf(table)] as const),
+      ),
+    );
+    const known = this.tables.get(this.#indexTables.get(name) ?? "");
+    if (known?.hasIndex(name) === true) return known;
+    for (const table of this.tables.values()) if (table.hasIndex(name)) return table;
     return undefined;
   }
 
@@ -183,6 +198,7 @@ function emptyTable(
   { schema, name }: { readonly schema: string; readonly name: string },
   facts: Pick<TableState, "isNew" | "isPartitioned" | "isComplete">,
 ): TableState {
+  const indexes = new Map<string, IndexState>();
   return {
     schema,
     name,
@@ -196,7 +212,8 @@ function emptyTable(
     heirs: [],
     columns: new Map(),
     constraints: new Map(),
-    indexes: new Map(),
+    indexes,
+    hasIndex: (index) => indexes.has(index),
     dependants: [],
     isForeign: false,
   };
@@ -228,7 +245,7 @@ function fromCatalog(table: Table, catalog: Catalog, children: Children): TableS
   const partitions = children.partitions.get(keyOf(table)) ?? [];
   const columns = once(() => columnsOf(table));
   const constraints = once(() => constraintsOf(table));
-  const indexes = once(() => indexesOf(table));
+  let indexes: Map<string, IndexState> | undefined;
   return {
     schema: table.schema,
     name: table.name,
@@ -255,8 +272,10 @@ function fromCatalog(table: Table, catalog: Catalog, children: Children): TableS
       return constraints();
     },
     get indexes() {
-      return indexes();
+      return (indexes ??= indexesOf(table));
     },
+    // Every table is asked for the one that a statement names.
+    hasIndex: (index) => indexes?.has(index) ?? table.indexes.some(({ name }) => name === index),
     // It reads the text of every view.
     get dependants() {
       return dependantsOf(table, catalog);
@@ -354,46 +373,4 @@ function dependantsOf(table: Table, catalog: Catalog): TableState["dependants"] 
 export function mentions(sql: string, name: string): boolean {
   const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   return new RegExp(String.raw`(?<![\w$])${quoted}(?![\w$])`).test(sql);
-}
-
-/** `CHECK ((a IS NOT NULL) AND (b > 0))`: the columns that cannot be null when it holds. An OR on the top proves nothing. */
-function provedByDefinition(definition: string): readonly string[] {
-  const body = /^CHECK \((.*)\)(?: NO INHERIT)?(?: NOT VALID)?(?: NOT ENFORCED)?$/s.exec(definition)?.[1] ?? "";
-  return splitTopLevelAnd(body).flatMap((part) => {
-    const bare = part.replace(/^\(+/, "").replace(/\)+$/, "");
-    const found = /^"?([^"()]+)"? IS NOT NULL$/i.exec(bare);
-    return found?.[1] === undefined ? [] : [found[1]];
-  });
-}
-
-function splitTopLevelAnd(text: string): readonly string[] {
-  const inner = /^\((.*)\)$/s.exec(text.trim())?.[1];
-  const body = inner !== undefined && isBalanced(inner) ? inner : text.trim();
-  const parts: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (let index = 0; index < body.length; index++) {
-    if (body[index] === "(") depth++;
-    else if (body[index] === ")") depth--;
-    else if (depth === 0 && body.slice(index, index + 4).toUpperCase() === " OR ") return [];
-    else if (depth === 0 && body.slice(index, index + 5).toUpperCase() === " AND ") {
-      parts.push(body.slice(start, index));
-      start = index + 5;
-    }
-  }
-  return [...parts, body.slice(start)].flatMap((part) => {
-    const trimmed = part.trim();
-    return parts.length > 0 && trimmed.startsWith("(") && / AND /i.test(trimmed)
-      ? splitTopLevelAnd(trimmed)
-      : [trimmed];
-  });
-}
-
-function isBalanced(text: string): boolean {
-  let depth = 0;
-  for (const character of text) {
-    if (character === "(") depth++;
-    else if (character === ")" && --depth < 0) return false;
-  }
-  return depth === 0;
 }

@@ -64,10 +64,11 @@ function noteRows(state: BatchState, { kind, node, table }: Action): void {
     return;
   }
   const known = table === undefined ? undefined : state.find(table);
-  if (known === undefined) return;
+  if (known?.isNew !== true) return;
   if (kind === "DeleteStmt") known.isFilled &&= node["whereClause"] !== undefined;
   else if (kind === "CopyStmt") known.isFilled ||= flagOf(node, "is_from");
   else {
+    if (known.isFilled) return;
     const read = relationsIn(node["selectStmt"]).map((name) => state.find(name));
     known.isFilled ||= read.every((source) => source === undefined || !source.isNew || source.isFilled);
   }

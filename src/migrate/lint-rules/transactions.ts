@@ -122,7 +122,7 @@ export const transactionRules: readonly LintRule[] = [
     good: "BEGIN;\nALTER TABLE users ADD COLUMN email text;\nCOMMIT;",
     check(context) {
       const { before, action, state } = context;
-      if (before === undefined || !isLong(context)) return undefined;
+      if (before === undefined || before.held.length === 0 || !isLong(context)) return undefined;
       // A validation under a lock on its own table has a rule of its own.
       const own = action.kind === "AT_ValidateConstraint" && action.table !== undefined && state.table(action.table);
       const held = before.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== own);
@@ -144,7 +144,7 @@ export const transactionRules: readonly LintRule[] = [
     good: "BEGIN;\nCREATE TRIGGER copy_email BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION copy_email();\nCOMMIT;\nUPDATE users SET email = name WHERE email IS NULL;",
     check(context) {
       const { before } = context;
-      if (before === undefined || !isLongQuery(context)) return undefined;
+      if (before === undefined || before.held.length === 0 || !isLongQuery(context)) return undefined;
       // ACCESS EXCLUSIVE has a rule of its own.
       if (before.held.some(({ mode }) => mode === "ACCESS EXCLUSIVE")) return undefined;
       const held = before.held.find(({ mode }) => blocksWrites(mode));

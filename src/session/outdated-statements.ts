@@ -1,7 +1,14 @@
 // A prepared statement keeps the types that its parameters had when it was parsed. When a column was made wider, or its type
 // dropped and made again, the server refuses values that would do today, on every connection older than the change. After
 // such a refusal the server is asked whether the types are others now; the unit is then run again without names.
-import { identifier, type BatchFailure, type LeasedConnection, type WireStatement } from "../postgres/index.ts";
+import {
+  identifier,
+  type BatchFailure,
+  type DatabaseError,
+  type LeasedConnection,
+  type StewardError,
+  type WireStatement,
+} from "../postgres/index.ts";
 import type { UnitSettings } from "./unit-settings.ts";
 import { openingStatements } from "./unit-statements.ts";
 
@@ -34,7 +41,10 @@ export async function isOutdated(
   connection: LeasedConnection,
   settings: UnitSettings,
   { statement: { text } }: WireStatement,
+  error: StewardError,
 ): Promise<boolean> {
+  // A type that is gone. Asking would miss one that the unit itself made again: by now that is undone.
+  if ((error as Partial<DatabaseError>).sqlState === "XX000") return true;
   if (connection.transactionStatus !== "idle") return false;
   const { serverVersion } = connection;
   const opening = openingStatements(settings, { serverVersion, isDeclared: false, nameOf: () => undefined });

@@ -106,7 +106,8 @@ export class SingleFlush {
         await connection.tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined);
       const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
       if (refused !== undefined && isSuspicious(sent, refused)) {
-        if (await isOutdated(connection, this.#settings, refused)) return this.#sendWithoutNames(items, sent.error);
+        if (await isOutdated(connection, this.#settings, refused, sent.error))
+          return this.#sendWithoutNames(items, sent.error);
       }
       throw this.#settleFailure(sent, isReadOnly);
     }

@@ -334,7 +334,7 @@ export class UnitOfWork implements OpenUnit {
   async #askAboutSuspect(): Promise<void> {
     const { wire, error } = this.#suspect ?? {};
     if (wire === undefined || error === undefined || this.#connection === undefined || this.#isLost) return;
-    if (!(await isOutdated(this.#connection, this.settings, wire).catch(() => false))) return;
+    if (!(await isOutdated(this.#connection, this.settings, wire, error).catch(() => false))) return;
     noteOutdated(error);
     this.#failure ??= error;
   }

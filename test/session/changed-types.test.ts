@@ -54,6 +54,21 @@ describeDatabases((_kind, open) => {
     }
   });
 
+  test("a unit that makes a type again uses it", async () => {
+    await using database = await open({ setup: SETUP });
+    const sessions = createSessionFactory(database, { guard: "off" });
+    for (let round = 1; round <= 2; round++) {
+      await sessions.begin({}, async (tx) => {
+        await tx.execute(sql`DROP TABLE moods`);
+        await tx.execute(sql`DROP TYPE mood`);
+        await tx.execute(sql`CREATE TYPE mood AS ENUM ('low', 'high')`);
+        await tx.execute(sql`CREATE TABLE moods (id int PRIMARY KEY, mood mood)`);
+        await tx.insert(moods).values({ id: round, mood: "high" });
+      });
+      expect(await sessions.run({}, (tx) => tx.select().from(moods))).toEqual([{ id: round, mood: "high" }]);
+    }
+  });
+
   test("what is refused for another reason is refused once, and its unit is not run again", async () => {
     await using database = await open({ setup: SETUP });
     const sessions = createSessionFactory(database, { guard: "off" });

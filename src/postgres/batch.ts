@@ -73,16 +73,7 @@ export class WireStatement {
         hint: "pass a list as one array (= ANY ($1)), insert rows with tx.bulkInsert(), or split the statement",
       });
     }
-    this.values = values.map((value, position) => {
-      try {
-        return prepareValue(value);
-      } catch (cause) {
-        throw new InvalidInputError(`parameter $${position + 1} cannot be sent`, {
-          cause,
-          hint: "pass text, numbers, dates, buffers, arrays or objects that JSON can hold",
-        });
-      }
-    });
+    this.values = values.map(sendableValue);
     const Result = pg.Result as unknown as new (rowMode: string | undefined, types: unknown) => DriverResult;
     this.result = new Result(statement.rowMode, statement.types ?? pg.types);
   }
@@ -102,6 +93,18 @@ export class WireStatement {
     } catch (error) {
       this.decodeFailure = { error };
     }
+  }
+}
+
+function sendableValue(value: unknown, position: number): unknown {
+  if (typeof value === "string") return value;
+  try {
+    return prepareValue(value);
+  } catch (cause) {
+    throw new InvalidInputError(`parameter $${position + 1} cannot be sent`, {
+      cause,
+      hint: "pass text, numbers, dates, buffers, arrays or objects that JSON can hold",
+    });
   }
 }
 

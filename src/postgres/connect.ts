@@ -3,7 +3,7 @@ import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { callSite, type CallSite } from "./call-site.ts";
 import { sendCancelRequest } from "./cancel-request.ts";
-import { LeasedConnection } from "./connection.ts";
+import { LeasedConnection, type ConnectionEnvironment } from "./connection.ts";
 import type {
   AcquireOptions,
   Backend,
@@ -20,7 +20,7 @@ import type {
   Statement,
 } from "./database.ts";
 import { checkedPool, checkMilliseconds, type DatabaseOptions, type PoolOptions } from "./database-options.ts";
-import { Engine, type EngineSource, type FlowNote } from "./engine.ts";
+import { Engine, type LeasedClient, type EngineSource, type FlowNote } from "./engine.ts";
 import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
@@ -109,7 +109,8 @@ class DatabaseHandle implements Database {
   readonly #shared: SharedEngine;
   readonly #options: DatabaseOptions;
   readonly #key: string | undefined;
-  #isBehindPooler = false;
+  readonly #environment: ConnectionEnvironment;
+  #backend: { readonly traits: ServerTraits | undefined; readonly value: Backend } | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(shared: SharedEngine, url: string, options: DatabaseOptions, key: string | undefined) {
@@ -118,30 +119,39 @@ class DatabaseHandle implements Database {
     this.kind = shared.engine.kind;
     this.#options = options;
     this.#key = key;
+    this.#environment = {
+      database: this,
+      canCancel: this.kind === "server",
+      defaultTimeoutMs: options.statementTimeoutMs ?? 30_000,
+      sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
+    };
     engineOfHandle.set(this, shared.engine);
   }
 
   get backend(): Backend {
     const traits = traitsOfEngine.get(this.#shared.engine);
-    const isServer = this.kind === "server";
+    if (this.#backend === undefined || this.#backend.traits !== traits)
+      this.#backend = { traits, value: this.#backendWith(traits) };
+    return this.#backend.value;
+  }
+
+  #backendWith(traits: ServerTraits | undefined): Backend {
     // A pooler in transaction mode gives the session away after each transaction; a replica takes no LISTEN.
     const hasSession = traits?.isBehindPooler !== true;
+    const wanted = this.#options.preparedStatements ?? "auto";
     return {
       tenantSetting: traits?.isDistributed === true ? "set local" : "set_config",
-      copy: isServer,
+      copy: this.kind === "server",
       listen: hasSession && traits?.isReplica !== true,
       advisoryLocks: hasSession,
       multiTenantTransactions: traits?.isDistributed !== true,
+      namedStatements: wanted === "auto" ? hasSession : wanted,
       ...this.#options.backend,
-      namedStatements: this.preparesStatements,
     };
   }
 
   get preparesStatements(): boolean {
-    const given = this.#options.backend?.namedStatements;
-    if (given !== undefined) return given;
-    const wanted = this.#options.preparedStatements ?? "auto";
-    return wanted === "auto" ? !this.#isBehindPooler : wanted;
+    return this.backend.namedStatements;
   }
 
   async query<R extends Row = Row>(
@@ -197,7 +207,7 @@ class DatabaseHandle implements Database {
   }
 
   /** For units of work: a connection whose nesting the caller watches itself. */
-  leaseForUnit(options: AcquireOptions, takenAt: CallSite): Promise<LeasedConnection> {
+  leaseForUnit(options: AcquireOptions, takenAt: CallSite): LeasedConnection | Promise<LeasedConnection> {
     return this.#lease(options, takenAt);
   }
 
@@ -299,21 +309,25 @@ class DatabaseHandle implements Database {
     }
   }
 
-  async #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): Promise<LeasedConnection> {
+  /** At once when a connection is at hand: a promise, and the wait for it, would cost more than the taking. */
+  #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedConnection | Promise<LeasedConnection> {
     this.#checkOpen();
-    const { client, onRelease } = await driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
-    const connection = new LeasedConnection(client, {
-      database: this,
-      canCancel: this.kind === "server",
-      defaultTimeoutMs: this.#options.statementTimeoutMs ?? 30_000,
-      sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
-      onRelease,
-    });
-    const { version, isBehindPooler } =
-      traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(client, connection));
-    connection.serverVersion = version;
-    this.#isBehindPooler = isBehindPooler;
+    const taken = driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
+    const traits = traitsOfEngine.get(this.#shared.engine);
+    if (taken instanceof Promise || traits === undefined) return this.#firstLease(taken);
+    return this.#connection(taken, traits.version);
+  }
+
+  async #firstLease(taken: LeasedClient | Promise<LeasedClient>): Promise<LeasedConnection> {
+    const leased = await taken;
+    const connection = this.#connection(leased, 0);
+    const traits = traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(leased.client, connection));
+    connection.serverVersion = traits.version;
     return connection;
+  }
+
+  #connection({ client, giveBack }: LeasedClient, serverVersion: number): LeasedConnection {
+    return new LeasedConnection(client, serverVersion, giveBack, this.#environment);
   }
 
   /** Once per engine: its version, and whether PgBouncer stands between (it tells its clients another process id than the backend has). */
@@ -372,7 +386,7 @@ export function leaseForUnit(
   database: Database,
   options: AcquireOptions,
   takenAt: CallSite,
-): Promise<LeasedConnection> {
+): LeasedConnection | Promise<LeasedConnection> {
   if (!(database instanceof DatabaseHandle))
     throw new InvalidInputError("this database was not opened by openDatabase()");
   return database.leaseForUnit(options, takenAt);

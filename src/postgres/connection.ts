@@ -21,7 +21,6 @@ export interface ConnectionEnvironment {
   readonly canCancel: boolean;
   readonly defaultTimeoutMs: number;
   sendCancelRequest(client: PoolClient): Promise<void>;
-  onRelease(): void;
 }
 
 /** A batch that the server did not carry out; `outcome` says what is known about it. */
@@ -33,8 +32,9 @@ export interface BatchFailure {
 export class LeasedConnection implements Connection {
   readonly client: PoolClient;
   /** `server_version_num`, e.g. 180004. */
-  serverVersion = 0;
+  serverVersion: number;
   readonly #environment: ConnectionEnvironment;
+  readonly #giveBack: (reason?: Error) => void;
   #isReleased = false;
   #brokenBy: Error | undefined;
   #wasSyncSent = false;
@@ -44,8 +44,16 @@ export class LeasedConnection implements Connection {
     this.#brokenBy ??= error;
   };
 
-  constructor(client: PoolClient, environment: ConnectionEnvironment) {
+  /** @param giveBack - called once, with the reason when the client is of no use any more */
+  constructor(
+    client: PoolClient,
+    serverVersion: number,
+    giveBack: (reason?: Error) => void,
+    environment: ConnectionEnvironment,
+  ) {
     this.client = client;
+    this.serverVersion = serverVersion;
+    this.#giveBack = giveBack;
     this.#environment = environment;
     // The pool takes its own listener off while a client is out; without one, a lost socket would end the process.
     client.on("error", this.#onClientError);
@@ -149,22 +157,21 @@ export class LeasedConnection implements Connection {
     this.#isReleased = true;
     this.client.removeListener("error", this.#onClientError);
     const isClean = this.transactionStatus === "idle";
-    const giveBack = (reason?: Error): void => {
-      this.client.release(reason);
-      this.#environment.onRelease();
-    };
     if (this.#environment.canCancel) {
-      giveBack(error ?? this.#brokenBy ?? (isClean ? undefined : new Error("released inside a transaction")));
+      this.#giveBack(error ?? this.#brokenBy ?? (isClean ? undefined : new Error("released inside a transaction")));
       return;
     }
     if (isClean && error === undefined) {
-      giveBack();
+      this.#giveBack();
       return;
     }
     // PGlite has one session that outlives the driver's client: closing the client would leave its transaction open and its
     // statements prepared, and the end of the old client would be taken for that of the next one.
     forgetPreparedStatements(this.client);
-    this.client.query("ROLLBACK; DEALLOCATE ALL").then(() => giveBack(), giveBack);
+    this.client.query("ROLLBACK; DEALLOCATE ALL").then(
+      () => this.#giveBack(),
+      (reason: Error) => this.#giveBack(reason),
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {

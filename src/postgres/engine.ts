@@ -18,9 +18,13 @@ import {
   QueueFullError,
 } from "./errors.ts";
 import type { HostChooser } from "./hosts.ts";
+import { RecentClients } from "./recent-clients.ts";
 import { splitRowMessages } from "./row-messages.ts";
 import { toStewardError } from "./server-errors.ts";
 
+/** Longest that a client stays out of the pool between two uses, and the share of the pool's own limit that this may be. */
+const RECENT_MS = 1_000;
+const RECENT_SHARE = 0.1;
 /** A pre-ping that takes longer than this means a dead connection. */
 const PING_LIMIT_MS = 5_000;
 
@@ -46,8 +50,8 @@ export interface FlowNote {
 
 export interface LeasedClient {
   readonly client: PoolClient;
-  /** Call once, when the client went back. */
-  readonly onRelease: () => void;
+  /** Call once. @param reason - why the client is of no use any more */
+  readonly giveBack: (reason?: Error) => void;
 }
 
 /** Connections held by this async flow; only kept for a pool of one, where asking for a second one would wait for itself. */
@@ -63,6 +67,7 @@ export class Engine {
   readonly #options: Required<PoolOptions>;
   readonly #leases = new Set<HeldLease>();
   readonly #lastUse = new WeakMap<PoolClient, number>();
+  readonly #recent: RecentClients;
   #acquired = 0;
   #waitTotalMs = 0;
   #waitMaxMs = 0;
@@ -79,6 +84,7 @@ export class Engine {
     this.openedAt = openedAt;
     this.#source = source;
     this.#options = options;
+    this.#recent = new RecentClients(Math.min(RECENT_MS, (options.idleTimeoutMs || Infinity) * RECENT_SHARE));
     this.pool = new pg.Pool({
       max: options.size,
       connectionTimeoutMillis: options.acquireTimeoutMs,
@@ -90,7 +96,14 @@ export class Engine {
     });
     // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
     // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
-    this.pool.on("connect", (client) => client.on("error", () => source.hosts?.doubt()));
+    this.pool.on("connect", (client) => {
+      client.on("error", (error: Error) => {
+        source.hosts?.doubt();
+        if (!this.#recent.remove(client)) return;
+        client.release(error);
+        onConnectionError(toStewardError(error));
+      });
+    });
     // Without a listener an idle connection that dies ends the process. The pool has dropped it already.
     this.pool.on("error", (error) => onConnectionError(toStewardError(error)));
   }
@@ -108,11 +121,14 @@ export class Engine {
     return note;
   }
 
-  async acquire(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): Promise<LeasedClient> {
+  /** @throws DatabaseClosedError, CancelledError, NestedCheckoutError and QueueFullError at once, not by the promise */
+  acquire(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedClient | Promise<LeasedClient> {
     this.#checkOpen();
     if (options.signal?.aborted === true)
       throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
     if (note === undefined) this.#checkNesting(takenAt);
+    const recent = this.#takeRecent();
+    if (recent !== undefined) return this.#leased(recent, Date.now(), takenAt, note);
     // Those who wait get free connections, and new ones, in the ticks that follow: until then they stand in both counts.
     const obtainable = this.pool.idleCount + this.#options.size - this.pool.totalCount;
     if (this.#waiting - obtainable >= this.#options.queueLimit) {
@@ -123,27 +139,13 @@ export class Engine {
         },
       );
     }
-    const askedAt = Date.now();
-    const client = await this.#take(options);
-    const waitedMs = Date.now() - askedAt;
-    this.#acquired++;
-    this.#waitTotalMs += waitedMs;
-    this.#waitMaxMs = Math.max(this.#waitMaxMs, waitedMs);
-    const held: HeldLease = { takenAt, since: Date.now() };
-    this.#leases.add(held);
-    if (note !== undefined) note.isHeld = true;
-    const onRelease = (): void => {
-      this.#leases.delete(held);
-      if (note !== undefined) note.isHeld = false;
-      this.#lastUse.set(client, Date.now());
-    };
-    return { client, onRelease };
+    return this.#take(options, takenAt, note);
   }
 
   figures(): PoolFigures {
     return {
       total: this.pool.totalCount,
-      idle: this.pool.idleCount,
+      idle: this.pool.idleCount + this.#recent.count,
       waiting: this.#waiting,
       size: this.#options.size,
       queueLimit: this.#options.queueLimit,
@@ -168,6 +170,7 @@ export class Engine {
   async close(drainTimeoutMs: number): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.#recent.giveBackAll();
     const ended = this.pool.end();
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
@@ -178,17 +181,51 @@ export class Engine {
     await this.#source.close();
   }
 
-  async #take(options: AcquireOptions): Promise<PoolClient> {
+  async #take(options: AcquireOptions, takenAt: CallSite, note: FlowNote | undefined): Promise<LeasedClient> {
+    const askedAt = Date.now();
     for (;;) {
       const client =
         this.#source.hosts === undefined
           ? await this.#checkout(options)
           : await this.#checkoutFromHosts(this.#source.hosts, options);
       const lastUse = this.#lastUse.get(client);
-      if (lastUse === undefined || Date.now() - lastUse < this.#options.prePingAfterMs || (await isAlive(client)))
-        return client;
+      if (lastUse === undefined || Date.now() - lastUse < this.#options.prePingAfterMs || (await isAlive(client))) {
+        this.#recent.noteTaken(client);
+        return this.#leased(client, askedAt, takenAt, note);
+      }
       client.release(new Error("the connection died while it was idle"));
     }
+  }
+
+  #leased(client: PoolClient, askedAt: number, takenAt: CallSite, note: FlowNote | undefined): LeasedClient {
+    const since = Date.now();
+    const waitedMs = since - askedAt;
+    this.#acquired++;
+    this.#waitTotalMs += waitedMs;
+    this.#waitMaxMs = Math.max(this.#waitMaxMs, waitedMs);
+    const held: HeldLease = { takenAt, since };
+    this.#leases.add(held);
+    if (note !== undefined) note.isHeld = true;
+    const giveBack = (reason?: Error): void => {
+      this.#leases.delete(held);
+      if (note !== undefined) note.isHeld = false;
+      this.#lastUse.set(client, Date.now());
+      if (reason !== undefined || !this.#mayKeep() || !this.#recent.keep(client)) client.release(reason);
+    };
+    return { client, giveBack };
+  }
+
+  #takeRecent(): PoolClient | undefined {
+    const client = this.#recent.take();
+    if (client === undefined || Date.now() - (this.#lastUse.get(client) ?? 0) < this.#options.prePingAfterMs)
+      return client;
+    client.release(); // the pool's way asks it for a sign of life
+    return undefined;
+  }
+
+  /** Those who wait are served by the pool, several hosts are chosen among for each caller, and PGlite has one session only. */
+  #mayKeep(): boolean {
+    return this.kind === "server" && this.#source.hosts === undefined && this.pool.waitingCount === 0 && !this.isClosed;
   }
 
   /** A connection to the host that is the right one now; those to another host are closed when they come up. */

@@ -20,7 +20,7 @@ export type {
 export * from "./errors.ts";
 export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
 export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
-export { callSite, type CallSite } from "./call-site.ts";
+export { callSite, callSiteOf, type CallSite } from "./call-site.ts";
 export { openDatabase, isSameEngine, leaseForUnit } from "./connect.ts";
 export type { DatabaseOptions, PoolOptions } from "./database-options.ts";
 export { LeasedConnection, type BatchFailure } from "./connection.ts";

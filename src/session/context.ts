@@ -50,7 +50,9 @@ export function checkContext(context: SessionContext, tenantIdType: "uuid" | "te
       hint: "pass {} for a unit without tenant",
     });
   }
-  for (const [key, value] of Object.entries(context)) {
+  for (const key of Object.keys(context)) {
+    const value: unknown = context[key as keyof SessionContext];
+    if (key === "tenantId" && tenantIdType === "uuid" && typeof value === "string" && UUID.test(value)) continue;
     if (!CONTEXT_KEYS.has(key)) {
       throw new InvalidInputError(`the context has no field ${JSON.stringify(key)}`, {
         hint: `known are ${[...CONTEXT_KEYS].join(", ")}`,

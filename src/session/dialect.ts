@@ -2,8 +2,10 @@
 // asks for all the time is written by a shorter way. Drizzle asks each part of a query in turn whether it is one of twelve
 // classes, by walking up its prototypes: half of what a unit of one read cost this process.
 import { Column, Name, Param, Placeholder, SQL, StringChunk, Table } from "drizzle-orm";
-import { PgDialect, PgTable } from "drizzle-orm/pg-core";
+import { PgColumn, PgDialect, PgTable } from "drizzle-orm/pg-core";
 import type { QueryWithTypings } from "drizzle-orm/sql";
+import type { RowMapper } from "../postgres/index.ts";
+import { rowMapper } from "./row-decoder.ts";
 
 type SelectConfig = Parameters<PgDialect["buildSelectQuery"]>[0];
 
@@ -12,6 +14,14 @@ interface SelectHead {
   readonly names: readonly string[];
   readonly columns: readonly unknown[];
   readonly text: string;
+  readonly mapRow: RowMapper;
+}
+
+/** A select as it is sent. */
+export interface PlainSelect {
+  readonly text: string;
+  readonly params: readonly unknown[];
+  readonly mapRow: RowMapper;
 }
 
 const WHERE = new StringChunk(" where ");
@@ -36,9 +46,19 @@ class UnitDialect extends PgDialect {
 
   override buildSelectQuery(config: SelectConfig): SQL {
     const head = this.#headOf(config);
-    if (head === undefined) return super.buildSelectQuery(config);
-    const { where, orderBy, limit, offset } = config;
-    const chunks: unknown[] = [new StringChunk(head)];
+    return head === undefined ? super.buildSelectQuery(config) : this.#selectOf(head, config);
+  }
+
+  /** undefined for a select that Drizzle writes. */
+  plainSelect(config: SelectConfig): PlainSelect | undefined {
+    const head = this.#headOf(config);
+    if (head === undefined) return undefined;
+    const { sql, params } = this.sqlToQuery(this.#selectOf(head, config));
+    return { text: sql, params, mapRow: head.mapRow };
+  }
+
+  #selectOf(head: SelectHead, { where, orderBy, limit, offset }: SelectConfig): SQL {
+    const chunks: unknown[] = [new StringChunk(head.text)];
     if (where !== undefined) chunks.push(WHERE, where);
     orderBy?.forEach((order, index) => chunks.push(index === 0 ? ORDER_BY : COMMA, order));
     if (typeof limit === "object" || (typeof limit === "number" && limit >= 0)) chunks.push(LIMIT, limit);
@@ -63,7 +83,7 @@ class UnitDialect extends PgDialect {
   }
 
   /** undefined: Drizzle's own way it is. */
-  #headOf(config: SelectConfig): string | undefined {
+  #headOf(config: SelectConfig): SelectHead | undefined {
     const { table, fields, fieldsFlat, withList, joins, distinct, groupBy, having, lockingClause, setOperators } =
       config;
     if (!(table instanceof PgTable) || fieldsFlat !== undefined || distinct !== undefined || having !== undefined)
@@ -76,14 +96,21 @@ class UnitDialect extends PgDialect {
       return undefined;
     }
     const known = heads.find((head) => hasFields(head, fields));
-    if (known !== undefined) return known.text;
+    if (known !== undefined) return known;
     const columns = Object.values(fields);
-    if (heads.length === HEADS_PER_TABLE || !columns.every((column) => column instanceof Column)) return undefined;
+    if (heads.length === HEADS_PER_TABLE || !columns.every(isColumn)) return undefined;
     const { sql, params } = this.sqlToQuery(super.buildSelectQuery({ table, fields, setOperators: [] }));
     if (params.length > 0) return undefined;
-    heads.push({ names: Object.keys(fields), columns, text: sql });
-    return sql;
+    const names = Object.keys(fields);
+    const ordered = columns.map((field, index) => ({ path: names.slice(index, index + 1), field }));
+    const head: SelectHead = { names, columns, text: sql, mapRow: rowMapper(ordered, undefined) };
+    heads.push(head);
+    return head;
   }
+}
+
+function isColumn(field: unknown): field is PgColumn {
+  return field instanceof PgColumn;
 }
 
 function hasFields({ names, columns }: SelectHead, fields: Readonly<Record<string, unknown>>): boolean {

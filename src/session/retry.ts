@@ -73,35 +73,39 @@ export interface RetriedUnit {
 }
 
 /**
- * Runs `attempt` (told whether it may name prepared statements) until it succeeds, fails for a reason that a repetition cannot mend, or the attempts are used up.
+ * After the first attempt failed with `failure`: runs `attempt` (told whether it may name prepared statements) until it succeeds,
+ * fails for a reason that a repetition cannot mend, or the attempts are used up.
  *
  * @throws RetriesExhaustedError whose cause is the last failure
  * @throws CommitOutcomeUnknownError when an attempt may have been committed and no later one succeeded
  * @throws CancelledError when the signal fires during a wait
  */
-export async function withRetry<T>(
+export async function runAgain<T>(
+  failure: unknown,
   policy: RetryPolicy,
   unit: RetriedUnit,
   attempt: (usesNames: boolean) => Promise<T>,
 ): Promise<T> {
+  let error = failure;
   let mayBeCommitted = false;
   let usesNames = true;
   for (let number = 1; ; number++) {
+    const reason = retryReason(error, unit.isRepeatable);
+    usesNames &&= !isStaleStatement(reason);
+    mayBeCommitted ||= reason instanceof CommitOutcomeUnknownError;
+    if (reason === undefined || policy.attempts === 1 || unit.signal?.aborted === true)
+      throw mayBeCommitted ? outcomeUnknown(error) : error;
+    if (number >= policy.attempts) {
+      const exhaustion = exhausted(number, reason);
+      throw mayBeCommitted ? outcomeUnknown(exhaustion) : exhaustion;
+    }
+    const delayMs = Math.floor(Math.random() * Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** (number - 1)));
+    policy.onRetry?.({ attempt: number, delayMs, error: reason, name: unit.name, openedAt: String(unit.openedAt) });
+    await pause(delayMs, unit.signal, error);
     try {
       return await attempt(usesNames);
-    } catch (error) {
-      const reason = retryReason(error, unit.isRepeatable);
-      usesNames &&= !isStaleStatement(reason);
-      mayBeCommitted ||= reason instanceof CommitOutcomeUnknownError;
-      if (reason === undefined || policy.attempts === 1 || unit.signal?.aborted === true)
-        throw mayBeCommitted ? outcomeUnknown(error) : error;
-      if (number >= policy.attempts) {
-        const failure = exhausted(number, reason);
-        throw mayBeCommitted ? outcomeUnknown(failure) : failure;
-      }
-      const delayMs = Math.floor(Math.random() * Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** (number - 1)));
-      policy.onRetry?.({ attempt: number, delayMs, error: reason, name: unit.name, openedAt: String(unit.openedAt) });
-      await pause(delayMs, unit.signal, error);
+    } catch (next) {
+      error = next;
     }
   }
 }

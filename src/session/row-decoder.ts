@@ -34,12 +34,18 @@ export function rowMapper(
   joinsNotNull: Readonly<Record<string, boolean>> | undefined,
 ): RowMapper {
   const targets = targetsOf(fields, joinsNotNull);
+  let lastParsers: unknown;
+  let lastDecoder: ((row: readonly unknown[]) => Decoded) | undefined;
   return (parsers) => {
+    // A prepared statement brings the same parsers each time.
+    if (lastDecoder !== undefined && parsers === lastParsers) return lastDecoder;
     const parsed = targets.map((target, index) => ({
       ...target,
       decode: parsedDecoder(parsers[index], target.decode),
     }));
-    return decoderOf(parsed, joinsNotNull);
+    lastParsers = parsers;
+    lastDecoder = decoderOf(parsed, joinsNotNull);
+    return lastDecoder;
   };
 }
 

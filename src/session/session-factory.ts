@@ -1,6 +1,8 @@
 // createSessionFactory(): what business code gets instead of a connection. It runs units of work.
 import {
+  CancelledError,
   callSite,
+  callSiteOf,
   createGuardState,
   currentUnit,
   InvalidInputError,
@@ -14,7 +16,7 @@ import { checkCursorKey } from "./cursor-token.ts";
 import { declaredQueries, settleDeclared, statementCount } from "./declared.ts";
 import { installGuard } from "./guard.ts";
 import { parseToken, printToken, Replicas } from "./replicas.ts";
-import { DEFAULT_RETRY, retryPolicy, withRetry, type RetryPolicy } from "./retry.ts";
+import { DEFAULT_RETRY, retryPolicy, runAgain, type RetriedUnit, type RetryPolicy } from "./retry.ts";
 import type {
   Declared,
   DeclaredResult,
@@ -25,10 +27,12 @@ import type {
   UnitOptions,
 } from "./session-types.ts";
 import { ContextSigner } from "./signed-context.ts";
-import { sendAtOnce } from "./single-flush.ts";
+import { SingleFlush } from "./single-flush.ts";
+import { StatementNames } from "./statement-names.ts";
 import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
 import { UnitOfWork } from "./unit-of-work.ts";
-import { preparedQuery } from "./unit-query.ts";
+import { plainQueries, preparedQuery, type PlainQuery } from "./unit-query.ts";
+import { observationOf, type UnitObservation } from "./unit-observer.ts";
 import type { UnitSettings, UnitWarning } from "./unit-settings.ts";
 
 /**
@@ -86,11 +90,17 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   ): Promise<DeclaredResult<Q>> {
     const joined = this.#openUnit(context);
     if (joined !== undefined) return settleDeclared(declare(new UnitDatabase<TSchema>(joined, this.#schema)));
-    const place = callSite();
-    return this.#repeat(options, place, (usesNames) => {
+    const place = callSiteOf(declare);
+    const policy = retryPolicy(this.#retry, options.retry);
+    const attempt = (usesNames: boolean): Promise<DeclaredResult<Q>> => {
       const unit = this.#unit(this.database, context, options, WRITE, "declared", place, usesNames);
       return this.#runDeclared(unit, declare(new UnitDatabase<TSchema>(unit, this.#schema)));
-    });
+    };
+    try {
+      return await attempt(true);
+    } catch (error) {
+      return runAgain(error, policy, retriedUnit(options, place), attempt);
+    }
   }
 
   prepare<const Q extends Declared | readonly Declared[]>(
@@ -106,20 +116,27 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     return async (context, values = {}, more) => {
       const options = more === undefined ? prepared : { ...prepared, ...more };
       const joined = this.#openUnit(context);
-      const statements = queries.map((query) => query.statementWith(values));
+      const plain = queries.map((query): PlainQuery => ({
+        statement: query.statementWith(values),
+        decoded: (result) => query.decoded(result),
+      }));
       if (queries.length === 0) return [] as unknown as DeclaredResult<Q>;
-      let results: readonly QueryResult[];
       if (joined !== undefined) {
-        results = await Promise.all(statements.map((statement) => joined.query(statement)));
-      } else {
-        // Observers want to know who called; without one the place of the query says enough, and costs nothing.
-        const place = (this.#options.observers ?? []).length === 0 ? preparedAt : callSite();
-        results = await this.#repeat(options, place, (usesNames) =>
-          sendAtOnce(this.#settings(this.database, context, options, kind, false, place, usesNames), statements),
-        );
+        const results = await Promise.all(plain.map(({ statement }) => joined.query(statement)));
+        return decodedAs(declared, plain, results);
       }
-      const decoded = queries.map((query, index) => query.decoded(results[index] as QueryResult));
-      return (Array.isArray(declared) ? decoded : decoded[0]) as DeclaredResult<Q>;
+      // Observers want to know who called; without one the place of the query says enough, and costs nothing.
+      const place = (this.#options.observers ?? []).length === 0 ? preparedAt : callSite();
+      const policy = retryPolicy(this.#retry, options.retry);
+      const attempt = (usesNames: boolean): Promise<DeclaredResult<Q>> => {
+        const settings = this.#settings(this.database, context, options, kind, false, place, usesNames);
+        return sendPlain(settings, observationOf(settings), declared, plain);
+      };
+      try {
+        return await attempt(true);
+      } catch (error) {
+        return runAgain(error, policy, retriedUnit(options, place), attempt);
+      }
     };
   }
 
@@ -165,13 +182,13 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     return position === undefined ? undefined : printToken(position);
   }
 
-  #repeat<T>(options: UnitOptions, openedAt: CallSite, attempt: (usesNames: boolean) => Promise<T>): Promise<T> {
-    const { name, signal, repeatable } = options;
-    return withRetry(
-      retryPolicy(this.#retry, options.retry),
-      { name, openedAt, signal, isRepeatable: repeatable === true },
-      attempt,
-    );
+  async #repeat<T>(options: UnitOptions, openedAt: CallSite, attempt: (usesNames: boolean) => Promise<T>): Promise<T> {
+    const policy = retryPolicy(this.#retry, options.retry);
+    try {
+      return await attempt(true);
+    } catch (error) {
+      return runAgain(error, policy, retriedUnit(options, openedAt), attempt);
+    }
   }
 
   async #runRead<const Q extends Declared | readonly Declared[]>(
@@ -191,7 +208,15 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
     return this.#runDeclared(unit, returned);
   }
 
-  async #runDeclared<Q extends Declared | readonly Declared[]>(
+  /** Builders go the short way: their statements are known without awaiting them. */
+  #runDeclared<Q extends Declared | readonly Declared[]>(unit: UnitOfWork, declared: Q): Promise<DeclaredResult<Q>> {
+    const plain = unit.isUnstarted ? plainQueries(unit, Array.isArray(declared) ? declared : [declared]) : undefined;
+    if (plain === undefined || plain.length === 0) return this.#runAwaited(unit, declared);
+    unit.end();
+    return sendPlain(unit.settings, unit.observation, declared, plain);
+  }
+
+  async #runAwaited<Q extends Declared | readonly Declared[]>(
     unit: UnitOfWork,
     declared: Q,
   ): Promise<DeclaredResult<Q>> {
@@ -285,6 +310,36 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
         replicas === undefined || kind.isReadOnly ? undefined : (position) => replicas.noteWrite(context, position),
     };
   }
+}
+
+function retriedUnit({ name, signal, repeatable }: UnitOptions, openedAt: CallSite): RetriedUnit {
+  return { name, openedAt, signal, isRepeatable: repeatable === true };
+}
+
+/** Runs statements that need no unit's function around them as one unit of work. */
+async function sendPlain<Q extends Declared | readonly Declared[]>(
+  settings: UnitSettings,
+  observation: UnitObservation | undefined,
+  declared: Q,
+  queries: readonly PlainQuery[],
+): Promise<DeclaredResult<Q>> {
+  if (settings.signal?.aborted === true)
+    throw new CancelledError("the unit of work was cancelled", { cause: settings.signal.reason });
+  const names = new StatementNames(settings.database, settings.usesNames);
+  const issuedAt = observation?.issuer;
+  const items = queries.map(({ statement }) => ({ wire: names.wireOf(statement), issuedAt }));
+  const flush: SingleFlush = new SingleFlush(settings, observation, names, (error) => flush.interrupt(error));
+  return decodedAs(declared, queries, await flush.send(items));
+}
+
+/** What the queries promise, as they were declared: one, or a list. */
+function decodedAs<Q extends Declared | readonly Declared[]>(
+  declared: Q,
+  queries: readonly PlainQuery[],
+  results: readonly QueryResult[],
+): DeclaredResult<Q> {
+  const decoded = queries.map((query, index) => query.decoded(results[index] as QueryResult));
+  return (Array.isArray(declared) ? decoded : decoded[0]) as DeclaredResult<Q>;
 }
 
 function replicasOf(

@@ -1,22 +1,20 @@
 // A unit of work whose statements are all known: connection taken, one flush that opens, works and commits, connection given
 // back. Neither a transaction is left open nor a connection held while the program does anything else.
 import {
-  CancelledError,
   leaseForUnit,
   WireStatement,
   type BatchFailure,
   type CallSite,
   type LeasedConnection,
   type QueryResult,
-  type Statement,
   type StewardError,
 } from "../postgres/index.ts";
 import { isOutdated, isSuspicious } from "./outdated-statements.ts";
 import { readPosition } from "./replicas.ts";
 import { isStaleStatement } from "./retry.ts";
-import { StatementNames } from "./statement-names.ts";
+import type { StatementNames } from "./statement-names.ts";
 import { commitOutcomeUnknown } from "./unit-errors.ts";
-import { observationOf, observeEnd, observeFlush, type UnitObservation } from "./unit-observer.ts";
+import { observeEnd, observeFlush, type UnitObservation } from "./unit-observer.ts";
 import type { UnitSettings } from "./unit-settings.ts";
 import { commitStatements, openingStatements, saysCommit } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
@@ -24,16 +22,6 @@ import { UnitWatch } from "./unit-watch.ts";
 export interface FlushedStatement {
   readonly wire: WireStatement;
   readonly issuedAt: CallSite | undefined;
-}
-
-/** Runs statements that need no unit's function around them as one unit of work. */
-export async function sendAtOnce(settings: UnitSettings, statements: readonly Statement[]): Promise<QueryResult[]> {
-  if (settings.signal?.aborted === true)
-    throw new CancelledError("the unit of work was cancelled", { cause: settings.signal.reason });
-  const names = new StatementNames(settings.database, settings.usesNames);
-  const items = statements.map((statement) => ({ wire: names.wireOf(statement), issuedAt: undefined }));
-  const flush = new SingleFlush(settings, observationOf(settings), names, (error) => flush.interrupt(error));
-  return flush.send(items);
 }
 
 export class SingleFlush {
@@ -63,9 +51,10 @@ export class SingleFlush {
    * and a DecodeFailedError.
    */
   async send(items: readonly FlushedStatement[]): Promise<QueryResult[]> {
-    const { database, signal, openedAt } = this.#settings;
+    const { database, signal, openedAt, isReadOnly, onPosition } = this.#settings;
     const askedAt = performance.now();
-    const connection = await leaseForUnit(database, { signal, timeoutMs: undefined }, openedAt);
+    const leased = leaseForUnit(database, { signal, timeoutMs: undefined }, openedAt);
+    const connection = leased instanceof Promise ? await leased : leased;
     if (this.#interruption !== undefined) {
       connection.release();
       throw this.#interruption;
@@ -73,48 +62,41 @@ export class SingleFlush {
     this.#connection = connection;
     this.#watch.start(false);
     try {
-      return await this.#flush(connection, items, performance.now() - askedAt);
+      const lead = openingStatements(this.#settings, {
+        serverVersion: connection.serverVersion,
+        isDeclared: true,
+        nameOf: (text) => this.#names.nameOf(text),
+      });
+      const trail = saysCommit(this.#settings) ? commitStatements(this.#settings, this.#names) : [];
+      this.#observation?.startFlush();
+      const sentAt = performance.now();
+      const sent = await connection.tryBatch(
+        [...lead, ...items.map(({ wire }) => wire), ...trail],
+        signal,
+        lead.length,
+      );
+      if ("error" in sent && sent.outcome.kind === "failed" && this.#names.areUsed && isStaleStatement(sent.error)) {
+        // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without
+        // names, because a pooler may give us a server connection that knows them already.
+        return await this.#sendWithoutNames(items, sent.error);
+      }
+      this.#observe(items, sent, sentAt, sentAt - askedAt);
+      if ("error" in sent) {
+        if (sent.outcome.kind !== "lost" && connection.transactionStatus !== "idle")
+          await connection.tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined);
+        const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
+        if (refused !== undefined && isSuspicious(sent, refused)) {
+          if (await isOutdated(connection, this.#settings, refused, sent.error))
+            return await this.#sendWithoutNames(items, sent.error);
+        }
+        throw this.#settleFailure(sent, isReadOnly);
+      }
+      if (onPosition !== undefined) onPosition(readPosition(sent.results.at(-1)));
+      this.#end("committed");
+      return sent.results.slice(lead.length, lead.length + items.length);
     } finally {
       this.#giveBack(); // what is not through by now was never sent
     }
-  }
-
-  async #flush(
-    connection: LeasedConnection,
-    items: readonly FlushedStatement[],
-    waitedMs: number,
-  ): Promise<QueryResult[]> {
-    const { signal, onPosition, isReadOnly } = this.#settings;
-    const isSaid = saysCommit(this.#settings);
-    const lead = openingStatements(this.#settings, {
-      serverVersion: connection.serverVersion,
-      isDeclared: true,
-      nameOf: (text) => this.#names.nameOf(text),
-    });
-    const trail = isSaid ? commitStatements(this.#settings, this.#names) : [];
-    this.#observation?.startFlush();
-    const sentAt = performance.now();
-    const sent = await connection.tryBatch([...lead, ...items.map(({ wire }) => wire), ...trail], signal, lead.length);
-    if ("error" in sent) {
-      if (this.#names.areUsed && isStaleStatement(sent.error) && sent.outcome.kind === "failed") {
-        // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without
-        // names, because a pooler may give us a server connection that knows them already.
-        return this.#sendWithoutNames(items, sent.error);
-      }
-      this.#observe(items, sent, sentAt, waitedMs);
-      if (sent.outcome.kind !== "lost" && connection.transactionStatus !== "idle")
-        await connection.tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined);
-      const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
-      if (refused !== undefined && isSuspicious(sent, refused)) {
-        if (await isOutdated(connection, this.#settings, refused, sent.error))
-          return this.#sendWithoutNames(items, sent.error);
-      }
-      throw this.#settleFailure(sent, isReadOnly);
-    }
-    this.#observe(items, sent, sentAt, waitedMs);
-    if (onPosition !== undefined) onPosition(readPosition(sent.results.at(-1)));
-    this.#end("committed");
-    return sent.results.slice(lead.length, lead.length + items.length);
   }
 
   /** Over a fresh connection: the old one goes on holding what made `error`. */

@@ -61,12 +61,7 @@ export class UnitOfWork implements OpenUnit {
   #isStarted = false;
   #hasSent = false;
   #queue: QueuedStatement[] = [];
-  readonly #savepoints = new Savepoints({
-    checkOpen: () => this.#checkOpen(),
-    pumping: () => this.#pumping,
-    failure: () => this.#failure,
-    recover: () => this.#recover(),
-  });
+  #madeSavepoints: Savepoints | undefined;
   #pumping: Promise<void> | undefined;
   #failure: StewardError | undefined;
   /** The connection, or the whole unit, is gone: nothing but the end is possible. */
@@ -83,8 +78,7 @@ export class UnitOfWork implements OpenUnit {
   /** Carries out a declared unit. */
   #single: SingleFlush | undefined;
   #rejectAborted: ((error: StewardError) => void) | undefined;
-  /** Rejects when the unit is over its limit, so that a caller who hangs on something else does not keep the connection. */
-  readonly aborted: Promise<never>;
+  #aborted: Promise<never> | undefined;
 
   /** @param mode - `"declared"` units take statements only after `declare()`, so that none can be started by mistake */
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
@@ -93,12 +87,18 @@ export class UnitOfWork implements OpenUnit {
     this.#names = new StatementNames(settings.database, settings.usesNames);
     this.observation = observationOf(settings);
     this.#state = mode === "declared" ? "declaring" : "open";
-    this.aborted = new Promise<never>((_, reject) => {
-      this.#rejectAborted = reject;
-    });
-    this.aborted.catch(() => undefined); // only those who wait for it hear of it
   }
 
+  /** Rejects when the unit is over its limit, so that a caller who hangs on something else does not keep the connection. */
+  get aborted(): Promise<never> {
+    if (this.#aborted === undefined) {
+      this.#aborted = new Promise<never>((_, reject) => {
+        this.#rejectAborted = reject;
+      });
+      this.#aborted.catch(() => undefined); // only those who wait for it hear of it
+    }
+    return this.#aborted;
+  }
   get database(): Database {
     return this.settings.database;
   }
@@ -232,9 +232,19 @@ export class UnitOfWork implements OpenUnit {
     return runInUnit(this, work);
   }
 
+  /** Nothing was sent by it, or waits to be sent. */
+  get isUnstarted(): boolean {
+    return this.#queue.length === 0 && !this.#isStarted;
+  }
+
+  /** Ends a unit that is unstarted: its statements go another way. */
+  end(): void {
+    this.#close("rolled back");
+  }
+
   /** `count` statements are expected now; they go out in one flush, which is the whole unit. */
   declare(count: number): void {
-    if (this.#queue.length > 0 || this.#isStarted) {
+    if (!this.isUnstarted) {
       throw new InvalidInputError("a query was started before the queries were returned", {
         hint: "return all queries without await, or make the function async",
       });
@@ -501,6 +511,15 @@ export class UnitOfWork implements OpenUnit {
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
     if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
     return this.#failure === undefined ? undefined : this.#failedError();
+  }
+
+  get #savepoints(): Savepoints {
+    return (this.#madeSavepoints ??= new Savepoints({
+      checkOpen: () => this.#checkOpen(),
+      pumping: () => this.#pumping,
+      failure: () => this.#failure,
+      recover: () => this.#recover(),
+    }));
   }
 
   #checkOpen(): void {

@@ -4,10 +4,13 @@ import { is, Param, Placeholder, SQL } from "drizzle-orm";
 import { NodePgPreparedQuery, type NodePgClient } from "drizzle-orm/node-postgres";
 import { NoopCache } from "drizzle-orm/cache/core";
 import { NoopLogger } from "drizzle-orm/logger";
-import type { PreparedQueryConfig, SelectedFieldsOrdered } from "drizzle-orm/pg-core";
+import { QueryPromise } from "drizzle-orm/query-promise";
+import { PgSelectBase, type PreparedQueryConfig, type SelectedFieldsOrdered } from "drizzle-orm/pg-core";
 import type { Query } from "drizzle-orm/sql";
 import { InvalidInputError, type QueryResult, type RowMapper, type Statement } from "../postgres/index.ts";
+import { dialect } from "./dialect.ts";
 import { rowDecoder, rowMapper } from "./row-decoder.ts";
+import { field } from "./wrap-method.ts";
 
 /** What carries a statement to the server. */
 export interface StatementSender {
@@ -16,6 +19,9 @@ export interface StatementSender {
 
 /** Values of `sql.placeholder(name)` by their names. */
 export type PlaceholderValues = Readonly<Record<string, unknown>>;
+
+/** What awaiting a builder does, unless a program has put something else in its place. */
+const awaitQuery: unknown = Reflect.get(QueryPromise.prototype, "then");
 
 const logger = new NoopLogger();
 const cache = new NoopCache();
@@ -67,6 +73,11 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
     types ??= (this as unknown as { rawQueryConfig: Pick<Statement, "types"> }).rawQueryConfig.types;
   }
 
+  /** It was made on the tx of `unit`. */
+  isOf(unit: StatementSender): boolean {
+    return this.#sender === unit;
+  }
+
   override async execute(placeholders: PlaceholderValues = {}): Promise<T["execute"]> {
     const statement = this.statementWith(placeholders);
     return this.decoded(await this.#sender.query(statement, statement.values ?? []));
@@ -103,17 +114,7 @@ export class UnitQuery<T extends PreparedQueryConfig = PreparedQueryConfig> exte
 
   #valuesWith(placeholders: PlaceholderValues): readonly unknown[] {
     this.#slots ??= this.getQuery().params.map(slotOf);
-    return this.#slots.map((slot) => {
-      if (slot.name === undefined) return slot.value;
-      if (!Object.hasOwn(placeholders, slot.name)) {
-        throw new InvalidInputError(`no value for the placeholder ${slot.name}`, {
-          hint: `values are given for ${Object.keys(placeholders).join(", ") || "none"}`,
-        });
-      }
-      const value = placeholders[slot.name];
-      // Drizzle encodes NULL too when it fills a placeholder: a JSON null, or a crash.
-      return slot.encoder === undefined || value === null ? value : slot.encoder.mapToDriverValue(value);
-    });
+    return this.#slots.map((slot) => valueOf(slot, placeholders));
   }
 
   /** Maps a result of `statement`, or of one that has the same leading columns. */
@@ -151,6 +152,19 @@ function slotOf(param: unknown): Slot {
   return { value: param };
 }
 
+/** @throws InvalidInputError when the placeholder has no value */
+function valueOf(slot: Slot, placeholders: PlaceholderValues): unknown {
+  if (slot.name === undefined) return slot.value;
+  if (!Object.hasOwn(placeholders, slot.name)) {
+    throw new InvalidInputError(`no value for the placeholder ${slot.name}`, {
+      hint: `values are given for ${Object.keys(placeholders).join(", ") || "none"}`,
+    });
+  }
+  const value = placeholders[slot.name];
+  // Drizzle encodes NULL too when it fills a placeholder: a JSON null, or a crash.
+  return slot.encoder === undefined || value === null ? value : slot.encoder.mapToDriverValue(value);
+}
+
 /** One row of a query: a builder's, or what `sql<Row>` says. */
 export type RowOfQuery<Q> = Q extends SQL<infer R> ? R : Q extends PromiseLike<readonly (infer R)[]> ? R : never;
 
@@ -165,6 +179,47 @@ export function preparedQuery(query: unknown): UnitQuery {
   const prepared: unknown = prepare.call(query, "");
   if (!(prepared instanceof UnitQuery)) throw noQuery();
   return prepared;
+}
+
+/** A query whose statement is known before it is sent. */
+export interface PlainQuery {
+  readonly statement: Statement;
+  decoded(result: QueryResult): unknown;
+}
+
+/**
+ * Queries that need nothing but their statement sent and its rows mapped; undefined when one of them is another thing that can
+ * be awaited (a count, raw SQL, a plan of ours) or was not made on the tx of `unit`.
+ */
+export function plainQueries(unit: StatementSender, queries: readonly unknown[]): readonly PlainQuery[] | undefined {
+  const plain: PlainQuery[] = [];
+  for (const query of queries) {
+    const { prepare, then } = (query ?? {}) as { prepare?: unknown; then?: unknown };
+    if (typeof prepare !== "function" || then !== awaitQuery) return undefined;
+    const known = plainSelect(unit, query);
+    if (known !== undefined) plain.push(known);
+    else {
+      const form: unknown = prepare.call(query, "");
+      if (!(form instanceof UnitQuery) || !form.isOf(unit)) return undefined;
+      plain.push({ statement: form.statementWith({}), decoded: (result) => form.decoded(result) });
+    }
+  }
+  return plain;
+}
+
+/** The same as a UnitQuery makes, without making one. */
+function plainSelect(unit: StatementSender, query: unknown): PlainQuery | undefined {
+  if (types === undefined || !(query instanceof PgSelectBase)) return undefined;
+  if (field(field(query, "session"), "client") !== unit) return undefined;
+  const select = dialect.plainSelect(query._.config);
+  if (select === undefined) return undefined;
+  const values = select.params.map((param) => valueOf(slotOf(param), {}));
+  const statement: Statement = { text: select.text, types, rowMode: "array", values, rowMapper: select.mapRow };
+  return { statement, decoded: rowsOf };
+}
+
+function rowsOf({ rows }: QueryResult): unknown {
+  return rows;
 }
 
 function noQuery(): InvalidInputError {

@@ -48,29 +48,29 @@ export interface OpeningForm {
 
 /** BEGIN with its modes, and the one statement that sets context, role and limits for the transaction. */
 export function openingStatements(settings: UnitSettings, form: OpeningForm): WireStatement[] {
-  return opening(settings, form).map(
-    (statement) => new WireStatement(statement, statement.name, { ignoresRows: true }),
-  );
-}
-
-function opening(settings: UnitSettings, form: OpeningForm): Statement[] {
   const { context, role, isolation, isReadOnly, isDeferrable, signer } = settings;
   const limits = limitsForServer(settings);
-  if (setsByCommand(settings))
-    return [beginStatement(settings, form), ...contextCommands(context, role, limits, form.serverVersion)];
+  if (setsByCommand(settings)) {
+    const commands = contextCommands(context, role, limits, form.serverVersion);
+    return [beginStatement(settings, form), ...commands.map((command) => unread(command, command.name))];
+  }
   const isReadOnlySet = isReadOnly && form.isDeclared;
   const set = contextStatement(context, role, limits, form.serverVersion, isReadOnlySet, signer);
-  const named: Statement = { ...set, name: form.nameOf(set.text) };
+  const named = unread(set, form.nameOf(set.text));
   if (!form.isDeclared || saysCommit(settings)) return [beginStatement(settings, form), named];
   // One Sync is one implicit transaction: no BEGIN, no COMMIT. Its modes are set by its first statement.
   if (isolation === undefined && !isDeferrable) return [named];
   const modesText = `SET TRANSACTION ${modesOf(settings)}`;
-  return [{ text: modesText, name: form.nameOf(modesText) }, named];
+  return [unread({ text: modesText }, form.nameOf(modesText)), named];
 }
 
-function beginStatement(settings: UnitSettings, form: OpeningForm): Statement {
+function unread(statement: Statement, name: string | undefined): WireStatement {
+  return new WireStatement(statement, name, { ignoresRows: true });
+}
+
+function beginStatement(settings: UnitSettings, form: OpeningForm): WireStatement {
   const begin = `BEGIN ${modesOf(settings)}`.trimEnd();
-  return { text: begin, name: form.nameOf(begin) };
+  return unread({ text: begin }, form.nameOf(begin));
 }
 
 function modesOf({ isolation, isReadOnly, isDeferrable }: UnitSettings): string {

@@ -1,6 +1,6 @@
 // openDatabase(): one engine per URL and process, shared by every handle that is opened on it.
 import pg from "pg";
-import type { PoolClient, PoolConfig } from "pg";
+import type { PoolConfig } from "pg";
 import { callSite, type CallSite } from "./call-site.ts";
 import { sendCancelRequest } from "./cancel-request.ts";
 import { LeasedConnection, type ConnectionEnvironment } from "./connection.ts";
@@ -312,29 +312,30 @@ class DatabaseHandle implements Database {
   /** At once when a connection is at hand: a promise, and the wait for it, would cost more than the taking. */
   #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedConnection | Promise<LeasedConnection> {
     this.#checkOpen();
-    const taken = driverIO(() => this.#shared.engine.acquire(options, takenAt, note));
-    const traits = traitsOfEngine.get(this.#shared.engine);
-    if (taken instanceof Promise || traits === undefined) return this.#firstLease(taken);
-    return this.#connection(taken, traits.version);
+    const { engine } = this.#shared;
+    const taken = engine.takeRecent(options, takenAt, note);
+    const traits = traitsOfEngine.get(engine);
+    if (taken !== undefined && traits !== undefined) return this.#connection(taken, traits.version);
+    return this.#leaseFromPool(taken ?? driverIO(() => engine.acquire(options, takenAt, note)));
   }
 
-  async #firstLease(taken: LeasedClient | Promise<LeasedClient>): Promise<LeasedConnection> {
+  async #leaseFromPool(taken: LeasedClient | Promise<LeasedClient>): Promise<LeasedConnection> {
     const leased = await taken;
     const connection = this.#connection(leased, 0);
-    const traits = traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(leased.client, connection));
+    const traits = traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(connection));
     connection.serverVersion = traits.version;
     return connection;
   }
 
-  #connection({ client, giveBack }: LeasedClient, serverVersion: number): LeasedConnection {
-    return new LeasedConnection(client, serverVersion, giveBack, this.#environment);
+  #connection({ pooled, giveBack }: LeasedClient, serverVersion: number): LeasedConnection {
+    return new LeasedConnection(pooled, serverVersion, giveBack, this.#environment);
   }
 
   /** Once per engine: its version, and whether PgBouncer stands between (it tells its clients another process id than the backend has). */
-  async #detect(client: PoolClient, connection: LeasedConnection): Promise<ServerTraits> {
+  async #detect(connection: LeasedConnection): Promise<ServerTraits> {
     try {
       const { rows } = await connection.query<TraitsRow>(TRAITS_SQL);
-      const told = (client as unknown as { processID: number | null }).processID;
+      const told = (connection.client as unknown as { processID: number | null }).processID;
       const traits: ServerTraits = {
         version: rows[0]?.version ?? 0,
         isBehindPooler: this.kind === "server" && rows[0]?.pid !== told,

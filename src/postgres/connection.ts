@@ -9,6 +9,7 @@ import {
   InvalidInputError,
   type StewardError,
 } from "./errors.ts";
+import type { PooledClient } from "./pooled-clients.ts";
 import { toStewardError } from "./server-errors.ts";
 
 const SET_STATEMENT_TIMEOUT_SQL = "SELECT pg_catalog.set_config('statement_timeout', $1, true)";
@@ -31,32 +32,28 @@ export interface BatchFailure {
 
 export class LeasedConnection implements Connection {
   readonly client: PoolClient;
+  readonly #pooled: PooledClient;
   /** `server_version_num`, e.g. 180004. */
   serverVersion: number;
   readonly #environment: ConnectionEnvironment;
   readonly #giveBack: (reason?: Error) => void;
   #isReleased = false;
-  #brokenBy: Error | undefined;
   #wasSyncSent = false;
   #running: Batch | undefined;
   #cancelling: Promise<void> | undefined;
-  readonly #onClientError = (error: Error): void => {
-    this.#brokenBy ??= error;
-  };
 
   /** @param giveBack - called once, with the reason when the client is of no use any more */
   constructor(
-    client: PoolClient,
+    pooled: PooledClient,
     serverVersion: number,
     giveBack: (reason?: Error) => void,
     environment: ConnectionEnvironment,
   ) {
-    this.client = client;
+    this.#pooled = pooled;
+    this.client = pooled.client;
     this.serverVersion = serverVersion;
     this.#giveBack = giveBack;
     this.#environment = environment;
-    // The pool takes its own listener off while a client is out; without one, a lost socket would end the process.
-    client.on("error", this.#onClientError);
   }
 
   get database(): Database {
@@ -155,10 +152,9 @@ export class LeasedConnection implements Connection {
   release(error?: Error): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.client.removeListener("error", this.#onClientError);
     const isClean = this.transactionStatus === "idle";
     if (this.#environment.canCancel) {
-      this.#giveBack(error ?? this.#brokenBy ?? (isClean ? undefined : new Error("released inside a transaction")));
+      this.#giveBack(error ?? this.#pooled.loss ?? (isClean ? undefined : new Error("released inside a transaction")));
       return;
     }
     if (isClean && error === undefined) {
@@ -185,9 +181,7 @@ export class LeasedConnection implements Connection {
         hint: "keep the connection until the last statement is done, or take a new one with connect()",
       });
     }
-    if (this.#brokenBy !== undefined) {
-      throw toStewardError(this.#brokenBy);
-    }
+    if (this.#pooled.loss !== undefined) throw toStewardError(this.#pooled.loss);
   }
 
   #errorOf(
@@ -210,7 +204,7 @@ export class LeasedConnection implements Connection {
           },
         );
       case "lost": {
-        this.#brokenBy ??= outcome.error;
+        this.#pooled.loss ??= outcome.error;
         this.#wasSyncSent = outcome.wasSent;
         return toStewardError(outcome.error, { isCancelledByCaller });
       }
@@ -249,7 +243,7 @@ export class LeasedConnection implements Connection {
   }
 
   #destroySocket(error: Error): void {
-    this.#brokenBy ??= error;
+    this.#pooled.loss ??= error;
     (this.client as unknown as { connection: { stream: { destroy(error: Error): void } } }).connection.stream.destroy(
       error,
     );

@@ -18,7 +18,7 @@ import {
   QueueFullError,
 } from "./errors.ts";
 import type { HostChooser } from "./hosts.ts";
-import { RecentClients } from "./recent-clients.ts";
+import { PooledClient, RecentClients } from "./pooled-clients.ts";
 import { splitRowMessages } from "./row-messages.ts";
 import { toStewardError } from "./server-errors.ts";
 
@@ -49,7 +49,7 @@ export interface FlowNote {
 }
 
 export interface LeasedClient {
-  readonly client: PoolClient;
+  readonly pooled: PooledClient;
   /** Call once. @param reason - why the client is of no use any more */
   readonly giveBack: (reason?: Error) => void;
 }
@@ -66,7 +66,7 @@ export class Engine {
   readonly #source: EngineSource;
   readonly #options: Required<PoolOptions>;
   readonly #leases = new Set<HeldLease>();
-  readonly #lastUse = new WeakMap<PoolClient, number>();
+  readonly #clients = new WeakMap<PoolClient, PooledClient>();
   readonly #recent: RecentClients;
   #acquired = 0;
   #waitTotalMs = 0;
@@ -97,9 +97,11 @@ export class Engine {
     // A socket can also fail while nobody listens: during the pre-ping, or between release() and its end. Whoever uses the
     // client hears of it by the failure of what it runs; an unheard "error" event would end the process.
     this.pool.on("connect", (client) => {
+      const pooled = new PooledClient(client);
+      this.#clients.set(client, pooled);
       client.on("error", (error: Error) => {
         source.hosts?.doubt();
-        if (!this.#recent.remove(client)) return;
+        if (!this.#recent.remove(pooled)) return;
         client.release(error);
         onConnectionError(toStewardError(error));
       });
@@ -121,14 +123,23 @@ export class Engine {
     return note;
   }
 
+  /**
+   * One that was in use a moment ago, if there is any.
+   *
+   * @throws as `acquire`
+   */
+  takeRecent(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedClient | undefined {
+    this.#checkAsking(options, takenAt, note);
+    const pooled = this.#recent.take();
+    if (pooled?.lastUse === undefined) return undefined;
+    if (!this.#isToBeAsked(pooled.lastUse)) return this.#leased(pooled, Date.now(), takenAt, note);
+    pooled.client.release(); // the pool's way asks it for a sign of life
+    return undefined;
+  }
+
   /** @throws DatabaseClosedError, CancelledError, NestedCheckoutError and QueueFullError at once, not by the promise */
-  acquire(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedClient | Promise<LeasedClient> {
-    this.#checkOpen();
-    if (options.signal?.aborted === true)
-      throw new CancelledError("cancelled before a connection was asked for", { cause: options.signal.reason });
-    if (note === undefined) this.#checkNesting(takenAt);
-    const recent = this.#takeRecent();
-    if (recent !== undefined) return this.#leased(recent, Date.now(), takenAt, note);
+  acquire(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): Promise<LeasedClient> {
+    this.#checkAsking(options, takenAt, note);
     // Those who wait get free connections, and new ones, in the ticks that follow: until then they stand in both counts.
     const obtainable = this.pool.idleCount + this.#options.size - this.pool.totalCount;
     if (this.#waiting - obtainable >= this.#options.queueLimit) {
@@ -188,16 +199,20 @@ export class Engine {
         this.#source.hosts === undefined
           ? await this.#checkout(options)
           : await this.#checkoutFromHosts(this.#source.hosts, options);
-      const lastUse = this.#lastUse.get(client);
-      if (lastUse === undefined || Date.now() - lastUse < this.#options.prePingAfterMs || (await isAlive(client))) {
-        this.#recent.noteTaken(client);
-        return this.#leased(client, askedAt, takenAt, note);
+      const pooled = this.#clients.get(client) ?? new PooledClient(client);
+      if (pooled.lastUse === undefined || !this.#isToBeAsked(pooled.lastUse) || (await isAlive(client))) {
+        pooled.outSince = Date.now();
+        return this.#leased(pooled, askedAt, takenAt, note);
       }
       client.release(new Error("the connection died while it was idle"));
     }
   }
 
-  #leased(client: PoolClient, askedAt: number, takenAt: CallSite, note: FlowNote | undefined): LeasedClient {
+  #isToBeAsked(lastUse: number): boolean {
+    return Date.now() - lastUse >= this.#options.prePingAfterMs;
+  }
+
+  #leased(pooled: PooledClient, askedAt: number, takenAt: CallSite, note: FlowNote | undefined): LeasedClient {
     const since = Date.now();
     const waitedMs = since - askedAt;
     this.#acquired++;
@@ -209,18 +224,10 @@ export class Engine {
     const giveBack = (reason?: Error): void => {
       this.#leases.delete(held);
       if (note !== undefined) note.isHeld = false;
-      this.#lastUse.set(client, Date.now());
-      if (reason !== undefined || !this.#mayKeep() || !this.#recent.keep(client)) client.release(reason);
+      pooled.lastUse = Date.now();
+      if (reason !== undefined || !this.#mayKeep() || !this.#recent.keep(pooled)) pooled.client.release(reason);
     };
-    return { client, giveBack };
-  }
-
-  #takeRecent(): PoolClient | undefined {
-    const client = this.#recent.take();
-    if (client === undefined || Date.now() - (this.#lastUse.get(client) ?? 0) < this.#options.prePingAfterMs)
-      return client;
-    client.release(); // the pool's way asks it for a sign of life
-    return undefined;
+    return { pooled, giveBack };
   }
 
   /** Those who wait are served by the pool, several hosts are chosen among for each caller, and PGlite has one session only. */
@@ -299,12 +306,20 @@ export class Engine {
     });
   }
 
+  #checkAsking({ signal }: AcquireOptions, takenAt: CallSite, note: FlowNote | undefined): void {
+    this.#checkOpen();
+    if (signal?.aborted === true)
+      throw new CancelledError("cancelled before a connection was asked for", { cause: signal.reason });
+    if (note === undefined) this.#checkNesting(takenAt);
+  }
+
   #checkOpen(): void {
     if (this.isClosed)
       throw new DatabaseClosedError("the database was closed", { hint: "open it again with openDatabase()" });
   }
 
   #checkNesting(takenAt: CallSite): void {
+    if (this.#options.size !== 1) return;
     const note = heldByFlow.getStore();
     if (note?.engine !== this || !note.isHeld) return;
     throw new NestedCheckoutError(

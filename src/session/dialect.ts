@@ -15,6 +15,8 @@ interface SelectHead {
   readonly columns: readonly unknown[];
   readonly text: string;
   readonly mapRow: RowMapper;
+  /** The whole text of the last select: an equal one is this string, whose hash is known wherever it is looked up. */
+  lastText: string;
 }
 
 /** A select as it is sent. */
@@ -54,7 +56,8 @@ class UnitDialect extends PgDialect {
     const head = this.#headOf(config);
     if (head === undefined) return undefined;
     const { sql, params } = this.sqlToQuery(this.#selectOf(head, config));
-    return { text: sql, params, mapRow: head.mapRow };
+    if (sql !== head.lastText) head.lastText = sql;
+    return { text: head.lastText, params, mapRow: head.mapRow };
   }
 
   #selectOf(head: SelectHead, { where, orderBy, limit, offset }: SelectConfig): SQL {
@@ -103,7 +106,7 @@ class UnitDialect extends PgDialect {
     if (params.length > 0) return undefined;
     const names = Object.keys(fields);
     const ordered = columns.map((field, index) => ({ path: names.slice(index, index + 1), field }));
-    const head: SelectHead = { names, columns, text: sql, mapRow: rowMapper(ordered, undefined) };
+    const head: SelectHead = { names, columns, text: sql, mapRow: rowMapper(ordered, undefined), lastText: sql };
     heads.push(head);
     return head;
   }

@@ -316,8 +316,8 @@ function retriedUnit({ name, signal, repeatable }: UnitOptions, openedAt: CallSi
   return { name, openedAt, signal, isRepeatable: repeatable === true };
 }
 
-/** Runs statements that need no unit's function around them as one unit of work. */
-async function sendPlain<Q extends Declared | readonly Declared[]>(
+/** Runs statements that need no unit's function around them as one unit of work. @throws InvalidInputError at once */
+function sendPlain<Q extends Declared | readonly Declared[]>(
   settings: UnitSettings,
   observation: UnitObservation | undefined,
   declared: Q,
@@ -329,7 +329,7 @@ async function sendPlain<Q extends Declared | readonly Declared[]>(
   const issuedAt = observation?.issuer;
   const items = queries.map(({ statement }) => ({ wire: names.wireOf(statement), issuedAt }));
   const flush: SingleFlush = new SingleFlush(settings, observation, names, (error) => flush.interrupt(error));
-  return decodedAs(declared, queries, await flush.send(items));
+  return flush.send(items, (results) => decodedAs(declared, queries, results));
 }
 
 /** What the queries promise, as they were declared: one, or a list. */

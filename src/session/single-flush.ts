@@ -47,12 +47,12 @@ export class SingleFlush {
   }
 
   /**
-   * The results in the order of the statements. When it rejects nothing was kept, except for a CommitOutcomeUnknownError
-   * and a DecodeFailedError.
+   * What `finish` makes of the results, which are in the order of the statements. When it rejects nothing was kept, except for a
+   * CommitOutcomeUnknownError, a DecodeFailedError, and what `finish` throws.
    */
-  async send(items: readonly FlushedStatement[]): Promise<QueryResult[]> {
+  async send<T>(items: readonly FlushedStatement[], finish: (results: readonly QueryResult[]) => T): Promise<T> {
     const { database, signal, openedAt, isReadOnly, onPosition } = this.#settings;
-    const askedAt = performance.now();
+    const askedAt = this.#clock();
     const leased = leaseForUnit(database, { signal, timeoutMs: undefined }, openedAt);
     const connection = leased instanceof Promise ? await leased : leased;
     if (this.#interruption !== undefined) {
@@ -69,7 +69,7 @@ export class SingleFlush {
       });
       const trail = saysCommit(this.#settings) ? commitStatements(this.#settings, this.#names) : [];
       this.#observation?.startFlush();
-      const sentAt = performance.now();
+      const sentAt = this.#clock();
       const sent = await connection.tryBatch(
         [...lead, ...items.map(({ wire }) => wire), ...trail],
         signal,
@@ -78,7 +78,7 @@ export class SingleFlush {
       if ("error" in sent && sent.outcome.kind === "failed" && this.#names.areUsed && isStaleStatement(sent.error)) {
         // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without
         // names, because a pooler may give us a server connection that knows them already.
-        return await this.#sendWithoutNames(items, sent.error);
+        return await this.#sendWithoutNames(items, finish, sent.error);
       }
       this.#observe(items, sent, sentAt, sentAt - askedAt);
       if ("error" in sent) {
@@ -87,29 +87,39 @@ export class SingleFlush {
         const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
         if (refused !== undefined && isSuspicious(sent, refused)) {
           if (await isOutdated(connection, this.#settings, refused, sent.error))
-            return await this.#sendWithoutNames(items, sent.error);
+            return await this.#sendWithoutNames(items, finish, sent.error);
         }
         throw this.#settleFailure(sent, isReadOnly);
       }
       if (onPosition !== undefined) onPosition(readPosition(sent.results.at(-1)));
       this.#end("committed");
-      return sent.results.slice(lead.length, lead.length + items.length);
+      return finish(sent.results.slice(lead.length, lead.length + items.length));
     } finally {
       this.#giveBack(); // what is not through by now was never sent
     }
   }
 
   /** Over a fresh connection: the old one goes on holding what made `error`. */
-  #sendWithoutNames(items: readonly FlushedStatement[], error: StewardError): Promise<QueryResult[]> {
+  #sendWithoutNames<T>(
+    items: readonly FlushedStatement[],
+    finish: (results: readonly QueryResult[]) => T,
+    error: StewardError,
+  ): Promise<T> {
     this.#names.stop();
     this.#giveBack(error);
-    return this.send(items.map(({ wire, issuedAt }) => ({ wire: new WireStatement(wire.statement), issuedAt })));
+    const unnamed = items.map(({ wire, issuedAt }) => ({ wire: new WireStatement(wire.statement), issuedAt }));
+    return this.send(unnamed, finish);
   }
 
   /** Stops what runs; `send` rejects with `error`, unless it was through. */
   interrupt(error: StewardError): void {
     this.#interruption = error;
     this.#connection?.interrupt(error);
+  }
+
+  /** Milliseconds, for observers. */
+  #clock(): number {
+    return this.#observation === undefined ? 0 : performance.now();
   }
 
   #settleFailure({ outcome, error }: BatchFailure, isReadOnly: boolean): StewardError {

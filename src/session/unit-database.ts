@@ -8,8 +8,11 @@ import {
   type PgColumn,
   type PgPreparedQuery,
   type PgSelectBase,
+  type PgSelectBuilder,
+  type PgSession,
   type PgTransaction,
   type PreparedQueryConfig,
+  type SelectedFields,
 } from "drizzle-orm/pg-core";
 import {
   createTableRelationsHelpers,
@@ -43,6 +46,7 @@ import type { KeyValue, RowOf, RowSelection } from "./table-columns.ts";
 import type { LoadOptions, RowLockOptions } from "./row-select.ts";
 import { rowTracker, type FlushResult } from "./tracked-rows.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+import { UnitSelectBuilder } from "./unit-select.ts";
 import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
 import { preparedQuery, UnitQuery, type RowOfQuery } from "./unit-query.ts";
 import { noteBuilders, noteRelational } from "./note-built.ts";
@@ -90,13 +94,16 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
   Relations<TSchema>
 > {
   readonly #unit: UnitOfWork;
+  readonly #session: PgSession;
   readonly #schema: SchemaConfig;
 
   readonly #showsDeleted: boolean;
 
   constructor(unit: UnitOfWork, schema: SchemaConfig, { showsDeleted = false }: { showsDeleted?: boolean } = {}) {
-    super(dialect, new UnitSession(unit, schema), schema as RelationalSchemaConfig<Relations<TSchema>> | undefined);
+    const session = new UnitSession(unit, schema);
+    super(dialect, session, schema as RelationalSchemaConfig<Relations<TSchema>> | undefined);
     this.#unit = unit;
+    this.#session = session as unknown as PgSession;
     this.#schema = schema;
     this.#showsDeleted = showsDeleted;
     if (schema !== undefined && !showsDeleted && hasSoftDelete(schema.fullSchema)) scopeRelational(this.query, schema);
@@ -105,6 +112,12 @@ export class UnitDatabase<TSchema extends Schema = Record<string, never>> extend
 
   static {
     noteBuilders(UnitDatabase.prototype, (tx) => (#unit in tx ? tx.#unit.observation : undefined));
+  }
+
+  override select(): PgSelectBuilder<undefined>;
+  override select<TFields extends SelectedFields>(fields: TFields): PgSelectBuilder<TFields>;
+  override select(fields?: SelectedFields): PgSelectBuilder<SelectedFields | undefined> {
+    return new UnitSelectBuilder(fields, this.#session);
   }
 
   /** A nested unit: a savepoint, sent with the next statement. Its failure undoes its own statements only. */

@@ -70,7 +70,7 @@ export class UnitOfWork implements OpenUnit {
   #held: ConnectionHold | undefined;
   readonly #last: LastStatement[] = [];
   #lastHook: (() => Promise<void>) | undefined;
-  readonly #watch: UnitWatch;
+  #madeWatch: UnitWatch | undefined;
   #evidence: CommitEvidence | undefined;
   readonly #names: StatementNames;
   /** What was refused, perhaps for what its prepared statement remembers. */
@@ -83,7 +83,6 @@ export class UnitOfWork implements OpenUnit {
   /** @param mode - `"declared"` units take statements only after `declare()`, so that none can be started by mistake */
   constructor(settings: UnitSettings, mode: "declared" | "interactive" | "undecided") {
     this.settings = settings;
-    this.#watch = new UnitWatch(settings, (error) => this.interrupt(error));
     this.#names = new StatementNames(settings.database, settings.usesNames);
     this.observation = observationOf(settings);
     this.#state = mode === "declared" ? "declaring" : "open";
@@ -459,7 +458,7 @@ export class UnitOfWork implements OpenUnit {
   async #sendSingle(single: SingleFlush, items: readonly QueuedStatement[]): Promise<void> {
     this.#isStarted = true;
     try {
-      const results = await single.send(items);
+      const results = await single.send(items, (all) => all);
       this.#state = "closed";
       items.forEach((item, index) => item.resolve(results[index] as QueryResult));
     } catch (error) {
@@ -511,6 +510,10 @@ export class UnitOfWork implements OpenUnit {
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
     if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
     return this.#failure === undefined ? undefined : this.#failedError();
+  }
+
+  get #watch(): UnitWatch {
+    return (this.#madeWatch ??= new UnitWatch(this.settings, (error) => this.interrupt(error)));
   }
 
   get #savepoints(): Savepoints {
@@ -570,7 +573,7 @@ export class UnitOfWork implements OpenUnit {
   #close(outcome: "committed" | "rolled back" | "unknown"): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#watch.stop();
+    this.#madeWatch?.stop();
     // Otherwise the next unit of this connection would meet the same stale statement.
     this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
     this.#connection = undefined;

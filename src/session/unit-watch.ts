@@ -22,7 +22,7 @@ export class UnitWatch {
   start(isInteractive: boolean): void {
     const { limits, openedAt, signal } = this.#settings;
     const { unitTimeoutMs, unitWarningMs } = limits;
-    this.#startedAt = performance.now();
+    if (isInteractive) this.#startedAt = performance.now();
     if (unitTimeoutMs > 0) {
       const onLimit = (): void => this.#interrupt(unitTooLongError(String(openedAt), unitTimeoutMs));
       this.#limit = addDeadline(unitTimeoutMs, onLimit);

@@ -1,6 +1,7 @@
 // Units whose queries are known before anything is sent: what goes the short way, and what it must not change.
 import { eq, sql } from "drizzle-orm";
-import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { alias, integer, jsonb, pgSchema, pgTable, pgTableCreator, text, type PgDatabase } from "drizzle-orm/pg-core";
 import { expect, test } from "vitest";
 import { createSessionFactory, type UnitDatabase } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
@@ -10,6 +11,29 @@ const notes = pgTable("notes", { id: integer().primaryKey(), body: text(), state
 const SETUP = `
 CREATE TABLE notes (id int PRIMARY KEY, body text, state jsonb);
 INSERT INTO notes VALUES (1, 'one', '{"n": 1}'), (2, NULL, NULL);`;
+
+const named = pgTableCreator((name) => `app_${name}`)("steps", { id: integer().primaryKey(), noteId: integer() });
+const other = pgSchema("other").table("notes", { id: integer().primaryKey() });
+const again = alias(notes, "again");
+type AnyDatabase = PgDatabase<never>;
+const SELECTS: readonly ((tx: AnyDatabase) => { toSQL(): unknown })[] = [
+  (tx) => tx.select().from(named).limit(1),
+  (tx) => tx.select().from(other),
+  (tx) => tx.select().from(again).where(eq(again.id, 1)),
+  (tx) => tx.select().from(notes).leftJoin(named, eq(named.noteId, notes.id)),
+  (tx) => tx.select().from(notes).innerJoin(again, eq(again.id, notes.id)),
+  (tx) => tx.select({ id: notes.id, n: named.id }).from(notes).rightJoin(named, eq(named.noteId, notes.id)),
+  (tx) => {
+    const inner = tx.select({ id: notes.id }).from(notes).as("inner");
+    return tx.select().from(inner).leftJoin(notes, eq(notes.id, inner.id));
+  },
+  (tx) =>
+    tx
+      .select({ id: notes.id })
+      .from(notes)
+      .union(tx.select({ id: other.id }).from(other)),
+  (tx) => tx.selectDistinct().from(notes),
+];
 
 describeDatabases((_, open) => {
   test("builders, a count, raw SQL and changes in one list keep their order, and the unit is one", async () => {
@@ -57,6 +81,19 @@ describeDatabases((_, open) => {
         expect(part).toEqual(known.map((row) => ({ state: row.state, key: row.id })));
       }
     }
+  });
+
+  test("selects of tables that are known have Drizzle's text and parameters", async () => {
+    await using database = await open({ setup: SETUP });
+    const sessions = createSessionFactory(database);
+    const drizzleDatabase = drizzle.mock() as unknown as AnyDatabase;
+    await sessions.run({}, (tx) => {
+      for (const select of SELECTS) {
+        const wanted = select(drizzleDatabase).toSQL();
+        for (let round = 0; round < 3; round++) expect(select(tx as unknown as AnyDatabase).toSQL()).toEqual(wanted);
+      }
+      return tx.select().from(notes);
+    });
   });
 
   test("a tx that outlives its unit is refused, and so is a query that was started and not returned", async () => {

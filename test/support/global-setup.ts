@@ -49,7 +49,7 @@ async function startServer(running: AsyncDisposable[]): Promise<string> {
   });
   running.push(server);
   if (process.env["PGSTEWARD_TEST_POOLER"] !== "1") return server.url;
-  const pooler = await startPgBouncer(server.url);
+  const pooler = await startPgBouncer(server.url, { poolSize: 20 });
   running.push(pooler);
   return pooler.url;
 }

@@ -28,6 +28,7 @@ interface Wire {
   bind(config: { statement: string | undefined; values: unknown[] }): void;
   describe(message: { type: "P"; name: string }): void;
   execute(config: { portal: string; rows: number }): void;
+  close(message: { type: "S"; name: string }): void;
   sync(): void;
   sendCopyFail(message: string): void;
   on(event: string, listener: () => void): void;
@@ -131,6 +132,12 @@ function fieldsOf(wire: Wire): Map<string, KnownFields> {
   return fields;
 }
 
+/**
+ * Names by connection whose Parse stood behind a statement that failed. The server passed it over; PgBouncer (1.21 and later, with
+ * max_prepared_statements) has noted it all the same, and ends the connection when the name is parsed again.
+ */
+const unansweredNames = new WeakMap<Wire, Set<string>>();
+
 /** As `addFields()` does it, but the parsers are looked up only when the types are others than last time. */
 function addKnownFields(item: WireStatement, known: KnownFields): void {
   const { result, statement } = item;
@@ -219,6 +226,8 @@ export class Batch implements RowReceiver {
         const isKnown =
           item.name !== undefined && (wire.parsedStatements[item.name] !== undefined || seen.has(item.name));
         if (!isKnown) {
+          if (item.name !== undefined && unansweredNames.get(wire)?.delete(item.name) === true)
+            wire.close({ type: "S", name: item.name }); // of a name that is not there, this is no error
           wire.parse({ text: item.statement.text, name: item.name });
           this.#parsed.push(item);
           if (item.name !== undefined) seen.add(item.name);
@@ -313,6 +322,7 @@ export class Batch implements RowReceiver {
 
   readonly #onReadyAfterError = (): void => {
     const name = this.#items[this.#index]?.name;
+    this.#noteUnanswered();
     this.#finish({
       kind: "failed",
       index: this.#index,
@@ -321,6 +331,13 @@ export class Batch implements RowReceiver {
       wasPrepared: name !== undefined && !this.#parsed.some((item) => item.name === name),
     });
   };
+
+  #noteUnanswered(): void {
+    if (this.#wire === undefined) return;
+    const names = unansweredNames.get(this.#wire) ?? new Set();
+    for (const item of this.#parsed.slice(this.#parsedCount)) if (item.name !== undefined) names.add(item.name);
+    unansweredNames.set(this.#wire, names);
+  }
 
   // FATAL errors (57P01 and alike) are followed by the end of the connection, not by ReadyForQuery. The transaction is gone,
   // unless the error came after the commit, between its completion and ReadyForQuery (seen at a fast shutdown).

@@ -104,6 +104,21 @@ test("a named statement whose own Parse failed is parsed anew the next time", as
   await expectUnchanged(database, pid);
 });
 
+test("a name whose Parse stood behind a failed statement is closed before it is parsed again", async () => {
+  await using proxied = await proxiedDatabase({ setup: SETUP });
+  await using connection = await proxied.database.connect();
+  const behind: Statement = { text: "SELECT $1::int4 AS n", values: [7], name: "behind" };
+  await expect(connection.batch([{ text: "SELECT 1 / $1::int4", values: [0] }, behind])).rejects.toMatchObject({
+    statementIndex: 0,
+  });
+  for (const sequence of ["PBDECPBDES", "PBDEBES"]) {
+    proxied.proxy.resetCount();
+    const [result] = await connection.batch([behind]);
+    expect(result?.rows).toEqual([{ n: 7 }]);
+    expect(proxied.proxy.sequence).toBe(sequence);
+  }
+});
+
 test("one name for two texts is refused before anything is sent", async () => {
   await using proxied = await proxiedDatabase({ setup: SETUP });
   const pid = await backend(proxied.database);

@@ -1,4 +1,5 @@
 // A connection taken from the pool: statements, scripts, cancellation, and the rule that only a clean one goes back.
+import type { EventEmitter } from "node:events";
 import type { PoolClient, Submittable } from "pg";
 import { Batch, forgetPreparedStatements, type BatchOutcome, type WireStatement } from "./batch.ts";
 import type { Connection, Database, QueryOptions, QueryResult, Row, Statement, TransactionStatus } from "./database.ts";
@@ -128,10 +129,30 @@ export class LeasedConnection implements Connection {
     try {
       await this.client.query(script);
     } catch (error) {
+      await this.#answered();
       throw toStewardError(error, { isCancelledByCaller: watch.isAborted() });
     } finally {
       await watch.stop();
     }
+  }
+
+  /**
+   * The driver rejects at ErrorResponse. Until ReadyForQuery, which may come in another segment, the transaction status is that of
+   * the statement before: a script that failed behind its BEGIN would go back to the pool as idle.
+   */
+  #answered(): Promise<void> {
+    const client = this.client as unknown as { readonly readyForQuery: boolean; readonly _ended: boolean };
+    if (client.readyForQuery || client._ended) return Promise.resolve();
+    const { connection: wire } = this.client as unknown as { connection: EventEmitter };
+    return new Promise((resolve) => {
+      const onAnswer = (): void => {
+        wire.removeListener("readyForQuery", onAnswer);
+        wire.removeListener("end", onAnswer);
+        resolve();
+      };
+      wire.on("readyForQuery", onAnswer);
+      wire.on("end", onAnswer);
+    });
   }
 
   /** Stops the statement that runs, if any: a cancel request first, then the end of the socket when the server does not obey. */

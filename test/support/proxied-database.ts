@@ -14,17 +14,19 @@ export interface ProxiedDatabase extends AsyncDisposable {
 export interface ProxiedDatabaseOptions extends Omit<DatabaseOptions, "url"> {
   readonly setup?: string;
   readonly delayMs?: WireProxyOptions["delayMs"];
+  readonly readyDelayMs?: WireProxyOptions["readyDelayMs"];
 }
 
 /** The connection is made and the server known, so that the counts begin at zero for what the test does. */
 export async function proxiedDatabase(options: ProxiedDatabaseOptions = {}): Promise<ProxiedDatabase> {
-  const { setup, delayMs, ...openOptions } = options;
+  const { setup, delayMs, readyDelayMs, ...openOptions } = options;
   const direct = await testDatabase(setup === undefined ? {} : { setup });
   const target = new URL(direct.url);
   const proxy = await startWireProxy({
     targetHost: target.hostname,
     targetPort: Number(target.port),
     ...(delayMs === undefined ? {} : { delayMs }),
+    ...(readyDelayMs === undefined ? {} : { readyDelayMs }),
   });
   const database = await openDatabase({ ...openOptions, url: proxy.url(direct.url) });
   await database.query("SELECT 1");

@@ -8,7 +8,12 @@ export interface WireProxyOptions {
   readonly targetPort: number;
   /** Milliseconds added on the way from the client to the server, so once per round trip. Default 0. */
   readonly delayMs?: number;
+  /** Milliseconds by which a ReadyForQuery comes after what stands before it, as when a segment ends there. Default 0: with it. */
+  readonly readyDelayMs?: number;
 }
+
+/** Length of the last message of a reply, ReadyForQuery. */
+const READY_BYTES = 6;
 
 /**
  * What to look for in the client's messages: a pattern over the SQL text of Query (`Q`), Parse (`P`) and Bind (`B`, the text
@@ -87,6 +92,7 @@ class Relay implements ProxiedConnection {
   readonly #totals: Totals;
   readonly #faults: Fault[];
   readonly #delayMs: number;
+  readonly #readyDelayMs: number;
   readonly #reader = new MessageReader();
   readonly #replies = new MessageReader("backend");
   readonly #textOfStatement = new Map<string, string>();
@@ -98,13 +104,14 @@ class Relay implements ProxiedConnection {
   #onClosed: () => void = () => {};
   readonly closed: Promise<void>;
 
-  constructor(id: number, client: Socket, server: Socket, totals: Totals, faults: Fault[], delayMs: number) {
+  constructor(id: number, client: Socket, server: Socket, totals: Totals, faults: Fault[], options: WireProxyOptions) {
     this.id = id;
     this.#client = client;
     this.#server = server;
     this.#totals = totals;
     this.#faults = faults;
-    this.#delayMs = delayMs;
+    this.#delayMs = options.delayMs ?? 0;
+    this.#readyDelayMs = options.readyDelayMs ?? 0;
     this.closed = new Promise((resolve) => (this.#onClosed = resolve));
     client.setNoDelay(true);
     server.setNoDelay(true);
@@ -234,8 +241,21 @@ class Relay implements ProxiedConnection {
         if (message.type === "Z" && this.#awaitedReady > 0) this.#awaitedReady--;
       }
     }
-    if (this.#mode === "pass") this.#client.write(chunk);
+    if (this.#mode === "pass") this.#answer(chunk);
     else if (this.#mode === "swallowing" && this.#awaitedReady === 0) this.#closeOrderly();
+  }
+
+  #answer(chunk: Buffer): void {
+    const readyAt = chunk.length - READY_BYTES;
+    const isReady = readyAt > 0 && chunk.toString("latin1", readyAt, readyAt + 1) === "Z";
+    if (this.#readyDelayMs === 0 || !isReady) {
+      this.#client.write(chunk);
+      return;
+    }
+    this.#client.write(chunk.subarray(0, readyAt));
+    setTimeout(() => {
+      if (this.#client.writable) this.#client.write(chunk.subarray(readyAt));
+    }, this.#readyDelayMs);
   }
 }
 
@@ -252,7 +272,7 @@ export async function startWireProxy(options: WireProxyOptions): Promise<WirePro
       return;
     }
     const upstream = connect({ host: options.targetHost, port: options.targetPort, allowHalfOpen: true });
-    relays.push(new Relay(relays.length + 1, client, upstream, totals, faults, options.delayMs ?? 0));
+    relays.push(new Relay(relays.length + 1, client, upstream, totals, faults, options));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

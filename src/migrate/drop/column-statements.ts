@@ -7,7 +7,7 @@ import { alone, inTransaction, type ExpandGroup } from "../expand/change.ts";
 import { suffixed } from "../expand/names.ts";
 import { deferrability, findColumn } from "../expand/parts.ts";
 import { comparesAsText } from "../expand/sync.ts";
-import { identityOptions } from "../expand/value-source.ts";
+import { identityOptions, remakeIdentity } from "../expand/value-source.ts";
 import { columnSettings, columnSql, firedBy, indexSettings, type DroppedColumn } from "./column-parts.ts";
 import { addForeignKey, commentOn, createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
 import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
@@ -198,22 +198,16 @@ function keepIdentity(sequence: Sequence, owner: string): readonly string[] {
 
 function restoreIdentity({ table, column }: DroppedColumn, sequence: Sequence): readonly string[] {
   const name = identifier(sequence.schema, sequence.name);
-  const start = `ALTER TABLE ${identifier(table.schema, table.name)} ALTER COLUMN ${identifier(column.name)}`;
-  const kind = column.identity === "always" ? "ALWAYS" : "BY DEFAULT";
+  const relation = identifier(table.schema, table.name);
+  const alter = `ALTER TABLE ${relation} ALTER COLUMN ${identifier(column.name)}`;
   return [
-    `DO $pgsteward$
-DECLARE
-  place bigint;
-  used boolean;
-BEGIN
-  LOCK TABLE ${identifier(table.schema, table.name)} IN ACCESS EXCLUSIVE MODE;
-  SELECT s.last_value, s.is_called INTO place, used FROM ${name} AS s;
-  ${start} DROP DEFAULT;
-  DROP SEQUENCE ${name};
-  ${start} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${name} ${identityOptions(sequence)});
-  PERFORM pg_catalog.setval(${literal(name)}, place, used);
-END
-$pgsteward$`,
+    `LOCK TABLE ${relation} IN ACCESS EXCLUSIVE MODE`,
+    remakeIdentity({
+      sequence,
+      identity: column.identity,
+      release: [`${alter} DROP DEFAULT`, `DROP SEQUENCE ${name}`],
+      column: alter,
+    }),
     ...commentOn(`SEQUENCE ${name}`, sequence.comment),
   ];
 }

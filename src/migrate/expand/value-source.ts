@@ -1,5 +1,5 @@
 // Moves what gives a column its value when none is written (default, serial sequence, identity) to another column.
-import { literal, type Sequence } from "../../catalog/index.ts";
+import { literal, type Column, type Sequence } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
 import type { ColumnParts } from "./parts.ts";
 
@@ -63,17 +63,36 @@ function moveIdentity({ table, column }: ColumnParts, sequence: Sequence, move: 
       },
     );
   }
-  const start = `ALTER TABLE ${identifier(table.schema, table.name)} ALTER COLUMN`;
-  const kind = column.identity === "always" ? "ALWAYS" : "BY DEFAULT";
+  const relation = identifier(table.schema, table.name);
+  return remakeIdentity({
+    sequence,
+    identity: column.identity,
+    release: [`ALTER TABLE ${relation} ALTER COLUMN ${identifier(move.from)} DROP IDENTITY`],
+    column: `ALTER TABLE ${relation} ALTER COLUMN ${identifier(move.to)}`,
+  });
+}
+
+export interface IdentityPlace {
+  readonly sequence: Sequence;
+  readonly identity: Column["identity"];
+  /** What lets go of the sequence's name, after its place was read. */
+  readonly release: readonly string[];
+  /** `ALTER TABLE … ALTER COLUMN …` of the one that gets it. */
+  readonly column: string;
+}
+
+/** One statement, which goes on counting where the old sequence stood. Whatever may count has to be locked before. */
+export function remakeIdentity({ sequence, identity, release, column }: IdentityPlace): string {
+  const name = nameOf(sequence);
+  const kind = identity === "always" ? "ALWAYS" : "BY DEFAULT";
   return `DO $pgsteward$
 DECLARE
   place bigint;
   used boolean;
 BEGIN
-  SELECT s.last_value, s.is_called INTO place, used FROM ${nameOf(sequence)} AS s;
-  ${start} ${identifier(move.from)} DROP IDENTITY;
-  ${start} ${identifier(move.to)} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${nameOf(sequence)} ${identityOptions(sequence)});
-  PERFORM pg_catalog.setval(${literal(nameOf(sequence))}, place, used);
+  SELECT s.last_value, s.is_called INTO place, used FROM ${name} AS s;
+${release.map((statement) => `  ${statement};\n`).join("")}  ${column} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${name} ${identityOptions(sequence)});
+  PERFORM pg_catalog.setval(${literal(name)}, place, used);
 END
 $pgsteward$`;
 }

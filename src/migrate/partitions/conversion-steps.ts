@@ -2,7 +2,7 @@
 import { identifier } from "../../postgres/index.ts";
 import { alone, type ExpandGroup } from "../expand/change.ts";
 import { createIndexSql, deferrability, foreignKeySql } from "../expand/parts.ts";
-import { identityOptions } from "../expand/value-source.ts";
+import { remakeIdentity } from "../expand/value-source.ts";
 import type { ConversionParts } from "./conversion-parts.ts";
 
 export type Unique = ConversionParts["uniques"][number];
@@ -75,20 +75,14 @@ export function storageClause({ table }: ConversionParts): string {
 export function moveIdentity({ identity }: ConversionParts, from: string, to: string): readonly string[] {
   if (identity === undefined) return [];
   const { column, sequence } = identity;
-  const name = identifier(sequence.schema, sequence.name);
-  const kind = column.identity === "always" ? "ALWAYS" : "BY DEFAULT";
+  const name = identifier(column.name);
   return [
-    `DO $pgsteward$
-DECLARE
-  place bigint;
-  used boolean;
-BEGIN
-  SELECT s.last_value, s.is_called INTO place, used FROM ${name} AS s;
-  ALTER TABLE ${from} ALTER COLUMN ${identifier(column.name)} DROP IDENTITY;
-  ALTER TABLE ${to} ALTER COLUMN ${identifier(column.name)} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${name} ${identityOptions(sequence)});
-  PERFORM pg_catalog.setval('${name.replaceAll("'", "''")}', place, used);
-END
-$pgsteward$`,
+    remakeIdentity({
+      sequence,
+      identity: column.identity,
+      release: [`ALTER TABLE ${from} ALTER COLUMN ${name} DROP IDENTITY`],
+      column: `ALTER TABLE ${to} ALTER COLUMN ${name}`,
+    }),
   ];
 }
 

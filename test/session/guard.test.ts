@@ -1,14 +1,11 @@
 // Every way out of the process is tried against servers that count what reaches them. The units here are flags without a
 // database: what a session does with a violation is tested with the session.
 import childProcess from "node:child_process";
-import dgram from "node:dgram";
 import dns from "node:dns";
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
-import https from "node:https";
 import net from "node:net";
-import tls from "node:tls";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -25,23 +22,23 @@ import {
   type OpenUnit,
 } from "../../src/postgres/index.ts";
 import { installGuard } from "../../src/session/guard.ts";
-import { startOutsideServers, TEST_CERTIFICATE, type OutsideServers } from "./outside-servers.ts";
+import { httpGet, http2Request, OUTSIDE_CALLS, receive, type Outside } from "./outside-calls.ts";
+import { startOutsideServers } from "./outside-servers.ts";
 
-let outside: OutsideServers;
-const keepAlive = new http.Agent({ keepAlive: true });
-let http2Session: http2.ClientHttp2Session;
+let outside: Outside;
 
 beforeAll(async () => {
-  outside = await startOutsideServers();
+  const servers = await startOutsideServers();
   // Opened before the guard is installed, as libraries that were loaded earlier do.
-  http2Session = http2.connect(outside.http2Url);
+  const http2Session = http2.connect(servers.http2Url);
   await once(http2Session, "connect");
+  outside = Object.assign(servers, { keepAlive: new http.Agent({ keepAlive: true }), http2Session });
   installGuard();
   installGuard();
 });
 afterAll(async () => {
-  keepAlive.destroy();
-  http2Session.destroy();
+  outside.keepAlive.destroy();
+  outside.http2Session.destroy();
   await undici.getGlobalDispatcher().destroy();
   await outside[Symbol.asyncDispose]();
 });
@@ -71,149 +68,6 @@ async function inUnit<T>(options: GuardOptions, work: (unit: TestUnit) => Promis
   });
 }
 
-function httpGet(url: string, options: http.RequestOptions & https.RequestOptions = {}): Promise<string> {
-  const get = url.startsWith("https:") ? https.get : http.get;
-  return new Promise((resolve, reject) => {
-    get(url, { ca: TEST_CERTIFICATE, ...options }, (response) => resolve(text(response))).on("error", reject);
-  });
-}
-
-function receive(socket: net.Socket): Promise<string> {
-  return text(socket);
-}
-
-async function http2Request(session: http2.ClientHttp2Session): Promise<string> {
-  const stream = session.request({ ":path": "/secret-path" });
-  return text(stream);
-}
-
-async function sendDatagram(): Promise<string> {
-  const before = outside.hits;
-  const socket = dgram.createSocket("udp4");
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.send("hello", outside.udpPort, "127.0.0.1", (error) => (error === null ? resolve() : reject(error)));
-    });
-    await vi.waitFor(() => expect(outside.hits).toBeGreaterThan(before));
-    return "sent";
-  } finally {
-    socket.close();
-  }
-}
-
-async function runProgram(start: () => childProcess.ChildProcess): Promise<string> {
-  const program = start();
-  const [code] = (await once(program, "exit")) as [number];
-  outside.reset();
-  return `exit ${code}`;
-}
-
-const node = process.execPath;
-const script = ["-e", "process.exitCode = 0"];
-
-/** name of the call → how to make it, and what the error says was called */
-const CALLS: Record<string, { make: () => Promise<unknown>; named: () => string }> = {
-  "global fetch": {
-    make: async () =>
-      (await fetch(`${outside.httpUrl}/secret-path?token=secret`, { method: "POST", body: "secret" })).text(),
-    named: () => `POST ${outside.httpUrl}`,
-  },
-  "undici.request": {
-    make: async () => (await undici.request(`${outside.httpUrl}/secret-path`)).body.text(),
-    named: () => `GET ${outside.httpUrl}`,
-  },
-  "undici.fetch": {
-    make: async () => (await undici.fetch(`${outside.httpUrl}/secret-path`)).text(),
-    named: () => `GET ${outside.httpUrl}`,
-  },
-  "http.get": { make: () => httpGet(`${outside.httpUrl}/secret-path`), named: () => `GET ${outside.httpUrl}` },
-  "http.get with a keep-alive agent": {
-    make: () => httpGet(`${outside.httpUrl}/secret-path`, { agent: keepAlive }),
-    named: () => `GET ${outside.httpUrl}`,
-  },
-  "http.get without agent": {
-    make: () => httpGet(`${outside.httpUrl}/secret-path`, { agent: false }),
-    named: () => `GET ${outside.httpUrl}`,
-  },
-  "http.request with a body": {
-    make: () =>
-      new Promise((resolve, reject) => {
-        const request = http.request(`${outside.httpUrl}/secret-path`, { method: "POST", agent: keepAlive });
-        request.on("response", (response) => resolve(text(response))).on("error", reject);
-        request.write("secret");
-        request.end("body");
-      }),
-    named: () => `POST ${outside.httpUrl}`,
-  },
-  "https.get": { make: () => httpGet(`${outside.httpsUrl}/secret-path`), named: () => `GET ${outside.httpsUrl}` },
-  "http2 on an open session": { make: () => http2Request(http2Session), named: () => `GET ${outside.http2Url}` },
-  "http2.connect": {
-    make: async () => {
-      const session = http2.connect(outside.http2Url);
-      try {
-        await once(session, "connect");
-        return await http2Request(session);
-      } finally {
-        session.destroy();
-      }
-    },
-    named: () => `a connection to ${outside.http2Url.replace("http://", "")}`,
-  },
-  "net.connect(port, host)": {
-    make: () => receive(net.connect(outside.tcpPort, "127.0.0.1")),
-    named: () => `a connection to 127.0.0.1:${outside.tcpPort}`,
-  },
-  "new net.Socket().connect(options)": {
-    make: () => receive(new net.Socket().connect({ port: outside.tcpPort, host: "127.0.0.1" })),
-    named: () => `a connection to 127.0.0.1:${outside.tcpPort}`,
-  },
-  "net.connect to a Unix socket": {
-    make: () => receive(net.connect(outside.unixPath)),
-    named: () => `a connection to Unix socket ${outside.unixPath}`,
-  },
-  "tls.connect": {
-    make: async () => {
-      const port = Number(new URL(outside.httpsUrl).port);
-      const socket = tls.connect({ port, host: "localhost", ca: TEST_CERTIFICATE });
-      await once(socket, "secureConnect");
-      socket.end("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-      return receive(socket);
-    },
-    named: () => `a connection to localhost:${new URL(outside.httpsUrl).port}`,
-  },
-  "dns.lookup": { make: () => promisify(dns.lookup)("localhost"), named: () => "a name lookup of localhost" },
-  "dns.promises.lookup": { make: () => dns.promises.lookup("localhost"), named: () => "a name lookup of localhost" },
-  "dgram send": { make: sendDatagram, named: () => `a datagram to 127.0.0.1:${outside.udpPort}` },
-  "child_process.spawn": {
-    make: () => runProgram(() => childProcess.spawn(node, script, { stdio: "ignore" })),
-    named: () => "child process node",
-  },
-  "child_process.execFile": {
-    make: () => runProgram(() => childProcess.execFile(node, script)),
-    named: () => "child process node",
-  },
-  "promisified exec": {
-    make: async () => promisify(childProcess.exec)("exit 0 # secret"),
-    named: () => "child process sh",
-  },
-  "child_process.spawnSync": {
-    make: async () => childProcess.spawnSync(node, script).status,
-    named: () => "child process node",
-  },
-  "child_process.spawnSync in a shell": {
-    make: async () => childProcess.spawnSync("TOKEN=secret exit 0", { shell: true }).status,
-    named: () => "child process (a shell)",
-  },
-  "child_process.execSync": {
-    make: async () => childProcess.execSync("exit 0 # secret").length,
-    named: () => "child process (a shell)",
-  },
-  "child_process.execFileSync": {
-    make: async () => childProcess.execFileSync(node, script).length,
-    named: () => "child process node",
-  },
-};
-
 /** fetch wraps what went wrong: `TypeError: fetch failed` with our error as its cause. */
 function guardErrorOf(error: unknown): unknown {
   return error instanceof TypeError ? error.cause : error;
@@ -228,40 +82,40 @@ async function refusalOf(work: () => Promise<unknown>): Promise<Error> {
   return error as ExternalCallInUnitError;
 }
 
-describe.each(Object.entries(CALLS))("%s", (_name, { make, named }) => {
+describe.each(Object.entries(OUTSIDE_CALLS))("%s", (_name, { make, named }) => {
   test("is refused inside a unit, reaches nobody, and the error names the call and the place of the unit only", async () => {
-    await make().catch(() => undefined); // warms keep-alive sockets and sessions
-    await make();
+    await make(outside).catch(() => undefined); // warms keep-alive sockets and sessions
+    await make(outside);
     outside.reset();
     await inUnit({}, async (unit) => {
-      const error = await refusalOf(make);
-      expect(error.message).toContain(named());
+      const error = await refusalOf(() => make(outside));
+      expect(error.message).toContain(named(outside));
       expect(error.message).toContain("loadAgent (/app/agents.ts:12:9)");
       expect(error.message).not.toContain("secret");
       expect(unit.guard.violation).toBe(error);
     });
     await sleep(20);
     expect(outside.hits).toBe(0);
-    await make();
+    await make(outside);
   });
 
   test("is unaffected after the unit's end, in allowExternal, with the guard off, and in flows beside the unit", async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     const unitBeside = inUnit({}, () => held);
-    await make();
+    await make(outside);
     outside.reset();
     await inUnit({}, (unit) => {
       unit.isOpen = false;
-      return make();
+      return make(outside);
     });
     outside.reset();
     await inUnit({}, async (unit) => {
-      await allowExternal(make);
+      await allowExternal(() => make(outside));
       expect(unit.guard.violation).toBeUndefined();
     });
     outside.reset();
-    await inUnit({ mode: "off" }, make);
+    await inUnit({ mode: "off" }, () => make(outside));
     release();
     await unitBeside;
   });
@@ -269,13 +123,13 @@ describe.each(Object.entries(CALLS))("%s", (_name, { make, named }) => {
   test("is reported and goes out in warn mode", async () => {
     const onViolation = vi.fn<(error: ExternalCallInUnitError) => void>();
     await inUnit({ mode: "warn", onViolation }, async (unit) => {
-      await make();
+      await make(outside);
       expect(unit.guard.violation).toBeUndefined();
     });
     const calls = onViolation.mock.calls.map(([error]) => error.message);
-    expect(calls[0]).toContain(named());
+    expect(calls[0]).toContain(named(outside));
     // Opening an HTTP/2 session and asking on it are two calls; all others are one.
-    expect(calls).toHaveLength(named().startsWith("a connection") && calls.length === 2 ? 2 : 1);
+    expect(calls).toHaveLength(named(outside).startsWith("a connection") && calls.length === 2 ? 2 : 1);
   });
 });
 
@@ -303,7 +157,7 @@ describe("allowed hosts", () => {
     await inUnit({ allowHosts }, async () => {
       await refusalOf(() => fetch(outside.httpUrl));
       await refusalOf(() => httpGet(outside.httpUrl, { headers: { host: "allowed.test" } }));
-      await refusalOf(async () => text(http2Session.request({ ":authority": "allowed.test" })));
+      await refusalOf(async () => text(outside.http2Session.request({ ":authority": "allowed.test" })));
     });
     expect(outside.hits).toBe(0);
   });
@@ -351,7 +205,7 @@ describe("allowExternal", () => {
 
   test("passes results and errors through, synchronous ones too, and starts lazy requests inside", async () => {
     await inUnit({}, async () => {
-      expect(allowExternal(() => childProcess.spawnSync(node, script).status)).toBe(0);
+      expect(allowExternal(() => childProcess.spawnSync(process.execPath, ["-e", ""]).status)).toBe(0);
       expect(() => allowExternal(() => JSON.parse("{") as unknown)).toThrow(SyntaxError);
       await expect(allowExternal(() => Promise.reject(new Error("mine")))).rejects.toThrow("mine");
       const lazy = {

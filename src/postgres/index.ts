@@ -35,7 +35,7 @@ export {
   type GuardState,
 } from "./external-call.ts";
 export { WireStatement } from "./batch.ts";
-export { preparedStatementName } from "./prepared-statements.ts";
+export { leaveUnnamed, preparedStatementName } from "./prepared-statements.ts";
 export { startEmbeddedServer, type EmbeddedServer, type EmbeddedServerOptions } from "./embedded-server.ts";
 export { withShadow, type ShadowInfo, type ShadowKind, type ShadowOptions } from "./shadow.ts";
 export { TABLE_METADATA } from "./table-metadata.ts";

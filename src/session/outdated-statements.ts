@@ -3,6 +3,7 @@
 // such a refusal the server is asked whether the types are others now; the unit is then run again without names.
 import {
   identifier,
+  leaveUnnamed,
   type BatchFailure,
   type DatabaseError,
   type LeasedConnection,
@@ -25,14 +26,24 @@ WHERE known.statement = $1
   AND today.name = 'pgsteward types of today'`;
 
 /** Whether the failure may come from types that a prepared statement remembers. */
-export function isSuspicious({ outcome }: BatchFailure, failed: WireStatement | undefined): boolean {
-  if (outcome.kind !== "failed" || !outcome.wasPrepared || failed === undefined || failed.values.length === 0)
-    return false;
+export function isSuspicious(
+  { outcome }: BatchFailure,
+  failed: WireStatement | undefined,
+  connection: LeasedConnection,
+): boolean {
+  if (outcome.kind !== "failed" || failed === undefined || failed.values.length === 0) return false;
+  if (!outcome.wasPrepared && (failed.name === undefined || hasOwnSession(connection))) return false;
   return SUSPICIOUS_STATE.test((outcome.error as { code?: string }).code ?? "");
 }
 
+/** A pooler's server connection may know a statement that this connection never prepared. */
+function hasOwnSession({ database }: LeasedConnection): boolean {
+  return database.backend.advisoryLocks;
+}
+
 /**
- * Asks the server, in the unit's own context, with a transaction of its own that is rolled back.
+ * Asks the server, in the unit's own context, with a transaction of its own that is rolled back. A new connection knows nothing of
+ * an outdated statement, unless it comes from a pooler: there the text has no name from now on.
  *
  * @param connection - idle
  * @returns false as well when it cannot be found out
@@ -41,6 +52,17 @@ export async function isOutdated(
   connection: LeasedConnection,
   settings: UnitSettings,
   { statement: { text } }: WireStatement,
+  error: StewardError,
+): Promise<boolean> {
+  const isTrue = await typesDiffer(connection, settings, text, error);
+  if (isTrue && !hasOwnSession(connection)) leaveUnnamed(text);
+  return isTrue;
+}
+
+async function typesDiffer(
+  connection: LeasedConnection,
+  settings: UnitSettings,
+  text: string,
   error: StewardError,
 ): Promise<boolean> {
   // A type that is gone. Asking would miss one that the unit itself made again: by now that is undone.

@@ -85,7 +85,7 @@ export class SingleFlush {
         if (sent.outcome.kind !== "lost" && connection.transactionStatus !== "idle")
           await connection.tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined);
         const refused = sent.outcome.kind === "failed" ? items[sent.outcome.index - lead.length]?.wire : undefined;
-        if (refused !== undefined && isSuspicious(sent, refused)) {
+        if (refused !== undefined && isSuspicious(sent, refused, connection)) {
           if (await isOutdated(connection, this.#settings, refused, sent.error))
             return await this.#sendWithoutNames(items, finish, sent.error);
         }

@@ -447,7 +447,9 @@ export class UnitOfWork implements OpenUnit {
     if (outcome.kind === "lost") this.#isLost = true;
     const failedAt = outcome.kind === "failed" ? outcome.index - offset : -1;
     const refused = items[failedAt]?.wire;
-    if (refused !== undefined && isSuspicious({ outcome, error }, refused)) this.#suspect = { wire: refused, error };
+    const connection = this.#connection;
+    if (refused !== undefined && connection !== undefined && isSuspicious({ outcome, error }, refused, connection))
+      this.#suspect = { wire: refused, error };
     items.forEach((item, index) => {
       if (outcome.kind === "failed" && index < failedAt) item.resolve(outcome.results[offset + index] as QueryResult);
       else if (outcome.kind === "lost" || index === failedAt || failedAt < 0) item.reject(this.#failure ?? error);

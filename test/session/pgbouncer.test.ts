@@ -1,7 +1,7 @@
 // Units of work through PgBouncer in transaction mode: found out without configuration, with named statements on and off,
 // with fewer server connections than clients.
 import { eq, sql } from "drizzle-orm";
-import { integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDatabase, type Database } from "../../src/postgres/index.ts";
 import { createSessionFactory, type SessionFactory } from "../../src/session/index.ts";
@@ -12,6 +12,7 @@ import { testDatabase, type TestDatabase } from "../support/test-database.ts";
 const A = "00000000-0000-4000-8000-00000000000a";
 const B = "00000000-0000-4000-8000-00000000000b";
 const notes = pgTable("notes", { id: integer().primaryKey(), tenant_id: uuid().notNull(), body: text() });
+const counters = pgTable("counters", { n: bigint({ mode: "number" }) });
 const SETUP = `
 CREATE TABLE notes (id int PRIMARY KEY, tenant_id uuid NOT NULL DEFAULT nullif(current_setting('app.tenant_id', true), '')::uuid, body text);
 ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
@@ -176,6 +177,16 @@ if (program !== undefined) {
         const answers = await Promise.all(Array.from({ length: 12 }, read));
         for (const { rows } of answers) expect(rows).toMatchObject([{ id: 2, extra: null }]);
         await server.exec("ALTER TABLE notes DROP COLUMN extra");
+      });
+
+      test("a column that was made wider takes its values, whichever server connection knows the statement", async () => {
+        await server.exec("CREATE TABLE counters (n int); GRANT ALL ON counters TO pooler_test_app");
+        const count = (n: number) => sessions.run({}, (tx) => tx.insert(counters).values({ n }));
+        await Promise.all(Array.from({ length: 12 }, () => count(1)));
+        await server.exec("ALTER TABLE counters ALTER n TYPE bigint");
+        for (let round = 0; round < 2; round++) await Promise.all(Array.from({ length: 12 }, () => count(3e9)));
+        const [written] = (await server.query("SELECT count(*)::int AS n FROM counters WHERE n = 3e9")).rows;
+        expect(written).toEqual({ n: 24 });
       });
 
       test("server connections that end are replaced", async () => {

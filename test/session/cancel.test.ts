@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { createSessionFactory, type SessionFactory } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
 import { proxiedDatabase } from "../support/proxied-database.ts";
-import { describeDatabases, testDatabase } from "../support/test-database.ts";
+import { testDatabase } from "../support/test-database.ts";
 
 const items = pgTable("items", { id: integer().primaryKey() });
 const SETUP = "CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (0);";
@@ -98,54 +98,6 @@ for (const { what, open } of ways) {
     expect(fixture.database.poolFigures()).toMatchObject({ total: 1, idle: 1, waiting: 0 });
   });
 }
-
-describeDatabases((kind, open) => {
-  test("a unit that is aborted before it begins asks for nothing", async () => {
-    await using database = await open({ setup: SETUP });
-    const sessions = createSessionFactory(database, { guard: "off" });
-    const { acquired } = database.poolFigures();
-    const signal = AbortSignal.abort(new Error("too late"));
-    const failures = [
-      failureOf(sessions.run({}, (tx) => tx.insert(items).values({ id: 1 }), { signal })),
-      failureOf(sessions.begin({}, (tx) => tx.insert(items).values({ id: 1 }), { signal })),
-      failureOf(sessions.read({}, (tx) => tx.select().from(items), { signal })),
-    ];
-    for (const failure of failures) expect(await failure).toMatchObject({ code: "CANCELLED" });
-    expect(database.poolFigures().acquired).toBe(acquired);
-    expect((await database.query("SELECT id FROM items")).rows).toEqual([{ id: 0 }]);
-  });
-
-  test(`a unit that is aborted between two statements is rolled back on ${kind}`, async () => {
-    await using database = await open({ setup: SETUP });
-    const sessions = createSessionFactory(database, { guard: "off" });
-    const stop = new AbortController();
-    const failure = failureOf(
-      sessions.begin(
-        {},
-        async (tx) => {
-          await tx.insert(items).values({ id: 1 });
-          stop.abort();
-          await new Promise(() => undefined);
-        },
-        { signal: stop.signal },
-      ),
-    );
-    expect(await failure).toMatchObject({ code: "CANCELLED" });
-    await expect.poll(() => database.leases()).toEqual([]);
-    expect((await database.query("SELECT id FROM items")).rows).toEqual([{ id: 0 }]);
-    expect(database.poolFigures()).toMatchObject({ total: 1, idle: 1, waiting: 0 });
-  });
-
-  test(`a signal that fires after the unit's end does nothing on ${kind}`, async () => {
-    await using database = await open({ setup: SETUP });
-    const sessions = createSessionFactory(database, { guard: "off" });
-    const stop = new AbortController();
-    await sessions.begin({}, (tx) => tx.insert(items).values({ id: 1 }), { signal: stop.signal });
-    stop.abort();
-    expect(await sessions.run({}, (tx) => tx.select().from(items))).toHaveLength(2);
-    expect(database.poolFigures()).toMatchObject({ total: 1, idle: 1, waiting: 0 });
-  });
-});
 
 test("a unit that waits for a lock can be aborted", async () => {
   await using fixture = await start();

@@ -1,133 +1,27 @@
-import { eq, sql } from "drizzle-orm";
-import {
-  bigint,
-  bigserial,
-  boolean,
-  char,
-  customType,
-  date,
-  doublePrecision,
-  integer,
-  interval,
-  json,
-  jsonb,
-  numeric,
-  pgTable,
-  point,
-  primaryKey,
-  real,
-  text,
-  timestamp,
-  uuid,
-} from "drizzle-orm/pg-core";
+// Tracked rows: what is read, what of it is written and when, and what is refused before it is sent.
+import { eq } from "drizzle-orm";
 import { expect, expectTypeOf, test } from "vitest";
-import { createSessionFactory, defineTable, type UnitDatabase } from "../../src/session/index.ts";
+import { createSessionFactory, type UnitDatabase } from "../../src/session/index.ts";
 import { openDatabase } from "../../src/postgres/index.ts";
 import { describeDatabases, testDatabase } from "../support/test-database.ts";
 import { startWireProxy } from "../support/wire-proxy.ts";
-
-interface State {
-  owner: { id: string | null; name?: string };
-  tasks: { title: string; done: boolean }[];
-  notes?: Record<string, unknown>;
-}
-const docs = pgTable("docs", {
-  id: integer().primaryKey(),
-  title: text().notNull(),
-  count: integer().notNull().default(0),
-  state: jsonb().$type<State>(),
-});
-const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
-const kinds = pgTable("kinds", {
-  id: uuid().primaryKey().defaultRandom(),
-  big: bigint({ mode: "bigint" }),
-  bigNumber: bigint("big_number", { mode: "number" }),
-  amount: numeric(),
-  at: timestamp({ withTimezone: true }),
-  atText: timestamp("at_text", { withTimezone: true, mode: "string" }),
-  day: date({ mode: "date" }),
-  span: interval(),
-  tags: text().array(),
-  grid: integer().array().array(),
-  raw: bytea(),
-  plain: json().$type<{ a: number; b?: string }>(),
-  list: jsonb().array().$type<{ a: number }[]>(),
-  ratio: doublePrecision(),
-  small: real(),
-  flag: boolean(),
-  code: char({ length: 5 }),
-  spot: point(),
-});
-const parts = pgTable(
-  "parts",
-  {
-    doc: integer().notNull(),
-    number: integer().notNull(),
-    body: text().notNull(),
-    createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
-  },
-  (table) => [primaryKey({ columns: [table.doc, table.number] })],
-);
-const versioned = defineTable(
-  pgTable("versioned", {
-    id: integer().primaryKey(),
-    title: text().notNull(),
-    state: jsonb().$type<Record<string, number>>(),
-    version: integer().notNull().default(1),
-    deleted_at: timestamp({ withTimezone: true }),
-  }),
-  { version: "version", softDelete: "deleted_at" },
-);
-const made = pgTable("made", {
-  id: bigserial({ mode: "number" }).primaryKey(),
-  title: text().notNull(),
-  slug: text().generatedAlwaysAs(sql`lower(title)`),
-  token: uuid().notNull().defaultRandom(),
-  updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
-  touched: integer().$onUpdate(() => 42),
-  state: jsonb().$type<{ a: number; byTrigger?: boolean }>(),
-});
-const keyless = pgTable("keyless", { n: integer() });
-
-const SETUP = `
-CREATE TABLE docs (id int PRIMARY KEY, title text NOT NULL, count int NOT NULL DEFAULT 0, state jsonb);
-INSERT INTO docs VALUES (1, 'one', 0, '{"owner": {"id": "a"}, "tasks": [{"title": "x", "done": false}]}'), (2, 'two', 0, NULL), (3, 'three', 0, 'null');
-CREATE TABLE kinds (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), big bigint, big_number bigint, amount numeric, at timestamptz, at_text timestamptz,
-  day date, span interval, tags text[], grid int[][], raw bytea, plain json, list jsonb[], ratio float8, small float4, flag bool, code char(5), spot point);
-INSERT INTO kinds VALUES ('00000000-0000-4000-8000-00000000000a', 9007199254740993, 42, 1.500, '2026-01-02 03:04:05.678901+02', '2026-01-02 03:04:05.678901+02',
-  '2026-01-02', '1 day 02:00', '{a,"b c",NULL,"\\"q"}', '{{1,2},{3,4}}', '\\x00ff', '{"b": "x",  "a": 1}', ARRAY['{"a": 1}'::jsonb], 'NaN', 1.1, true, 'ab', '(1,2.5)'),
-  ('00000000-0000-4000-8000-00000000000b', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-CREATE TABLE parts (doc int, number int, body text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (doc, number));
-INSERT INTO parts VALUES (1, 1, 'a'), (1, 2, 'b');
-CREATE TABLE versioned (id int PRIMARY KEY, title text NOT NULL, state jsonb, version int NOT NULL DEFAULT 1, deleted_at timestamptz);
-INSERT INTO versioned VALUES (1, 'one', '{"a": 1}', 1, NULL), (2, 'gone', NULL, 1, now());
-CREATE TABLE made (id bigserial PRIMARY KEY, title text NOT NULL, slug text GENERATED ALWAYS AS (lower(title)) STORED, token uuid NOT NULL DEFAULT gen_random_uuid(),
-  updated_at timestamptz NOT NULL DEFAULT '2000-01-01', touched int, state jsonb);
-CREATE FUNCTION made_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  NEW.updated_at := '2026-01-01 00:00:00Z'; NEW.state := NEW.state || '{"byTrigger": true}'; RETURN NEW; END $$;
-CREATE TRIGGER made_trigger BEFORE UPDATE ON made FOR EACH ROW EXECUTE FUNCTION made_trigger();`;
-const K1 = "00000000-0000-4000-8000-00000000000a";
-const K2 = "00000000-0000-4000-8000-00000000000b";
+import {
+  docs,
+  kinds,
+  K1,
+  K2,
+  keyless,
+  made,
+  parts,
+  startTracked,
+  TRACKED_SQL,
+  versioned,
+  type State,
+  type Tx,
+} from "./tracked-tables.ts";
 
 describeDatabases((_kind, open) => {
-  const start = async () => {
-    const database = await open({ setup: SETUP });
-    const texts: string[] = [];
-    const sessions = createSessionFactory(database, {
-      schema: { docs },
-      guard: "off",
-      observers: [{ flushed: ({ statements }) => texts.push(...statements.map(({ statement }) => statement.text)) }],
-    });
-    return {
-      database,
-      sessions,
-      /** Texts of the statements that units sent, BEGIN and COMMIT left out. */
-      texts,
-      rows: async (query: string) => (await database.query(query)).rows as unknown[],
-      [Symbol.asyncDispose]: () => database.close(),
-    };
-  };
-  type Tx = Parameters<Parameters<Awaited<ReturnType<typeof start>>["sessions"]["begin"]>[1]>[0];
+  const start = () => startTracked(open);
 
   test("a stored document that is nested too deep to be compared is named when its row is flushed", async () => {
     await using fixture = await start();
@@ -403,83 +297,6 @@ describeDatabases((_kind, open) => {
     ]);
   });
 
-  test("refresh reads the row again and drops what was not flushed", async () => {
-    await using fixture = await start();
-    await fixture.sessions.begin({}, async (tx) => {
-      const doc = await tx.loadOrThrow(docs, 1);
-      const { state } = doc;
-      doc.title = "dropped";
-      await tx.update(docs).set({ count: 7 }).where(eq(docs.id, 1));
-      await tx.refresh(doc, { lock: "update" });
-      expect(doc).toMatchObject({ title: "one", count: 7 });
-      expect(doc.state).toBe(state);
-      doc.count++;
-      await tx.delete(docs).where(eq(docs.id, 2));
-    });
-    expect(await fixture.rows("SELECT title, count FROM docs ORDER BY id")).toEqual([
-      { title: "one", count: 8 },
-      { title: "three", count: 0 },
-    ]);
-  });
-
-  test("a row that was deleted meanwhile is stale", async () => {
-    await using fixture = await start();
-    const work = fixture.sessions.begin({}, async (tx) => {
-      const doc = await tx.loadOrThrow(docs, 1);
-      await tx.delete(docs).where(eq(docs.id, 1));
-      await expect(tx.refresh(doc)).rejects.toMatchObject({ code: "STALE_ROW" });
-      doc.title = "x";
-    });
-    await expect(work).rejects.toMatchObject({ code: "STALE_ROW" });
-    expect(await fixture.rows("SELECT title FROM docs WHERE id = 1")).toEqual([{ title: "one" }]);
-  });
-
-  test("the version grows with each write and a stale write is refused", async () => {
-    await using fixture = await start();
-    await fixture.sessions.begin({}, async (tx) => {
-      const row = await tx.loadOrThrow(versioned, 1);
-      row.title = "a";
-      await tx.flush();
-      expect(row.version).toBe(2);
-      await tx.flush();
-      if (row.state !== null) row.state["b"] = 1;
-      await tx.flush();
-      expect(row).toMatchObject({ version: 3, state: { a: 1, b: 1 } });
-      await tx.update(versioned).set({ version: 10 });
-      row.title = "stale";
-      await expect(tx.flush()).rejects.toMatchObject({ code: "STALE_ROW" });
-      await tx.refresh(row);
-      expect(row).toMatchObject({ title: "a", version: 10 });
-      row.title = "decided anew";
-    });
-    expect(await fixture.rows("SELECT title, version FROM versioned WHERE id = 1")).toEqual([
-      { title: "decided anew", version: 11 },
-    ]);
-  });
-
-  test("a guarded value that changed meanwhile makes the write stale, another does not", async () => {
-    await using fixture = await start();
-    const change = (statement: string) =>
-      fixture.sessions.begin({}, async (tx) => {
-        const doc = await tx.loadOrThrow(docs, 1, { guard: ["state.owner.id", ["state", "notes", "a.b"], "count"] });
-        await tx.execute(sql.raw(`${statement} WHERE id = 1`));
-        if (doc.state !== null) doc.state.owner.name = "x";
-        await tx.flush();
-        doc.title = `${doc.title}!`;
-      });
-    await change("UPDATE docs SET title = 'two', state = jsonb_set(state, '{tasks}', '[]')");
-    await expect(change(`UPDATE docs SET state = jsonb_set(state, '{owner,id}', '"b"')`)).rejects.toMatchObject({
-      code: "STALE_ROW",
-    });
-    await expect(change(`UPDATE docs SET state = state || '{"notes": {"a.b": null}}'`)).rejects.toMatchObject({
-      code: "STALE_ROW",
-    });
-    await expect(change("UPDATE docs SET count = 1")).rejects.toMatchObject({ code: "STALE_ROW" });
-    expect(await fixture.rows("SELECT title, state FROM docs WHERE id = 1")).toEqual([
-      { title: "two!", state: { owner: { id: "a", name: "x" }, tasks: [] } },
-    ]);
-  });
-
   test("a row loaded twice is one object with both changes", async () => {
     await using fixture = await start();
     await fixture.sessions.begin({}, async (tx) => {
@@ -493,95 +310,6 @@ describeDatabases((_kind, open) => {
       expect(first.count).toBe(2);
     });
     expect(await fixture.rows("SELECT count FROM docs WHERE id = 1")).toEqual([{ count: 2 }]);
-  });
-
-  test("what is assigned while a flush is under way is written by the next", async () => {
-    await using fixture = await start();
-    await fixture.sessions.begin({}, async (tx) => {
-      const doc = await tx.loadOrThrow(docs, 1);
-      doc.count = 1;
-      if (doc.state !== null) doc.state.owner.id = "first";
-      const flushed = tx.flush();
-      await Promise.resolve();
-      await Promise.resolve();
-      doc.count = 2;
-      doc.title = "later";
-      if (doc.state !== null) doc.state.owner.name = "later";
-      await flushed;
-      expect(doc).toMatchObject({ count: 2, title: "later", state: { owner: { id: "first", name: "later" } } });
-    });
-    expect(await fixture.rows("SELECT count, title, state->'owner' AS owner FROM docs WHERE id = 1")).toEqual([
-      { count: 2, title: "later", owner: { id: "first", name: "later" } },
-    ]);
-  });
-
-  test("a nested unit that fails takes its changes of tracked rows with it, and only those", async () => {
-    await using fixture = await start();
-    await fixture.sessions.begin({}, async (tx) => {
-      const doc = await tx.loadOrThrow(docs, 1);
-      doc.count = 1;
-      doc.title = "before";
-      const failure = new Error("stop");
-      let leaked: unknown;
-      await expect(
-        tx.begin(async (inner) => {
-          doc.count = 2;
-          await inner.flush();
-          doc.title = "inside";
-          leaked = inner.add(docs, { id: 9, title: "never" });
-          await inner.flush();
-          (await inner.loadOrThrow(docs, 2)).title = "never";
-          inner.add(docs, { id: 10, title: "never" });
-          throw failure;
-        }),
-      ).rejects.toBe(failure);
-      expect(leaked).toMatchObject({ id: 9 });
-      expect(doc).toMatchObject({ count: 1, title: "before" });
-      expect(await tx.flush()).toEqual({ inserted: [], updated: [] });
-      expect(await tx.load(docs, 9)).toBeUndefined();
-      expect(await tx.load(docs, 2)).toMatchObject({ title: "two" });
-      await tx.begin((inner) => {
-        doc.count = 3;
-        return inner.begin(() => void (doc.title = "after"));
-      });
-    });
-    expect(await fixture.rows("SELECT id, count, title FROM docs ORDER BY id")).toEqual([
-      { id: 1, count: 3, title: "after" },
-      { id: 2, count: 0, title: "two" },
-      { id: 3, count: 0, title: "three" },
-    ]);
-  });
-
-  test("a row of a nested unit that was rolled back cannot be written afterwards", async () => {
-    await using fixture = await start();
-    const work = fixture.sessions.begin({}, async (tx) => {
-      const leaked: { title: string }[] = [];
-      await expect(
-        tx.begin(async (inner) => {
-          leaked.push(await inner.loadOrThrow(docs, 2), await inner.loadOrThrow(docs, 3));
-          throw new Error("stop");
-        }),
-      ).rejects.toThrow("stop");
-      for (const row of leaked) row.title = "late";
-      await expect(tx.refresh(leaked[0] ?? {})).rejects.toMatchObject({ code: "INVALID_INPUT" });
-    });
-    await expect(work).rejects.toMatchObject({ code: "INVALID_INPUT" });
-    expect(await fixture.rows("SELECT title FROM docs ORDER BY id")).toEqual([
-      { title: "one" },
-      { title: "two" },
-      { title: "three" },
-    ]);
-  });
-
-  test("a stale row inside a nested unit fails that nested unit", async () => {
-    await using fixture = await start();
-    await fixture.sessions.begin({}, async (tx) => {
-      const row = await tx.loadOrThrow(versioned, 1);
-      await tx.update(versioned).set({ version: 5 });
-      await expect(tx.begin(() => void (row.title = "stale"))).rejects.toMatchObject({ code: "STALE_ROW" });
-      expect(row.title).toBe("one");
-    });
-    expect(await fixture.rows("SELECT title FROM versioned WHERE id = 1")).toEqual([{ title: "one" }]);
   });
 
   test("soft-deleted rows are found only when asked for", async () => {
@@ -612,43 +340,6 @@ describeDatabases((_kind, open) => {
     expect(await fixture.rows("SELECT title FROM docs WHERE id = 1")).toEqual([{ title: "one" }]);
   });
 
-  test("what is written with COMMIT is refused with it", async () => {
-    await using fixture = await start();
-    const { sessions } = fixture;
-    const refused = (work: (doc: { title: string; count: number }, tx: Tx) => unknown) =>
-      sessions.begin({}, async (tx) => {
-        tx.add(docs, { id: 9, title: "never" });
-        await work(await tx.loadOrThrow(docs, 1, { lock: "update" }), tx);
-      });
-    const stale = refused(async (doc, tx) => {
-      doc.title = "gone";
-      await tx.delete(docs).where(eq(docs.id, 1));
-    });
-    await expect(stale).rejects.toMatchObject({ code: "STALE_ROW" });
-    const full = refused((doc, tx) => {
-      doc.title = "full";
-      tx.add(docs, { id: 2, title: "double" });
-    });
-    await expect(full).rejects.toMatchObject({ code: "UNIQUE_VIOLATION", constraint: "docs_pkey" });
-    const wrong = refused((doc) => {
-      doc.count = 2 ** 40;
-    });
-    await expect(wrong).rejects.toMatchObject({ code: "INVALID_VALUE" });
-    expect(await fixture.rows("SELECT id, title FROM docs ORDER BY id")).toEqual([
-      { id: 1, title: "one" },
-      { id: 2, title: "two" },
-      { id: 3, title: "three" },
-    ]);
-    expect(fixture.database.leases()).toEqual([]);
-    const [first, second] = await sessions.begin({}, async (tx) => {
-      const doc = await tx.loadOrThrow(docs, 1, { lock: "update" });
-      doc.title = "written";
-      return [doc, tx.add(made, { title: "Added" })] as const;
-    });
-    expect([first.title, second.slug]).toEqual(["written", "added"]);
-    expect(await fixture.rows("SELECT title FROM docs WHERE id = 1")).toEqual([{ title: "written" }]);
-  });
-
   test("a big document that changed in many places is written whole", async () => {
     await using fixture = await start();
     const notes: Record<string, unknown> = {};
@@ -662,7 +353,7 @@ describeDatabases((_kind, open) => {
 });
 
 test("a locked row is changed in two flushes: one to lock it, one to write and commit", async () => {
-  await using database = await testDatabase({ setup: SETUP });
+  await using database = await testDatabase({ setup: TRACKED_SQL });
   const { hostname, port } = new URL(database.url);
   await using proxy = await startWireProxy({ targetHost: hostname, targetPort: Number(port) });
   await using proxied = await openDatabase({ url: proxy.url(database.url) });

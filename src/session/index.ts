@@ -11,6 +11,7 @@ export type {
   UnitOptions,
 } from "./session-types.ts";
 export type { PlaceholderValues } from "./unit-query.ts";
+export type { ColumnCasing } from "./casing.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 export { UnitDatabase, type Schema } from "./unit-database.ts";
 export type { IsolationLevel, UnitWarning } from "./unit-settings.ts";

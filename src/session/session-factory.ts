@@ -11,6 +11,7 @@ import {
   type Database,
   type QueryResult,
 } from "../postgres/index.ts";
+import { nameColumns } from "./casing.ts";
 import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 import { checkCursorKey } from "./cursor-token.ts";
 import { declaredQueries, settleDeclared, statementCount } from "./declared.ts";
@@ -66,6 +67,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
   constructor(database: Database, options: SessionFactoryOptions<TSchema>) {
     this.database = database;
     this.#options = options;
+    if (options.casing !== undefined) nameColumns(options.schema ?? {}, options.casing);
     this.#schema = schemaConfig(options.schema);
     this.#limits = checkedLimits(DEFAULT_LIMITS, options.limits);
     this.#cursorKey = checkCursorKey(options.cursorKey);

@@ -1,5 +1,6 @@
 // What a session factory is given and gives: its options, those of a unit, and the ways to run one.
 import type { Database, GuardMode } from "../postgres/index.ts";
+import type { ColumnCasing } from "./casing.ts";
 import type { SessionContext, SessionLimits } from "./context.ts";
 import type { CursorKey } from "./cursor-token.ts";
 import type { RetryOptions } from "./retry.ts";
@@ -12,6 +13,11 @@ import type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
 export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {
   /** Drizzle tables and relations, for `tx.query.…`. */
   readonly schema?: TSchema;
+  /**
+   * Names of columns of `schema` whose models give none, as `drizzle({ casing })` makes them. Default: as the property is named.
+   * The tables are changed by it, for whoever uses them in this process.
+   */
+  readonly casing?: ColumnCasing;
   /** Database role of every unit (`SET LOCAL ROLE`): one that owns nothing and cannot bypass row-level security. */
   readonly role?: string;
   /** What happens when a unit's function calls the outside world while the unit is open. Default `"throw"`. */

@@ -1,6 +1,4 @@
-// openDatabase(): one engine per URL and process, shared by every handle that is opened on it.
-import pg from "pg";
-import type { PoolConfig } from "pg";
+// openDatabase(), and the handle that it gives: statements and connections, inside the open unit of work where there is one.
 import { callSite, type CallSite } from "./call-site.ts";
 import { sendCancelRequest } from "./cancel-request.ts";
 import { LeasedConnection, type ConnectionEnvironment } from "./connection.ts";
@@ -20,31 +18,20 @@ import type {
   Statement,
 } from "./database.ts";
 import { checkedPool, checkMilliseconds, type DatabaseOptions, type PoolOptions } from "./database-options.ts";
-import { Engine, type LeasedClient, type EngineSource, type FlowNote } from "./engine.ts";
+import type { Engine, FlowNote, LeasedClient } from "./engine.ts";
 import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
-  DatabaseAlreadyOpenError,
   DatabaseClosedError,
   InvalidInputError,
   NestedCheckoutError,
 } from "./errors.ts";
-import { HostChooser, hostList } from "./hosts.ts";
 import { currentUnit, driverIO } from "./open-unit.ts";
-import { openPglite } from "./pglite.ts";
 import { readServerFacts } from "./server-facts.ts";
 import { toStewardError } from "./server-errors.ts";
+import { backendOf, readServerTraits, type ServerTraits } from "./server-traits.ts";
+import { leaveEngine, shareEngine, type SharedEngine } from "./shared-engine.ts";
 import { parseDatabaseUrl } from "./url.ts";
-
-interface SharedEngine {
-  readonly engine: Engine;
-  /** What the engine was made with, without secrets; a second open with other options is refused. */
-  readonly fingerprint: string;
-  readonly facts: { current: Promise<ServerFacts> | undefined };
-}
-
-/** Engines by address. A memory database has none: nobody else can name it. */
-const engines = new Map<string, Promise<SharedEngine>>();
 
 /**
  * Opens a database, or shares the one that is open in this process under the same URL. Every handle is closed on its own;
@@ -63,43 +50,7 @@ export async function openDatabase(target: string | DatabaseOptions): Promise<Da
   const pool = checkedPool(options.pool, address.kind);
   checkMilliseconds("statementTimeoutMs", options.statementTimeoutMs);
   checkMilliseconds("drainTimeoutMs", options.drainTimeoutMs);
-  const fingerprint = JSON.stringify([pool, options.applicationName, options.preparedStatements, options.backend]);
-  const make = async (): Promise<SharedEngine> => {
-    const source = await openSource(options);
-    return {
-      engine: new Engine(source, pool, openedAt, options.onConnectionError ?? (() => undefined)),
-      fingerprint,
-      facts: { current: undefined },
-    };
-  };
-
-  let shared: SharedEngine;
-  if (address.key === undefined) {
-    shared = await make();
-  } else {
-    const key = address.key;
-    const opening = engines.get(key) ?? make();
-    engines.set(key, opening);
-    try {
-      shared = await opening;
-    } catch (error) {
-      engines.delete(key);
-      throw error;
-    }
-    if (shared.engine.isClosed) {
-      engines.delete(key);
-      return openDatabase(target);
-    }
-    if (shared.fingerprint !== fingerprint) {
-      throw new DatabaseAlreadyOpenError(
-        `${address.displayUrl} is open already with other options, since ${String(shared.engine.openedAt)}`,
-        {
-          hint: "use that handle, or open it with the same options to share its pool",
-        },
-      );
-    }
-  }
-  shared.engine.handles++;
+  const shared = await shareEngine(address, options, pool, openedAt);
   return new DatabaseHandle(shared, address.displayUrl, options, address.key);
 }
 
@@ -129,25 +80,10 @@ class DatabaseHandle implements Database {
   }
 
   get backend(): Backend {
-    const traits = traitsOfEngine.get(this.#shared.engine);
+    const { traits } = this.#shared;
     if (this.#backend === undefined || this.#backend.traits !== traits)
-      this.#backend = { traits, value: this.#backendWith(traits) };
+      this.#backend = { traits, value: backendOf(this.kind, traits, this.#options) };
     return this.#backend.value;
-  }
-
-  #backendWith(traits: ServerTraits | undefined): Backend {
-    // A pooler in transaction mode gives the session away after each transaction; a replica takes no LISTEN.
-    const hasSession = traits?.isBehindPooler !== true;
-    const wanted = this.#options.preparedStatements ?? "auto";
-    return {
-      tenantSetting: traits?.isDistributed === true ? "set local" : "set_config",
-      copy: this.kind === "server",
-      listen: hasSession && traits?.isReplica !== true,
-      advisoryLocks: hasSession,
-      multiTenantTransactions: traits?.isDistributed !== true,
-      namedStatements: wanted === "auto" ? hasSession : wanted,
-      ...this.#options.backend,
-    };
   }
 
   get preparesStatements(): boolean {
@@ -243,7 +179,7 @@ class DatabaseHandle implements Database {
   }
 
   async serverFacts(): Promise<ServerFacts> {
-    if (this.#shared.facts.current !== undefined) return this.#shared.facts.current;
+    if (this.#shared.facts !== undefined) return this.#shared.facts;
     this.#checkNotNested(callSite());
     await using connection = await this.#lease({ besideUnit: true }, callSite());
     return this.#facts(connection);
@@ -258,7 +194,7 @@ class DatabaseHandle implements Database {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= leaveEngine(this.#shared, this.#key, this.#options.drainTimeoutMs ?? 10_000);
     return this.#closing;
   }
 
@@ -266,22 +202,13 @@ class DatabaseHandle implements Database {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    const { engine } = this.#shared;
-    engine.handles--;
-    if (engine.handles > 0) return;
-    await engine.close(this.#options.drainTimeoutMs ?? 10_000);
-    if (this.#key !== undefined && (await engines.get(this.#key)?.catch(() => undefined))?.engine === engine)
-      engines.delete(this.#key);
-  }
-
   #facts(connection: Connection): Promise<ServerFacts> {
-    const { facts } = this.#shared;
-    if (facts.current !== undefined) return facts.current;
+    const shared = this.#shared;
+    if (shared.facts !== undefined) return shared.facts;
     const reading = readServerFacts(connection);
-    facts.current = reading;
+    shared.facts = reading;
     reading.catch(() => {
-      facts.current = undefined;
+      shared.facts = undefined;
     });
     return reading;
   }
@@ -312,9 +239,8 @@ class DatabaseHandle implements Database {
   /** At once when a connection is at hand: a promise, and the wait for it, would cost more than the taking. */
   #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedConnection | Promise<LeasedConnection> {
     this.#checkOpen();
-    const { engine } = this.#shared;
+    const { engine, traits } = this.#shared;
     const taken = engine.takeRecent(options, takenAt, note);
-    const traits = traitsOfEngine.get(engine);
     if (taken !== undefined && traits !== undefined) return this.#connection(taken, traits.version);
     return this.#leaseFromPool(taken ?? driverIO(() => engine.acquire(options, takenAt, note)));
   }
@@ -322,7 +248,7 @@ class DatabaseHandle implements Database {
   async #leaseFromPool(taken: LeasedClient | Promise<LeasedClient>): Promise<LeasedConnection> {
     const leased = await taken;
     const connection = this.#connection(leased, 0);
-    const traits = traitsOfEngine.get(this.#shared.engine) ?? (await this.#detect(connection));
+    const traits = this.#shared.traits ?? (await this.#detect(connection));
     connection.serverVersion = traits.version;
     return connection;
   }
@@ -331,19 +257,9 @@ class DatabaseHandle implements Database {
     return new LeasedConnection(pooled, serverVersion, giveBack, this.#environment);
   }
 
-  /** Once per engine: its version, and whether PgBouncer stands between (it tells its clients another process id than the backend has). */
   async #detect(connection: LeasedConnection): Promise<ServerTraits> {
     try {
-      const { rows } = await connection.query<TraitsRow>(TRAITS_SQL);
-      const told = (connection.client as unknown as { processID: number | null }).processID;
-      const traits: ServerTraits = {
-        version: rows[0]?.version ?? 0,
-        isBehindPooler: this.kind === "server" && rows[0]?.pid !== told,
-        isReplica: rows[0]?.is_replica === true,
-        isDistributed: rows[0]?.is_distributed === true,
-      };
-      traitsOfEngine.set(this.#shared.engine, traits);
-      return traits;
+      return (this.#shared.traits = await readServerTraits(connection, this.kind));
     } catch (error) {
       connection.release(error instanceof Error ? error : undefined);
       throw error;
@@ -351,30 +267,7 @@ class DatabaseHandle implements Database {
   }
 }
 
-const TRAITS_SQL = `
-SELECT
-  pg_catalog.pg_backend_pid() AS pid,
-  pg_catalog.current_setting('server_version_num')::int4 AS version,
-  pg_catalog.pg_is_in_recovery() AS is_replica,
-  EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = 'citus') AS is_distributed`;
-
-interface TraitsRow extends Row {
-  readonly pid: number;
-  readonly version: number;
-  readonly is_replica: boolean;
-  readonly is_distributed: boolean;
-}
-
-interface ServerTraits {
-  readonly version: number;
-  readonly isBehindPooler: boolean;
-  readonly isReplica: boolean;
-  /** Citus. */
-  readonly isDistributed: boolean;
-}
-
 const engineOfHandle = new WeakMap<Database, Engine>();
-const traitsOfEngine = new WeakMap<Engine, ServerTraits>();
 
 /** Whether two handles share one engine. */
 export function isSameEngine(a: Database, b: Database): boolean {
@@ -398,35 +291,4 @@ export function openNeighbour(database: Database, databaseName: string, pool: Po
   if (!(database instanceof DatabaseHandle))
     throw new InvalidInputError("this database was not opened by openDatabase()");
   return database.openNeighbour(databaseName, pool);
-}
-
-async function openSource(options: DatabaseOptions): Promise<EngineSource> {
-  const address = parseDatabaseUrl(options.url);
-  if (address.kind === "pglite") {
-    const opened = await openPglite(address.folder);
-    return {
-      kind: "pglite",
-      poolConfig: { ...opened.poolConfig, max: 1, idleTimeoutMillis: 0, maxLifetimeSeconds: 0 },
-      close: () => opened.close(),
-    };
-  }
-  const hosts = hostList(options.url);
-  const login: PoolConfig = {
-    application_name: options.applicationName ?? "pgsteward",
-    ...(options.password === undefined ? {} : { password: options.password }),
-  };
-  const poolConfig: PoolConfig = { ...login, connectionString: hosts?.urls[0] ?? options.url };
-  try {
-    // The driver reads sslmode, certificates and options from the URL; what it cannot read must fail here, not at the first statement.
-    void new pg.Client(poolConfig);
-    if (hosts !== undefined) {
-      return { kind: "server", poolConfig, hosts: new HostChooser(hosts, login), close: () => Promise.resolve() };
-    }
-  } catch (cause) {
-    throw new InvalidInputError(`the URL ${address.displayUrl} cannot be used`, {
-      cause,
-      hint: "check its parameters after the ?",
-    });
-  }
-  return { kind: "server", poolConfig, close: () => Promise.resolve() };
 }

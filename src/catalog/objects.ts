@@ -64,7 +64,8 @@ function flatten(catalog: Catalog): CatalogObjects {
   for (const table of catalog.tables.filter(isOwn)) relations.table(table);
   for (const view of catalog.views.filter(isOwn)) relations.view(view);
   for (const statistics of catalog.statistics.filter(isOwn)) {
-    const { definition, statisticsTarget, table } = statistics;
+    const { statisticsTarget, table } = statistics;
+    const definition = columnsSorted(statistics.definition);
     const needs = [objectId("table", table.schema, table.name)];
     collector.add("statistics", statistics.schema, statistics.name, undefined, { definition, statisticsTarget }, needs);
     collector.comment("statistics", statistics, undefined, `STATISTICS ${qualified(statistics)}`, statistics.comment);
@@ -134,10 +135,11 @@ class Collector implements ObjectSink {
       readonly parent?: string | undefined;
       readonly inheritedFrom?: string | undefined;
       readonly notNullName?: string | undefined;
+      readonly foreignKeys?: readonly { readonly name: string; readonly definition: string }[];
     } = NOTHING_MORE,
   ): string {
     const id = objectId(kind, schema, name, part);
-    const { parent, inheritedFrom, notNullName } = more;
+    const { parent, inheritedFrom, notNullName, foreignKeys } = more;
     const first = schema === undefined ? undefined : this.#schemaId(schema);
     const object = {
       kind,
@@ -158,6 +160,7 @@ class Collector implements ObjectSink {
             : [first, parent, ...needs],
       inheritedFrom,
       notNullName,
+      ...(foreignKeys === undefined ? {} : { foreignKeys }),
     } as unknown as CatalogObject;
     this.#objects.set(id, object);
     if (schema !== undefined && part !== undefined) this.#parts.add(schema, name, part, object);
@@ -307,4 +310,12 @@ class Collector implements ObjectSink {
   #withColumns(schema: string | undefined, name: string): CatalogObject | undefined {
     return this.#objects.get(objectId("view", schema, name)) ?? this.#objects.get(objectId("composite", schema, name));
   }
+}
+
+const NAME = String.raw`(?:"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`;
+const COLUMN_LIST = new RegExp(String.raw`( ON )(${NAME}(?:, ${NAME})*)(?=, | FROM )`, "u");
+
+/** The server prints the columns of a statistics object in their order in the table, which means nothing. */
+function columnsSorted(definition: string): string {
+  return definition.replace(COLUMN_LIST, (_, on: string, list: string) => on + list.split(", ").sort().join(", "));
 }

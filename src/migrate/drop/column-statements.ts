@@ -1,114 +1,63 @@
 // The statements of a column's drop and of its return. While its values are copied, in batches, a trigger keeps the copy equal, so that nothing
 // is read or written under the lock of the drop itself.
-import { literal, type Sequence } from "../../catalog/index.ts";
+import { literal, type Catalog, type Column, type Domain, type Sequence } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, inTransaction, type ExpandGroup } from "../expand/change.ts";
-import { suffixed } from "../expand/names.ts";
-import { deferrability, findColumn } from "../expand/parts.ts";
-import { comparesAsText } from "../expand/sync.ts";
+import { findColumn } from "../expand/parts.ts";
 import { identityOptions, remakeIdentity } from "../expand/value-source.ts";
-import { columnSettings, columnSql, firedBy, indexSettings, type DroppedColumn } from "./column-parts.ts";
-import { addForeignKey, commentOn, createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
-import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
-
-const NAMED_NOT_NULL = 180_000;
+import { bareCatalog, goneCatalog, plannedWay, valuelessCatalog, type PlannedWay } from "./column-catalogs.ts";
+import { firedBy, type DroppedColumn } from "./column-parts.ts";
+import { commentOn, createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
+import { createCopy, dropCopy, endCopying, fillCopy, keptTable, rowsOf, type KeptCopy } from "./kept-copy.ts";
+import { KEPT_SCHEMA } from "./kept-names.ts";
 
 export function relationOf({ table }: Pick<DroppedColumn, "table">): string {
   return identifier(table.schema, table.name);
 }
 
-/** The table that keeps the values, as SQL. */
-export function keptOf({ table, column }: DroppedColumn): string {
-  return identifier(KEPT_SCHEMA, keptColumnTable({ schema: table.schema, table: table.name, column: column.name }));
-}
-
 export function dropColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
-  const { table, column, rowKey, sequence, incoming } = dropped;
+  const { table, column, copies, sequence, incoming, parts } = dropped;
+  const [first] = copies;
   const relation = relationOf(dropped);
-  const kept = keptOf(dropped);
-  const key = rowKey.map((name) => identifier(name));
-  const keys = key.join(", ");
   const name = identifier(column.name);
-  const trigger = identifier(suffixed(`zz_keep_${column.name}`, ""));
-  const asText = comparesAsText(column.type) ? "::text" : "";
-  const columns = [...rowKey.map((each) => findColumn(table, each)), column].map((each) => columnSql(each));
-  // A default would fill rows that come back: then NULL has to be kept, too.
-  const where = column.default === undefined ? ` AND ${name} IS NOT NULL` : "";
-  const batch = (window: string): string =>
-    `INSERT INTO ${kept} (${keys}, ${name}) SELECT ${keys}, ${name} FROM ${relation} WHERE ${window}${where} ON CONFLICT DO NOTHING;`;
   const relations = [relation, ...incoming.map((other) => identifier(other.schema, other.table))];
+  const kept = first === undefined ? "" : `${keptTable(first)}.${name}`;
+  // An heir's copy of a check stays when the check goes with the column.
+  const checks = (parts.get(table)?.constraints ?? []).filter(({ kind }) => kind === "check");
   return [
-    ...inTransaction(
-      createKeptSchema(),
-      // A row that goes, or gets another key, takes its value along.
-      `CREATE ${table.persistence === "unlogged" ? "UNLOGGED " : ""}TABLE ${kept} (
-  ${columns.join(",\n  ")},
-  PRIMARY KEY (${keys}),
-  FOREIGN KEY (${keys}) REFERENCES ${relation} (${keys}) ON UPDATE CASCADE ON DELETE CASCADE
-)`,
-      // Whoever writes to the table has no right to write here.
-      `CREATE FUNCTION ${kept}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $pgsteward$
-BEGIN
-  IF TG_OP = 'UPDATE' AND NEW.${name}${asText} IS NOT DISTINCT FROM OLD.${name}${asText} THEN
-    RETURN NULL;
-  END IF;
-  INSERT INTO ${kept} (${keys}, ${name}) VALUES (${[...key, name].map((each) => `NEW.${each}`).join(", ")})
-  ON CONFLICT (${keys}) DO UPDATE SET ${name} = excluded.${name};
-  RETURN NULL;
-END
-$pgsteward$`,
-      `CREATE TRIGGER ${trigger} AFTER INSERT OR UPDATE ON ${relation}
-  FOR EACH ROW EXECUTE FUNCTION ${kept}()`,
-    ),
-    ...alone("SET row_security = off", batchedBlock(relation, rowKey, { batch, finish: "" }), "RESET row_security"),
+    ...copies.flatMap((copy) => inTransaction(createKeptSchema(), ...createCopy(copy))),
+    ...copies.flatMap(fillCopy),
     ...inTransaction(
       `LOCK TABLE ${[...new Set(relations)].join(", ")} IN ACCESS EXCLUSIVE MODE`,
       ...incoming.map(
         (other) => `ALTER TABLE ${identifier(other.schema, other.table)} DROP CONSTRAINT ${identifier(other.key.name)}`,
       ),
-      `DROP TRIGGER ${trigger} ON ${relation}`,
-      `DROP FUNCTION ${kept}()`,
+      ...copies.flatMap(endCopying),
       ...(sequence === undefined
         ? []
         : column.identity === undefined
-          ? [
-              `ALTER TABLE ${relation} ALTER COLUMN ${name} DROP DEFAULT`,
-              ...moveSequence(sequence, KEPT_SCHEMA, `${kept}.${name}`),
-            ]
-          : keepIdentity(sequence, `${kept}.${name}`)),
+          ? [`ALTER TABLE ${relation} ALTER COLUMN ${name} DROP DEFAULT`, ...moveSequence(sequence, KEPT_SCHEMA, kept)]
+          : keepIdentity(sequence, kept)),
+      ...checks.map((check) => `ALTER TABLE ${relation} DROP CONSTRAINT ${identifier(check.name)}`),
       `ALTER TABLE ${relation} DROP COLUMN ${name}`,
     ),
   ];
 }
 
-/** @param dropped - an identity is a default in the meantime, of a sequence that everybody may use */
-export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
-  const { table, rowKey, sequence, keys, indexes, conditions, incoming } = dropped;
-  const isIdentity = dropped.column.identity !== undefined;
-  const column =
-    isIdentity && sequence !== undefined
-      ? { ...dropped.column, default: `nextval(${literal(identifier(sequence.schema, sequence.name))})` }
-      : dropped.column;
+/** An identity is a default in the meantime, of a sequence that everybody may use. */
+export function restoreColumn(dropped: DroppedColumn): PlannedWay {
+  const { table, column, sequence, copies } = dropped;
+  const isIdentity = column.identity !== undefined;
   const relation = relationOf(dropped);
-  const kept = keptOf(dropped);
-  const alter = `ALTER TABLE ${relation}`;
   const name = identifier(column.name);
-  const isSame = rowKey.map((each) => `kept_row.${identifier(each)} = here.${identifier(each)}`).join(" AND ");
-  const ofRow = `FROM ${kept} AS kept_row WHERE ${isSame}`;
-  const restore = (window: string): string =>
-    `UPDATE ${relation} AS here SET ${name} = (SELECT kept_row.${name} ${ofRow}) WHERE ${window} AND ${name} IS NULL AND EXISTS (SELECT ${ofRow} AND kept_row.${name} IS NOT NULL);`;
-  const fill = (window: string): string =>
-    `UPDATE ${relation} AS here SET ${name} = DEFAULT WHERE ${window} AND ${name} IS NULL AND NOT EXISTS (SELECT ${ofRow});`;
-  const batch = (window: string): string =>
-    column.default === undefined ? restore(window) : `${restore(window)}\n        ${fill(window)}`;
+  const bare = bareCatalog(dropped);
+  const comes = plannedWay(goneCatalog(dropped), bare);
+  const rest = plannedWay(bare, valuelessCatalog(dropped));
   const isQuiet = firedBy(dropped).length > 0;
-  const checks = conditions.filter(({ kind }) => kind === "check");
-  const foreignKeys = conditions.filter(({ kind }) => kind === "foreign key");
-  return [
+  const groups = [
+    ...comes.groups,
     ...inTransaction(
-      `${alter} ADD COLUMN ${columnSql(column)}`,
-      ...columnSettings(dropped),
       ...(sequence === undefined
         ? []
         : moveSequence({ ...sequence, schema: KEPT_SCHEMA }, sequence.schema, `${relation}.${name}`)),
@@ -116,75 +65,69 @@ export function restoreColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
         ? [`GRANT USAGE ON SEQUENCE ${identifier(sequence.schema, sequence.name)} TO PUBLIC`]
         : []),
       // After the column: rows that are there stay without a value until theirs comes back.
-      ...(column.default === undefined ? [] : [`${alter} ALTER COLUMN ${name} SET DEFAULT ${column.default}`]),
+      ...defaultsOf(dropped),
     ),
     ...alone(
       "SET row_security = off",
       ...(isQuiet ? [triggersOff()] : []),
-      batchedBlock(relation, rowKey, { batch, finish: "" }),
+      ...copies.map((copy) => restoreValues(copy, defaultOf(dropped, copy.column) !== undefined)),
       ...(isQuiet ? ["RESET session_replication_role"] : []),
       "RESET row_security",
     ),
-    ...restoreConditions({ ...dropped, conditions: checks }),
+    ...rest.groups,
+    ...(domainDefault(dropped) ? inTransaction(`ALTER TABLE ${relation} ALTER COLUMN ${name} DROP DEFAULT`) : []),
     ...(isIdentity && sequence !== undefined ? inTransaction(...restoreIdentity(dropped, sequence)) : []),
-    ...indexes.flatMap(({ definition, tablespace }) => {
-      const create = definition.replace(/^CREATE (UNIQUE )?INDEX /, "CREATE $1INDEX CONCURRENTLY ");
-      if (tablespace === undefined) return alone(create);
-      return alone(`SET default_tablespace = ${identifier(tablespace)}`, create, "RESET default_tablespace");
-    }),
-    ...inTransaction(
-      ...keys.flatMap((key) => [
-        `${alter} ADD CONSTRAINT ${identifier(key.name)} ${key.kind === "primary key" ? "PRIMARY KEY" : "UNIQUE"} USING INDEX ${identifier(key.name)}${deferrability(key)}`,
-        ...commentOn(`CONSTRAINT ${identifier(key.name)} ON ${relation}`, key.comment),
-      ]),
-      ...indexSettings(dropped),
-    ),
-    ...foreignKeys.flatMap((key) => addForeignKey(relation, key, true)),
-    ...incoming.flatMap((other) => addForeignKey(identifier(other.schema, other.table), other.key, true)),
     ...alone(`ANALYZE ${identifier(table.schema, table.name)} (${name})`),
-    ...inTransaction(`DROP TABLE ${kept}`, dropKeptSchema()),
+    ...inTransaction(...copies.flatMap(dropCopy), dropKeptSchema()),
   ];
+  return { groups, hazards: [...comes.hazards, ...rest.hazards] };
 }
 
-/** Checks and NOT NULL: held from then on, and checked without stopping writers. */
-export function restoreConditions(
-  dropped: DroppedColumn,
-  first: readonly string[] = [],
-  beforeChecking: readonly ExpandGroup[] = [],
-): readonly ExpandGroup[] {
-  const { conditions, notNull, column, table, serverVersion } = dropped;
-  const relation = relationOf(dropped);
-  const alter = `ALTER TABLE ${relation}`;
-  const name = identifier(column.name);
-  const isNamed = serverVersion >= NAMED_NOT_NULL;
-  const plain = (definition: string): string => definition.replace(/ NOT VALID$/, "");
-  const constraint = identifier(suffixed(notNull?.name ?? `${table.name}_${column.name}_not_null`, ""));
-  const validate = (each: string): string => `${alter} VALIDATE CONSTRAINT ${each}`;
-  return [
-    ...inTransaction(
-      ...first,
-      ...conditions.flatMap((check) => [
-        `${alter} ADD CONSTRAINT ${identifier(check.name)} ${plain(check.definition)}${check.isEnforced ? " NOT VALID" : ""}`,
-        ...commentOn(`CONSTRAINT ${identifier(check.name)} ON ${relation}`, check.comment),
-      ]),
-      ...(notNull === undefined
-        ? []
-        : [
-            `${alter} ADD CONSTRAINT ${constraint} ${isNamed ? `NOT NULL ${name}` : `CHECK (${name} IS NOT NULL)`} NOT VALID`,
-            ...(isNamed ? commentOn(`CONSTRAINT ${constraint} ON ${relation}`, notNull.comment) : []),
-          ]),
-    ),
-    ...beforeChecking,
-    ...alone(
-      ...conditions
-        .filter(({ isValidated, isEnforced }) => isValidated && isEnforced)
-        .map((check) => validate(identifier(check.name))),
-      ...(notNull === undefined ? [] : [validate(constraint)]),
-    ),
-    ...(notNull === undefined || isNamed
-      ? []
-      : inTransaction(`${alter} ALTER COLUMN ${name} SET NOT NULL`, `${alter} DROP CONSTRAINT ${constraint}`)),
-  ];
+function defaultOf({ sequence, catalog }: DroppedColumn, column: Column): string | undefined {
+  if (column.identity !== undefined && sequence !== undefined)
+    return `nextval(${literal(identifier(sequence.schema, sequence.name))})`;
+  return column.default ?? domainOf(catalog, column)?.default;
+}
+
+/** Until the column is of the domain again, its default is the column's. */
+function domainDefault({ catalog, column }: DroppedColumn): boolean {
+  return (
+    column.identity === undefined && column.default === undefined && domainOf(catalog, column)?.default !== undefined
+  );
+}
+
+function domainOf({ domains }: Catalog, { typeName }: Column): Domain | undefined {
+  return domains.find(({ schema, name }) => schema === typeName.schema && name === typeName.name);
+}
+
+/** That of the table goes down to all; a partition or heir may have another one, or none. */
+function defaultsOf(dropped: DroppedColumn): readonly string[] {
+  const { table, members, column } = dropped;
+  const own = defaultOf(dropped, column);
+  return members.flatMap((member) => {
+    const expression = defaultOf(dropped, findColumn(member, column.name));
+    if (member === table ? own === undefined : expression === own) return [];
+    const only = member === table ? "" : "ONLY ";
+    const what = expression === undefined ? "DROP DEFAULT" : `SET DEFAULT ${expression}`;
+    return [
+      `ALTER TABLE ${only}${identifier(member.schema, member.name)} ALTER COLUMN ${identifier(column.name)} ${what}`,
+    ];
+  });
+}
+
+function restoreValues(copy: KeptCopy, hasDefault: boolean): string {
+  const relation = identifier(copy.table.schema, copy.table.name);
+  const name = identifier(copy.column.name);
+  const isSame = copy.rowKey.map((each) => `kept_row.${identifier(each)} = here.${identifier(each)}`).join(" AND ");
+  const ofRow = `FROM ${keptTable(copy)} AS kept_row WHERE ${isSame}`;
+  const rows = rowsOf(copy);
+  const restore = (window: string): string =>
+    `UPDATE ${rows} AS here SET ${name} = (SELECT kept_row.${name} ${ofRow}) WHERE ${window} AND ${name} IS NULL AND EXISTS (SELECT ${ofRow} AND kept_row.${name} IS NOT NULL);`;
+  const fill = (window: string): string =>
+    `UPDATE ${rows} AS here SET ${name} = DEFAULT WHERE ${window} AND ${name} IS NULL AND NOT EXISTS (SELECT ${ofRow});`;
+  const batch = (window: string): string =>
+    hasDefault ? `${restore(window)}\n        ${fill(window)}` : restore(window);
+  return batchedBlock(relation, copy.rowKey, { batch, finish: "", rows });
 }
 
 /** The sequence of an identity cannot leave its column: another one keeps its place. */

@@ -1,8 +1,10 @@
 // The two releases of a table's drop. It is moved, not copied: everything on it goes along, and comes back with it.
 import type { Catalog, Table } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
-import { inTransaction, type ExpandPhase } from "../expand/change.ts";
+import { inTransaction, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
 import { addForeignKey, createKeptSchema, dropKeptSchema, refuseDependants, type DropChange } from "./drop-parts.ts";
+import { plannedWay } from "./column-catalogs.ts";
+import { childrenOf, parentsOf } from "./column-family.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 import { fileWords } from "../expand/names.ts";
 import { findTable, type IncomingKey } from "../expand/parts.ts";
@@ -17,7 +19,10 @@ export function tableDropPhases(
   const table = findTable(catalog, change.schema, change.table);
   const family = familyOf(catalog, table);
   refuseUsers(catalog, table, family);
+  const leaving = leaveParent(catalog, table);
   const keys = keysInTheWay(catalog, table, family);
+  // Those that come from the parent can only go when it has been left.
+  const [inherited, own] = [keys.filter(({ key }) => !key.isLocal), keys.filter(({ key }) => key.isLocal)];
   const canWait = (relation: Table): boolean =>
     relation.kind !== "partitioned" || catalog.serverVersion >= PARTITIONED_NOT_VALID;
   const relations = family.map(({ schema, name }) => ({
@@ -35,27 +40,38 @@ export function tableDropPhases(
   const drop: ExpandPhase = {
     phase: "drop",
     name: fileWords("drop", table.name),
-    why,
-    up: inTransaction(
-      createKeptSchema(),
-      ...relations.map(({ from }) => `ALTER TABLE ${from} SET SCHEMA ${identifier(KEPT_SCHEMA)}`),
-      ...statistics.map(
-        ({ schema, name }) => `ALTER STATISTICS ${identifier(schema, name)} SET SCHEMA ${identifier(KEPT_SCHEMA)}`,
+    why: [...why, ...familyText(table, family), ...leaving.why],
+    up: [
+      ...leaving.up,
+      ...inTransaction(
+        createKeptSchema(),
+        ...leaving.together.up,
+        ...dropKeys(inherited),
+        ...relations.map(({ from }) => `ALTER TABLE ${from} SET SCHEMA ${identifier(KEPT_SCHEMA)}`),
+        ...statistics.map(
+          ({ schema, name }) => `ALTER STATISTICS ${identifier(schema, name)} SET SCHEMA ${identifier(KEPT_SCHEMA)}`,
+        ),
       ),
-    ),
-    down: inTransaction(
-      ...relations.map(({ to, schema }) => `ALTER TABLE ${to} SET SCHEMA ${identifier(schema)}`),
-      ...statistics.map(
-        ({ schema, name }) => `ALTER STATISTICS ${identifier(KEPT_SCHEMA, name)} SET SCHEMA ${identifier(schema)}`,
+    ],
+    down: [
+      ...inTransaction(
+        ...relations.map(({ to, schema }) => `ALTER TABLE ${to} SET SCHEMA ${identifier(schema)}`),
+        ...statistics.map(
+          ({ schema, name }) => `ALTER STATISTICS ${identifier(KEPT_SCHEMA, name)} SET SCHEMA ${identifier(schema)}`,
+        ),
+        ...leaving.together.down,
+        dropKeptSchema(),
       ),
-      dropKeptSchema(),
-    ),
+      ...addKeys(inherited, () => true),
+      ...leaving.down,
+    ],
     backfill: undefined,
   };
-  if (keys.length === 0) {
+  if (own.length === 0) {
     return {
       phases: [drop],
       notices: [
+        ...leaving.notices,
         `nothing has to be done for the first release: bring out programs without ${table.name}, then run ${drop.name}`,
       ],
     };
@@ -67,41 +83,112 @@ export function tableDropPhases(
       `Programs may leave ${table.name} alone from here on: no foreign key holds other tables to its rows, or its rows to theirs.`,
       "Programs that still use it go on working.",
     ],
-    up: keys.flatMap(({ schema, table: name, key }) =>
-      inTransaction(`ALTER TABLE ${identifier(schema, name)} DROP CONSTRAINT ${identifier(key.name)}`),
-    ),
-    down: keys
-      .toReversed()
-      .flatMap(({ schema, table: name, key }) =>
-        addForeignKey(identifier(schema, name), key, canWait(findTable(catalog, schema, name))),
-      ),
+    up: own.flatMap((key) => inTransaction(...dropKeys([key]))),
+    down: addKeys(own.toReversed(), canWait),
     backfill: undefined,
   };
-  return { phases: [release, drop], notices: [] };
+  return { phases: [release, drop], notices: leaving.notices };
+
+  function addKeys(back: readonly IncomingKey[], mayWait: (relation: Table) => boolean): readonly ExpandGroup[] {
+    return back.flatMap(({ schema, table: name, key }) =>
+      addForeignKey(identifier(schema, name), key, mayWait(findTable(catalog, schema, name))),
+    );
+  }
 }
 
-/** The table with all its partitions. */
+function dropKeys(keys: readonly IncomingKey[]): readonly string[] {
+  return keys.map(
+    ({ schema, table, key }) => `ALTER TABLE ${identifier(schema, table)} DROP CONSTRAINT ${identifier(key.name)}`,
+  );
+}
+
+function familyText(table: Table, family: readonly Table[]): readonly string[] {
+  const heirs = family.filter((member) => member !== table).map(({ schema, name }) => `${schema}.${name}`);
+  return heirs.length === 0 ? [] : [`What is part of it goes along: ${heirs.join(", ")}.`];
+}
+
+interface Leaving {
+  readonly why: readonly string[];
+  readonly notices: readonly string[];
+  /** Before the table is moved, and after it is back. */
+  readonly up: readonly ExpandGroup[];
+  readonly down: readonly ExpandGroup[];
+  /** In the transaction of the move. */
+  readonly together: { readonly up: readonly string[]; readonly down: readonly string[] };
+}
+
+/** A partition is detached, an heir disinherited: their rows are no longer those of the parent. */
+function leaveParent(catalog: Catalog, table: Table): Leaving {
+  const { schema, name, partitionOf, inherits } = table;
+  const relation = identifier(schema, name);
+  const nothing = { why: [], notices: [], up: [], down: [], together: { up: [], down: [] } };
+  if (partitionOf !== undefined) {
+    const parent = `${partitionOf.schema}.${partitionOf.name}`;
+    const apart = {
+      ...catalog,
+      tables: catalog.tables.map((other) => (other === table ? { ...table, partitionOf: undefined } : other)),
+    };
+    const back = plannedWay(apart, catalog);
+    return {
+      ...nothing,
+      why: [
+        `It is a partition of ${parent}, and is detached first. On the way back a check proves its bound before it is attached.`,
+      ],
+      notices: [
+        `while it is kept, ${parent} refuses rows that belong into ${name}, or puts them into the default partition, and then the way back refuses`,
+        ...back.hazards.map((hazard) => `the way back: ${hazard}`),
+      ],
+      up: plannedWay(catalog, apart).groups,
+      down: back.groups,
+    };
+  }
+  if (inherits.length === 0) return nothing;
+  const parents = parentsOf(catalog, table);
+  const passed = [
+    ...table.columns.filter((column) => !column.isLocal).map((column) => column.name),
+    ...table.constraints.filter(({ kind, isLocal }) => kind === "check" && !isLocal).map((check) => check.name),
+  ];
+  if (passed.length > 0) {
+    throw new InvalidInputError(
+      `${schema}.${name} has ${passed.join(", ")} from ${parents.map((each) => `${each.schema}.${each.name}`).join(", ")}`,
+      {
+        hint: "PostgreSQL makes them its own when it is disinherited, and nothing makes them inherited again: drop it in one step, or drop the parent with all its heirs",
+      },
+    );
+  }
+  return {
+    ...nothing,
+    together: {
+      up: parents.map((each) => `ALTER TABLE ${relation} NO INHERIT ${identifier(each.schema, each.name)}`),
+      down: inherits.map((each) => `ALTER TABLE ${relation} INHERIT ${identifier(each.schema, each.name)}`),
+    },
+  };
+}
+
+/** The table with all its partitions, or heirs: PostgreSQL drops these with it, and so they are kept with it. */
 function familyOf(catalog: Catalog, table: Table): readonly Table[] {
   const full = `${table.schema}.${table.name}`;
   if (table.kind === "foreign")
     throw new InvalidInputError(`${full} is a foreign table: its rows are kept by the other server`, {
       hint: "DROP FOREIGN TABLE loses nothing of them",
     });
-  if (table.partitionOf !== undefined || table.inherits.length > 0) {
-    throw new InvalidInputError(`${full} is part of another table`, {
-      hint: "detach it in a migration before: its rows are then no longer those of the other",
-    });
-  }
   const family: Table[] = [table];
-  for (const member of family) {
-    for (const other of catalog.tables) {
-      const isPartition = other.partitionOf?.schema === member.schema && other.partitionOf.name === member.name;
-      if (isPartition) family.push(other);
-      if (other.inherits.some(({ schema, name }) => schema === member.schema && name === member.name))
-        throw new InvalidInputError(`${other.schema}.${other.name} inherits from ${full}`, {
-          hint: "end that with NO INHERIT in a migration before",
-        });
-    }
+  for (const member of family) family.push(...childrenOf(catalog, member).filter((child) => !family.includes(child)));
+  for (const heir of family.slice(1)) {
+    const other = parentsOf(catalog, heir).find((parent) => !family.includes(parent));
+    if (other === undefined) continue;
+    throw new InvalidInputError(
+      `${heir.schema}.${heir.name} inherits from ${full} and from ${other.schema}.${other.name}`,
+      {
+        hint: `it would go along, and ${other.schema}.${other.name} would lose its rows: end one of the two with NO INHERIT in a migration before`,
+      },
+    );
+  }
+  const foreign = family.find(({ kind }) => kind === "foreign");
+  if (foreign !== undefined) {
+    throw new InvalidInputError(`${foreign.schema}.${foreign.name}, a foreign table, is part of ${full}`, {
+      hint: "its rows are kept by the other server: detach it in a migration before",
+    });
   }
   const taken = family.find(({ name }) =>
     [...catalog.tables, ...catalog.views].some((other) => other.schema === KEPT_SCHEMA && other.name === name),
@@ -156,7 +243,8 @@ function keysInTheWay(catalog: Catalog, table: Table, family: readonly Table[]):
     const from = isOwn(other.schema, other.name);
     return other.constraints
       .filter(({ references, isLocal }) => {
-        if (references === undefined || !isLocal) return false;
+        // A partition has them from the table that it is detached from.
+        if (references === undefined || (!isLocal && other !== table)) return false;
         const to = isOwn(references.schema, references.table);
         if (from === to) return false;
         const refuses = [references.onDelete, references.onUpdate].some(

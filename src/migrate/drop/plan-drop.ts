@@ -1,11 +1,14 @@
 // A column or table that goes in two releases: first nothing depends on it any more, then it goes and what it held is kept aside, so that the
 // way back restores it. What is kept is let go by a third migration, written when somebody asks for it.
-import type { Catalog } from "../../catalog/index.ts";
+import type { Catalog, Table } from "../../catalog/index.ts";
 import { identifier, InvalidInputError } from "../../postgres/index.ts";
 import { mentions } from "../batch-state.ts";
 import { acknowledgeHazards } from "../expand/acknowledge.ts";
 import { inTransaction, type ExpandPhase } from "../expand/change.ts";
+import { childrenOf } from "./column-family.ts";
 import { columnDropPhases } from "./drop-column.ts";
+import { findTable } from "../expand/parts.ts";
+import { forgetCopies } from "./kept-copy.ts";
 import { dropKeptSchema, type DropChange, type DropPlan } from "./drop-parts.ts";
 import { tableDropPhases } from "./drop-table.ts";
 import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
@@ -16,6 +19,11 @@ const REASONS: Readonly<Record<string, string>> = {
   "drop-column": "run when no program uses it any more; its values are kept",
   "drop-table": "run when nobody needs what was kept any more",
   "drop-function": "the trigger that called it goes with it",
+  "opaque-statement": "it looks for the check that DETACH has left, and drops it",
+  "inheritance-change": "the rows go with the table, and come back with it",
+  "rename-type": "the sequence is kept aside with the values",
+  "json-column": "as the column that it keeps the values of",
+  "unlogged-table": "as the table that it keeps the values of",
 };
 
 /**
@@ -55,16 +63,33 @@ export async function planForgetKept(catalog: Catalog, change: DropChange): Prom
       },
     );
   }
+  const statements =
+    change.kind === "column"
+      ? forgetCopies(catalog, findTable(catalog, change.schema, change.table), change.column)
+      : [
+          `DROP TABLE ${withHeirs(catalog, table)
+            .map((each) => identifier(each.schema, each.name))
+            .join(", ")}`,
+        ];
   const phase: ExpandPhase = {
     phase: "forget",
     name: fileWords("forget", ...(change.kind === "column" ? [change.table, change.column] : [change.table])),
     why: [`Lets go what was kept of ${change.schema}.${what} when it was dropped.`],
     irreversible: `what was kept of ${change.schema}.${what} is gone`,
-    up: inTransaction(`DROP TABLE ${identifier(KEPT_SCHEMA, kept)}`, dropKeptSchema()),
+    up: inTransaction(...statements, dropKeptSchema()),
     down: [],
     backfill: undefined,
   };
   return { change, phases: await acknowledgeHazards([phase], catalog, REASONS), notices: [] };
+}
+
+function withHeirs(catalog: Catalog, table: Table): readonly Table[] {
+  const family = [table];
+  for (const member of family) {
+    const heirs = childrenOf(catalog, member).filter((child) => child.partitionOf === undefined);
+    family.push(...heirs.filter((heir) => !family.includes(heir)));
+  }
+  return family;
 }
 
 /** The bodies of functions are text to the server: it does not know what they read. */

@@ -22,6 +22,8 @@ export interface BackfillSql {
   readonly where: string;
   /** Whether rows that still match at the end are an error. */
   readonly mustFinish: boolean;
+  /** Without the rows of heirs. */
+  readonly isOnly?: boolean;
 }
 
 /** Outside any transaction; row security that hides rows from the login is an error meanwhile. */
@@ -29,16 +31,18 @@ export function backfillGroups(work: BackfillSql): readonly ExpandGroup[] {
   return alone("SET row_security = off", backfillBlock(work), "RESET row_security");
 }
 
-function backfillBlock({ schema, table, key, set, where, mustFinish }: BackfillSql): string {
+function backfillBlock({ schema, table, key, set, where, mustFinish, isOnly = false }: BackfillSql): string {
   const relation = identifier(schema, table);
-  const isLeft = `EXISTS (SELECT FROM ${relation} WHERE ${where})`;
+  const rows = `${isOnly ? "ONLY " : ""}${relation}`;
+  const isLeft = `EXISTS (SELECT FROM ${rows} WHERE ${where})`;
   const finish = `
   IF ${isLeft} THEN
     RAISE EXCEPTION 'rows of % are still to do', '${relation.replaceAll("'", "''")}'
       USING HINT = 'something writes them in the meantime: run this again';
   END IF;`;
   return batchedBlock(relation, key, {
-    batch: (window) => `UPDATE ${relation} SET ${set} WHERE ${window} AND (${where});`,
+    batch: (window) => `UPDATE ${rows} SET ${set} WHERE ${window} AND (${where});`,
+    rows,
     isLeft,
     finish: mustFinish ? finish : "",
   });
@@ -51,6 +55,8 @@ export interface BatchedWork {
   readonly isLeft?: string;
   /** What is done after the last batch. */
   readonly finish: string;
+  /** What is walked, e.g. `ONLY shop.orders`. Default: the table. */
+  readonly rows?: string;
 }
 
 /**
@@ -68,6 +74,7 @@ export function batchedBlock(relation: string, key: readonly string[], work: Bat
     names.map((name, index) => `  ${name} ${relation}.${columns[index] ?? ""}%TYPE;`).join("\n");
   const row = (parts: readonly string[]): string => `ROW(${parts.join(", ")})`;
   const window = `${row(columns)} >= ${row(here)}`;
+  const rows = work.rows ?? relation;
   const nothing = work.isLeft === undefined ? "" : `  IF NOT ${work.isLeft} THEN\n    RETURN;\n  END IF;\n`;
   return `DO $pgsteward$
 #variable_conflict use_column
@@ -80,7 +87,7 @@ ${declare(next)}
   pgsteward_has_more boolean;
 BEGIN
 ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
-  FROM ${relation} ORDER BY ${columns.join(", ")} LIMIT 1;
+  FROM ${rows} ORDER BY ${columns.join(", ")} LIMIT 1;
   pgsteward_has_more := FOUND;
   WHILE pgsteward_has_more LOOP
     pgsteward_began := clock_timestamp();
@@ -92,7 +99,7 @@ ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
         PERFORM set_config('lock_timeout', '${SHORT_WAIT_MS}ms', true);
       END IF;
       SELECT ${columns.join(", ")} INTO ${next.join(", ")}
-      FROM ${relation} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET pgsteward_size LIMIT 1;
+      FROM ${rows} WHERE ${window} ORDER BY ${columns.join(", ")} OFFSET pgsteward_size LIMIT 1;
       pgsteward_has_more := FOUND;
       IF pgsteward_has_more THEN
         ${work.batch(`${window} AND ${row(columns)} < ${row(next)}`)}
@@ -100,7 +107,7 @@ ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
         ${work.batch(window)}
       END IF;
       pgsteward_failures := 0;
-    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    EXCEPTION WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
       IF pgsteward_failures >= ${MOST_FAILURES} THEN
         RAISE;
       END IF;

@@ -3,6 +3,7 @@ import {
   alterTable,
   collate,
   identityClause,
+  identitySettings,
   onlyOf,
   optionList,
   passesNotNullDown,
@@ -17,9 +18,15 @@ import {
   type SequenceFacts,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
-import { setToHighest } from "./create.ts";
 import { nullability } from "./not-null.ts";
-import { inPlace, statement, type Alteration, type PlannedStatement, type RuleContext } from "./statement.ts";
+import {
+  inPlace,
+  setToHighest,
+  statement,
+  type Alteration,
+  type PlannedStatement,
+  type RuleContext,
+} from "./statement.ts";
 
 type Column = CatalogObject<"column">;
 
@@ -65,7 +72,7 @@ export function alterColumn(before: Column, after: Column, context: RuleContext)
   ) {
     alter(`SET EXPRESSION AS (${wanted.generated.expression})`);
   }
-  const settings = settingStatements(old, wanted, column, isForeign, context.serverVersion);
+  const settings = settingStatements(old, wanted, column, context.serverVersion);
   if (settings.length > 0) {
     const only = onlyOf(table);
     statements.push(statement(`${alterTable(table, after, only)} ${settings.join(", ")}`));
@@ -197,7 +204,6 @@ function settingStatements(
   old: FactsOfKind["column"],
   wanted: FactsOfKind["column"],
   column: string,
-  isForeign: boolean,
   serverVersion: number,
 ): readonly string[] {
   const actions: string[] = [];
@@ -207,19 +213,17 @@ function settingStatements(
   if (old.statisticsTarget !== wanted.statisticsTarget) alter(`SET STATISTICS ${wanted.statisticsTarget ?? -1}`);
   const gone = namesOf(old.options).filter((name) => !namesOf(wanted.options).includes(name));
   const set = wanted.options.filter((option) => !old.options.includes(option));
-  if (isForeign) {
-    const parts = [
-      ...gone.map((name) => `DROP ${identifier(name)}`),
-      ...set.map(
-        (option) =>
-          `${namesOf(old.options).includes(namesOf([option])[0] ?? "") ? "SET" : "ADD"} ${foreignOptions([option])}`,
-      ),
-    ];
-    if (parts.length > 0) alter(`OPTIONS (${parts.join(", ")})`);
-    return actions;
-  }
   if (gone.length > 0) alter(`RESET (${gone.map((name) => identifier(name)).join(", ")})`);
   if (set.length > 0) alter(`SET (${optionList(set)})`);
+  const known = namesOf(old.foreignOptions);
+  const wantedNames = namesOf(wanted.foreignOptions);
+  const foreign = [
+    ...known.filter((name) => !wantedNames.includes(name)).map((name) => `DROP ${identifier(name)}`),
+    ...wanted.foreignOptions
+      .filter((option) => !old.foreignOptions.includes(option))
+      .map((option) => `${known.includes(namesOf([option])[0] ?? "") ? "SET" : "ADD"} ${foreignOptions([option])}`),
+  ];
+  if (foreign.length > 0) alter(`OPTIONS (${foreign.join(", ")})`);
   return actions;
 }
 
@@ -233,7 +237,8 @@ function identityStatements(before: Column, after: Column, start: string, column
   if (wanted === undefined) return [];
   if (old === undefined) {
     return [
-      statement(`${start} ALTER COLUMN ${column} ADD ${identityClause(wanted)}`),
+      statement(`${start} ALTER COLUMN ${column} ADD ${identityClause(wanted, after.facts.type)}`),
+      ...identitySettings(after).map((sql) => statement(sql)),
       statement(setToHighest(after.schema ?? "", after.name, after.part ?? "")),
     ];
   }
@@ -252,6 +257,10 @@ function identityStatements(before: Column, after: Column, start: string, column
   if (sequence.type !== old.sequence.type) statements.push(statement(`ALTER SEQUENCE ${old.name} AS ${sequence.type}`));
   statements.push(...withinBounds(old.name, old.sequence, sequence));
   if (actions.length > 0) statements.push(statement(`${start} ALTER COLUMN ${column} ${actions.join(" ")}`));
+  if (wanted.persistence !== old.persistence) {
+    const persistence = wanted.persistence ?? (old.persistence === "unlogged" ? "permanent" : "unlogged");
+    statements.push(statement(`ALTER SEQUENCE ${old.name} SET ${persistence === "unlogged" ? "UNLOGGED" : "LOGGED"}`));
+  }
   if (name !== old.name) {
     const last = /"(?:[^"]|"")*"$/.exec(name)?.[0] ?? name;
     statements.push(statement(`ALTER SEQUENCE ${old.name} RENAME TO ${last}`));

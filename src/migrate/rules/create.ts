@@ -13,11 +13,13 @@ import {
   type CreateContext,
 } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { heirsOf } from "../object-lookups.ts";
+import { alterColumn } from "./alter-column.ts";
 import { backfillBlock } from "./backfill-block.ts";
 import { authorisation } from "./drop.ts";
-import { nullability } from "./not-null.ts";
+import { isHeir, nullability } from "./not-null.ts";
 import { attachStatements } from "./partition.ts";
-import { statement, undoneBy, type PlannedStatement, type RuleContext } from "./statement.ts";
+import { setToHighest, statement, undoneBy, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 export interface Creation {
   readonly statements: readonly PlannedStatement[];
@@ -70,8 +72,8 @@ function columnStatements(
     if (isSeparate || context.isVolatile(value.facts.expression))
       return filledColumn(column, value, isSeparate, table.facts.kind === "partitioned", context, create);
   }
-  return done(
-    plain.map((sql, position) => {
+  return done([
+    ...plain.map((sql, position) => {
       if (position > 0) return statement(sql);
       if (identity !== undefined || generated?.kind === "stored") {
         return statement(sql, [{ kind: "rewrite", why: "every row gets its value while the table is locked" }]);
@@ -83,7 +85,22 @@ function columnStatements(
       }
       return statement(sql);
     }),
-  );
+    ...heirSettings(column, context),
+  ]);
+}
+
+/** What partitions and heirs have of their own on a column that comes down to them. */
+function heirSettings(column: CatalogObject<"column">, context: RuleContext): readonly PlannedStatement[] {
+  return heirsOf(column.id, context.after).flatMap((heir) => {
+    const isPassedDown = heir.kind === "column" && !context.before.has(heir.id) && isHeir(heir, column, context.before);
+    if (!isPassedDown) return [];
+    // ALTER TABLE of the parent brings these two down, and no other.
+    const { storage, statisticsTarget } = column.facts;
+    const settings = { storage, statisticsTarget, compression: undefined, options: [] };
+    const facts = { ...heir.facts, ...settings, isNullable: column.facts.isNullable };
+    const alteration = alterColumn({ ...heir, facts }, heir, context);
+    return [...(alteration === "recreate" ? [] : alteration.statements), ...heirSettings(heir, context)];
+  });
 }
 
 /** A value of its own for each row would rewrite the table while it is locked: rows are filled later, new ones have the default. */
@@ -276,11 +293,4 @@ function caughtUp(object: CatalogObject<"sequence owner">, context: RuleContext)
   return context.before.has(objectId("column", schema, table, column))
     ? [statement(setToHighest(schema, table, column))]
     : [];
-}
-
-/** `setval` past the highest value of a column; a sequence that is ahead already stays. */
-export function setToHighest(schema: string, table: string, column: string): string {
-  const name = identifier(schema, table);
-  const sequence = `pg_catalog.pg_get_serial_sequence('${name.replaceAll("'", "''")}', '${column.replaceAll("'", "''")}')`;
-  return `SELECT pg_catalog.setval(${sequence}, highest.value) FROM (SELECT max(${identifier(column)}) AS value FROM ${name}) AS highest WHERE highest.value > 0`;
 }

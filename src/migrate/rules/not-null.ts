@@ -128,7 +128,7 @@ export function takenFromHeirs(
   }
 }
 
-function isHeir(heir: Column, { schema, name }: Column, objects: CatalogObjects): boolean {
+export function isHeir(heir: Column, { schema, name }: Column, objects: CatalogObjects): boolean {
   const table = objects.get(heir.parent ?? "");
   const partition = objects.get(objectId("partition", heir.schema, heir.name));
   const parents =

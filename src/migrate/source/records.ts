@@ -56,7 +56,12 @@ export function withoutRecords(catalog: Catalog): Catalog {
   return {
     ...catalog,
     schemas: catalog.schemas.filter(({ name }) => !RECORD_SCHEMAS.has(name)),
-    tables: catalog.tables.filter((table) => !isGone(table)),
+    tables: catalog.tables
+      .filter((table) => !isGone(table))
+      .map((table) => {
+        const triggers = table.triggers.filter(({ functionSchema }) => functionSchema !== KEPT_SCHEMA);
+        return triggers.length === table.triggers.length ? table : { ...table, triggers };
+      }),
     views: catalog.views.filter((view) => !inRecordSchema(view)),
     functions: catalog.functions.filter((fn) => !inRecordSchema(fn)),
     enums: catalog.enums.filter((type) => !inRecordSchema(type)),

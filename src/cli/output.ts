@@ -1,5 +1,6 @@
 // What commands print: results on stdout, everything else on stderr, colours only where they are wanted.
 import { ERROR_CODES, InternalError, StewardError } from "../postgres/errors.ts";
+import { fileFault } from "../postgres/file-fault.ts";
 import { redactText } from "../logging/redact.ts";
 
 const CODES = {
@@ -108,6 +109,8 @@ function painter(colors: boolean): Paint {
 
 function asStewardError(thrown: unknown): StewardError {
   if (thrown instanceof StewardError) return thrown;
+  const refused = fileFault(thrown);
+  if (refused !== undefined) return refused;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new InternalError(message, {
     cause: thrown,

@@ -1,10 +1,12 @@
 // The command line: global options, help, how errors and signals become exit codes. Returns the exit code; main.ts exits.
 import { Command, CommanderError } from "commander";
 import { nearestWord } from "../config/nearest.ts";
+import { redactText } from "../logging/redact.ts";
 import { CancelledError, InvalidInputError } from "../postgres/errors.ts";
 import { packageVersion, type Run } from "./command.ts";
 import { loadCommands } from "./commands/index.ts";
 import type { GlobalOptions } from "./context.ts";
+import { refuseEmptyValues } from "./empty-values.ts";
 import { Output } from "./output.ts";
 
 const EXAMPLES = `Examples:
@@ -13,7 +15,8 @@ const EXAMPLES = `Examples:
   pgsteward check schema.sql --json        check a dump or a folder of .sql files; no server needed
   pgsteward lint migrations/               locks, rewrites and data loss of SQL migrations, before they run
   pgsteward describe tasks.todos           what there is to know about one table
-  pgsteward diff old.sql new.sql            the SQL that leads from one schema to another
+  pgsteward diff old.sql new.sql           the SQL that leads from one schema to another
+  pgsteward migrate up                     apply the pending migrations; also: generate, plan, verify, down, status
   pgsteward doctor                         settings with their origin, connection, rights, what is wrong
 `;
 
@@ -36,12 +39,14 @@ export async function runCli(args: readonly string[]): Promise<number> {
     });
 
   const run: Run = async (command, action) => {
+    refuseEmptyValues(command);
     const options: GlobalOptions = command.optsWithGlobals();
     const context = { output: outputFor(options), cwd: process.cwd(), env: process.env, signal: abort.signal, options };
     exitCode = await untilAborted(action(context), abort.signal);
   };
   const program = await makeProgram(run, args);
   const unwatch = watchSignals(abort);
+  const unwarn = noteWarnings(outputFor({}));
   try {
     if (args.length === 0) {
       program.outputHelp();
@@ -60,7 +65,25 @@ export async function runCli(args: readonly string[]): Promise<number> {
     return output.error(thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown);
   } finally {
     unwatch();
+    unwarn();
   }
+}
+
+/**
+ * What Node and libraries warn of is a note; with `--json` stderr holds JSON only. Node would print it with its process id and advice
+ * about its own flags: `sslmode=require`, which many hosts give, makes the driver warn in seven lines.
+ */
+function noteWarnings(output: Output): () => void {
+  const nodes = process.listeners("warning");
+  const note = (warning: Error): void => {
+    output.note(`${warning.name === "Warning" ? "warning" : warning.name}: ${redactText(warning.message)}`);
+  };
+  process.removeAllListeners("warning");
+  process.on("warning", note);
+  return () => {
+    process.off("warning", note);
+    for (const listener of nodes) process.on("warning", listener);
+  };
 }
 
 async function makeProgram(run: Run, args: readonly string[]): Promise<Command> {

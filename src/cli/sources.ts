@@ -25,10 +25,9 @@ export function sourceOfPath(context: CommandContext, settings: CommandSettings,
   if (info === undefined && text === "empty") return { kind: "empty" };
   if (info === undefined && text.includes(",")) return modelsOf(context, settings, text.split(","));
   if (info === undefined) {
-    throw new InvalidInputError(
-      `${text === "" ? "an empty text" : text} is neither a database URL nor a file or folder that exists`,
-      { hint: `give ${SOURCE_HELP}` },
-    );
+    throw new InvalidInputError(`${text} is neither a database URL nor a file or folder that exists`, {
+      hint: `give ${SOURCE_HELP}`,
+    });
   }
   if (!info.isDirectory()) {
     if (MODULES.has(extname(text))) return modelsOf(context, settings, [text]);

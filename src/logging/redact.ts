@@ -38,6 +38,10 @@ function isSecretName(name: string): boolean {
 // The password of a URL may itself hold `@` and `/` when its writer forgot to encode it, so it reaches to the last `@` of the
 // word; no whitespace or quote can be part of a URL.
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@"'`<>]*):([^\s"'`<>]*)@/gi;
+// `postgres:/bob:secret@host` and `bob:secret@host/app`: what is left of a URL that was mistyped. Only up to the first `/`, as
+// paths may hold `@`.
+const MISTYPED_URL_PASSWORD =
+  /\b((?:[a-z][a-z0-9+.-]*:\/?)[^\s:/@\\"'`<>]+):([^\s/\\"'`<>]+)@(?=[\w.[-])|\b([\w.%+-]+):([^\s:/\\"'`<>]+)@(?=[\w.-]+(?::\d+)?\/)/gi;
 const NAMED_SECRET =
   /\b((?:pg)?password|passwd|pwd|passphrase|(?:access_?|refresh_?|auth_?|session_?|id_?)?token|api[_-]?key|(?:client_?)?secret(?:_?key)?|access_?key|private_?key)(["']?\s*[=:]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|[^\s,;&"'})\]]+)/gi;
 const AUTHORIZATION = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi;
@@ -49,6 +53,9 @@ const SQL_PASSWORD = /\b((?:encrypted\s+)?password)\s+'(?:[^']|'')*'/gi;
 export function redactText(text: string): string {
   return text
     .replaceAll(URL_PASSWORD, `$1:${REDACTED}@`)
+    .replaceAll(MISTYPED_URL_PASSWORD, (_, afterScheme?: string, _password?: string, bare?: string) => {
+      return `${afterScheme ?? bare ?? ""}:${REDACTED}@`;
+    })
     .replaceAll(SQL_PASSWORD, `$1 '${REDACTED}'`)
     .replaceAll(NAMED_SECRET, `$1$2${REDACTED}`)
     .replaceAll(AUTHORIZATION, `$1 ${REDACTED}`)

@@ -1,9 +1,10 @@
 // Numbered SQL migrations as dbmate writes them: `0007_add_owner_to_agents.sql` with `-- migrate:up` and `-- migrate:down`.
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { withFileFaults } from "../postgres/file-fault.ts";
 import { InvalidInputError } from "../postgres/index.ts";
-import { byNameWithNumbers, decode } from "./sql-files.ts";
+import { byNameWithNumbers, decode, readBytes } from "./sql-files.ts";
 
 export interface MigrationPart {
   /** The part's SQL, with the rest of the file as blanks before it, so positions are the file's. */
@@ -34,17 +35,14 @@ export interface Migration {
  * @throws InvalidInputError when a name has no number, a number is used twice, or a file has no `-- migrate:up` or two of one mark
  */
 export function readMigrations(folder: string): readonly Migration[] {
-  let names: string[];
-  try {
-    names = readdirSync(folder).filter(
+  const names = withFileFaults(`the folder of migrations ${folder}`, () =>
+    readdirSync(folder).filter(
       (name) => name.endsWith(".sql") && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
-    );
-  } catch (cause) {
-    throw new InvalidInputError(`the folder of migrations ${folder} cannot be read`, { cause });
-  }
+    ),
+  );
   const migrations = names
     .sort(byNameWithNumbers)
-    .map((file) => parseMigration(file, decode(readFileSync(join(folder, file)), file)));
+    .map((file) => parseMigration(file, decode(readBytes(join(folder, file)), file)));
   const seen = new Map<bigint, string>();
   for (const { version, file } of migrations) {
     const other = seen.get(BigInt(version));

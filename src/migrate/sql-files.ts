@@ -1,7 +1,8 @@
 // Reads a SQL file, or a folder of them as migration tools keep it, in the order in which they are meant to run.
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, extname, join, relative } from "node:path";
 import { InvalidInputError } from "../postgres/errors.ts";
+import { withFileFaults } from "../postgres/file-fault.ts";
 import { isDownFile, undoesAnother, withoutDownPart } from "./adopt/parts.ts";
 
 export interface SqlFile {
@@ -11,6 +12,8 @@ export interface SqlFile {
   readonly text: string;
 }
 
+const MODULES: ReadonlySet<string> = new Set([".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"]);
+
 /**
  * Reads a `.sql` file or every `.sql` file of a folder and the folders in it, ordered by name with numbers as numbers
  * (`2_b.sql` before `10_a.sql`). Down parts (`-- migrate:down`, `-- +goose Down` …) and down files (`….down.sql`, `down.sql`,
@@ -19,12 +22,16 @@ export interface SqlFile {
  * @throws InvalidInputError when the path is missing, holds no SQL file, or a file is not readable text
  */
 export function readSqlFiles(path: string): readonly SqlFile[] {
-  const info = statSync(path, { throwIfNoEntry: false });
+  const info = withFileFaults(path, () => statSync(path, { throwIfNoEntry: false }));
   if (info === undefined)
     throw new InvalidInputError(`${path} does not exist`, { hint: "give a .sql file or a folder of .sql files" });
+  if (!info.isDirectory() && MODULES.has(extname(path)))
+    throw new InvalidInputError(`${path} is a program, not SQL`, {
+      hint: "give a .sql file or a folder of them; the SQL of Drizzle models: pgsteward diff empty MODULE",
+    });
   if (!info.isDirectory()) return [readSqlFile(path, basename(path))];
 
-  const names = readdirSync(path, { recursive: true, encoding: "utf8" })
+  const names = withFileFaults(path, () => readdirSync(path, { recursive: true, encoding: "utf8" }))
     .filter((name) => name.toLowerCase().endsWith(".sql"))
     .filter((name) => !name.split(/[\\/]/).some((part) => part.startsWith(".") || part === "node_modules"))
     .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true);
@@ -53,15 +60,12 @@ export function byNameWithNumbers(a: string, b: string): number {
 }
 
 function readSqlFile(path: string, name: string): SqlFile {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    throw new InvalidInputError(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
-  return { name, text: withoutDownPart(decode(bytes, name)) };
+  return { name, text: withoutDownPart(decode(readBytes(path), name)) };
+}
+
+/** @throws InvalidInputError that says why the file cannot be read, and what to do */
+export function readBytes(path: string): Buffer {
+  return withFileFaults(path, () => readFileSync(path));
 }
 
 /** The text of a SQL file, without a byte order mark. Refuses what is no plain text, with what to do about it. */

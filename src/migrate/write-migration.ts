@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CatalogObject, Change } from "../catalog/index.ts";
+import { withFileFaults } from "../postgres/file-fault.ts";
 import { InvalidInputError } from "../postgres/index.ts";
 import { LOCK_LIMIT_SQL } from "./lock-limit.ts";
 import { blocksWrites } from "./locks.ts";
@@ -62,21 +63,12 @@ export function draftMigration(folder: string, draft: MigrationDraft, at: Date):
  * Writes a migration that draftMigration() made. The folder is made when it is missing; a file is never written over.
  *
  * @returns the file's path
+ * @throws InvalidInputError when the folder cannot be written, or the file is there
  */
 export function writeMigration(folder: string, { file, text }: WrittenMigration): string {
-  mkdirSync(folder, { recursive: true });
+  withFileFaults(folder, () => mkdirSync(folder, { recursive: true }));
   const path = join(folder, file);
-  try {
-    writeFileSync(path, text, { flag: "wx" });
-  } catch (cause) {
-    throw new InvalidInputError(
-      `${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause,
-        hint: "run the command again when the folder can be written",
-      },
-    );
-  }
+  withFileFaults(path, () => writeFileSync(path, text, { flag: "wx" }));
   return path;
 }
 

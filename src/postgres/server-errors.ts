@@ -169,10 +169,7 @@ export function toStewardError(error: unknown, context: ErrorContext = {}): Stew
   const cause = error instanceof Error ? error : new Error(String(error));
   const systemCode = (cause as NodeJS.ErrnoException).code ?? "";
   if (REFUSED.has(systemCode)) {
-    return new ConnectionRefusedError(`no PostgreSQL server answers (${systemCode})`, {
-      cause,
-      hint: "check host and port of the URL, that the server runs, and that a firewall lets you through",
-    });
+    return unreachable(cause, systemCode);
   }
   if (/password must be a string|no password|SASL|SCRAM/i.test(cause.message)) {
     return new AuthenticationFailedError("the server asks for a password that the URL does not give", {
@@ -198,6 +195,24 @@ export function toStewardError(error: unknown, context: ErrorContext = {}): Stew
   return new ConnectionLostError("the connection to the server was lost", {
     cause,
     hint: "the pool opens a new connection by itself; run the unit of work again",
+  });
+}
+
+/** Which place was tried is said: the URL may come from a variable, a file or a default that nobody has in mind. */
+function unreachable(cause: NodeJS.ErrnoException, systemCode: string): ConnectionRefusedError {
+  // A name with several addresses fails as one error with an error for each.
+  const [first = cause] = cause instanceof AggregateError ? (cause.errors as readonly Error[]) : [];
+  const { address, port, hostname } = first as { address?: string; port?: number; hostname?: string };
+  if (hostname !== undefined) {
+    return new ConnectionRefusedError(`the host ${hostname} is not found (${systemCode})`, {
+      cause,
+      hint: "check the host in the URL, and that this machine can look up names",
+    });
+  }
+  const place = address === undefined ? "" : ` at ${address}${port === undefined ? "" : ` port ${port}`}`;
+  return new ConnectionRefusedError(`no PostgreSQL server answers${place} (${systemCode})`, {
+    cause,
+    hint: "check host and port of the URL, that the server runs, and that a firewall lets you through",
   });
 }
 

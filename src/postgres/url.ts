@@ -13,6 +13,8 @@ export type DatabaseAddress =
       readonly folder: string | undefined;
     };
 
+/** Those of the driver; `no-verify`: encrypted, and nobody asks by whom. What it does not know it would take for verify-full. */
+const SSL_MODES: readonly string[] = ["disable", "no-verify", "prefer", "require", "verify-ca", "verify-full"];
 const FORMS = "postgres://user@host:5432/name, pglite: (memory) or pglite:./folder";
 
 /** @throws InvalidInputError; the message never holds the password */
@@ -29,6 +31,11 @@ export function parseDatabaseUrl(url: unknown): DatabaseAddress {
   }
   if (!/^postgres(ql)?:\/\//.test(url)) {
     const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0];
+    if (scheme !== undefined && /^postgres(ql)?:$/i.test(scheme)) {
+      throw new InvalidInputError(`the database URL does not begin with ${scheme.toLowerCase()}//`, {
+        hint: `write ${FORMS}`,
+      });
+    }
     throw new InvalidInputError(
       scheme === undefined ? "the database URL has no scheme" : `database URLs of the form ${scheme} are not known`,
       {
@@ -44,7 +51,13 @@ export function parseDatabaseUrl(url: unknown): DatabaseAddress {
     parsed = new URL(hosts?.urls[0] ?? url);
   } catch {
     throw new InvalidInputError("the database URL cannot be read", {
-      hint: `write ${FORMS}; characters like @ : / # in the password must be percent-encoded`,
+      hint: `write ${FORMS}; the port is a number up to 65535; characters like @ : / # in the password must be percent-encoded`,
+    });
+  }
+  const mode = parsed.searchParams.get("sslmode");
+  if (mode !== null && !SSL_MODES.includes(mode)) {
+    throw new InvalidInputError(`sslmode=${mode} in the database URL is not known`, {
+      hint: `known are ${SSL_MODES.join(", ")}`,
     });
   }
   const authority = hosts === undefined ? undefined : hosts.urls.map((each) => new URL(each).host).join(",");

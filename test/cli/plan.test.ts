@@ -24,4 +24,10 @@ INSERT INTO orders SELECT g, g FROM generate_series(1, 5000) AS g; ANALYZE;`,
   expect(await runCli(["migrate", "plan", "--to", "wanted.sql", "--max-lock", "soon"], { cwd })).toMatchObject({
     code: 64,
   });
+
+  const { password } = new URL(database.url);
+  const diff = await runCli(["diff", database.url, "empty", "--json"], { cwd });
+  expect(password.length).toBeGreaterThan(5);
+  expect(diff.stdout).toContain('"from": "postgres://');
+  expect(diff.stdout).not.toContain(password);
 });

@@ -1,3 +1,5 @@
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ERROR_CODES } from "../../src/postgres/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
@@ -14,7 +16,7 @@ test("--help begins with examples, names every command and the exit codes, on st
 
 test("without a command it prints the help; each command has one of its own, with examples first", async () => {
   expect((await runCli([])).stdout.startsWith("Examples:\n")).toBe(true);
-  for (const command of ["start", "check", "describe", "doctor"]) {
+  for (const command of ["start", "check", "describe", "doctor", "migrate", "partitions"]) {
     const { code, stdout } = await runCli([command, "--help"]);
     expect(code).toBe(0);
     expect(stdout.startsWith("Examples:\n")).toBe(true);
@@ -45,6 +47,12 @@ test.each([
     "check the path",
   ],
   [["start", "--port", "http"], "--port", "docs/configuration.md"],
+  [["check", ""], "the argument target is empty", "a shell variable that is not set"],
+  [["migrate", "generate", "x", "--to", ""], "--to is empty", "a shell variable that is not set"],
+  [["migrate", "generate", "x", "--from", "nowhere", "--to", "empty"], "nowhere does not exist", "check the path"],
+  [["migrate", "status", "--folder", "no/where", "--database", "pglite:"], "does not exist", "check the path"],
+  [["describe", "t", "--database", "postgres:/bob:pw@db/app"], "does not begin with postgres://", "postgres://user"],
+  [["describe", "t", "--database", "postgres://db/app?sslmode=on"], "sslmode=on", "verify-full"],
 ])("wrong use %j: one error line, one hint, nothing on stdout", async (args, message, hint) => {
   const { code, stdout, stderr } = await runCli(args);
   expect(stdout).toBe("");
@@ -63,6 +71,41 @@ test("with --json an error is one JSON document on stderr", async () => {
     error: { code: "INVALID_INPUT", exitCode: 64, hint: expect.any(String) },
   });
   expect(code).toBe(64);
+});
+
+test("a program is no SQL file, and a loop of links no fault of pgsteward: both are said with a way out", async () => {
+  const cwd = folderWith({ "schema.ts": "export const x = 1;", "migrations/.keep": "" });
+  symlinkSync("0001_loop.sql", join(cwd, "migrations", "0001_loop.sql"));
+  const [program, loop] = await Promise.all([
+    runCli(["lint", "schema.ts"], { cwd }),
+    runCli(["migrate", "status", "--database", "pglite:"], { cwd }),
+  ]);
+  expect(program).toMatchObject({ code: 64, stdout: "" });
+  expect(program.stderr).toMatch(/schema\.ts is a program, not SQL\nhint: .*pgsteward diff empty/);
+  expect(loop).toMatchObject({ code: 64, stdout: "" });
+  expect(loop.stderr).toMatch(/is a symbolic link that leads to itself\nhint: /);
+});
+
+test("a password in a URL that was mistyped, in a list of databases or named as a source is never printed", async () => {
+  const cwd = folderWith({
+    "migrations/0001_a.sql": "-- migrate:up\nSELECT 1;\n",
+    "list.txt": "postgers://bob:hunter2@127.0.0.1:1/a\npostgres://bob:hun@hunter2@127.0.0.1:1/b\n",
+  });
+  const ended = await Promise.all([
+    runCli(["check", "postgres:/bob:hunter2@127.0.0.1:1/a"], { cwd }),
+    runCli(["migrate", "status", "--databases", "list.txt", "--json"], { cwd }),
+  ]);
+  for (const { stdout, stderr } of ended) expect(stdout + stderr).not.toContain("hunter2");
+  expect(ended[1].stdout).toContain("127.0.0.1:1/b");
+});
+
+test("a warning of a library is a note, and nothing with --json", async () => {
+  const args = ["describe", "t", "--database", "postgres://bob@127.0.0.1:1/app?sslmode=require"];
+  const [text, json] = await Promise.all([runCli(args), runCli([...args, "--json"])]);
+  expect(text.stderr).toMatch(/^warning: .*SSL/m);
+  expect(text.stderr).not.toContain("(node:");
+  expect(text.stderr).toContain("no PostgreSQL server answers at 127.0.0.1 port 1 (ECONNREFUSED)");
+  expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: "CONNECTION_REFUSED" } });
 });
 
 test("the stack is shown with --verbose and with DEBUG only", async () => {

@@ -48,6 +48,7 @@ test("secrets are taken out at any depth, in child ids, in messages and in error
   logger.child({ token: "hunter2" }).info("url %s", "postgresql://u:p@ss/word@host:5432/x?sslmode=require");
   logger.info("Bearer abc.def-ghi and sk-abcdefghijklmnop1234 and eyJhbGciOi.eyJzdWIiOi.sig-1");
   logger.info(`host=h user=u password='top secret' dbname=d; ALTER ROLE x PASSWORD 'hunter2'`);
+  logger.warn("postgres:/bob:hunter2@db/app, postgres:bob:hunter2@db/app and bob:hunter2@db:5432/app are no URLs");
   const all = lines.join("");
   for (const secret of secrets) expect(all).not.toContain(secret);
   expect(all).toContain("postgres://bob:[redacted]@db.example/app");
@@ -61,6 +62,8 @@ test("text without secrets stays as it is", () => {
     "http://127.0.0.1:7420/health",
     "the password is wrong",
     "pglite:./data",
+    "C:\\work\\node_modules\\@types and file:///work/node_modules/@types/pg.js:10:5",
+    "git@github.com:team/app.git at 10:30, user bob@db.example",
   ]) {
     expect(redactText(text)).toBe(text);
   }

@@ -103,12 +103,9 @@ export function pathOf(context: CommandContext, target: string): string | undefi
     throw new InvalidInputError(`${target} is the folder of a database`, { hint: `write pglite:${target}` });
   }
   if (!existsSync(path)) {
-    throw new InvalidInputError(
-      `${target === "" ? "an empty text" : target} is neither a database URL nor a file or folder that exists`,
-      {
-        hint: "give postgres://user@host/name, pglite:./folder, a .sql file or a folder of .sql files",
-      },
-    );
+    throw new InvalidInputError(`${target} is neither a database URL nor a file or folder that exists`, {
+      hint: "give postgres://user@host/name, pglite:./folder, a .sql file or a folder of .sql files",
+    });
   }
   return path;
 }

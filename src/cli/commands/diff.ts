@@ -9,6 +9,7 @@ import {
   type Plan,
   type Step,
 } from "../../migrate/index.ts";
+import { redactText } from "../../logging/redact.ts";
 import type { Run } from "../command.ts";
 import { readCommandSettings, requireValid, withCasing, type CommandContext } from "../context.ts";
 import { offeredRenames, readRenames, withRenameOptions, type RenameOptions } from "../renames.ts";
@@ -71,7 +72,9 @@ async function diff(context: CommandContext, from: string, to: string, options: 
   const notices = [...read.from.notices, ...read.to.notices, ...offered.notices];
   for (const notice of notices) context.output.note(notice);
   context.output.result(
-    context.output.json ? { from, to, notices, ...plan, renameCandidates: offered.candidates } : undefined,
+    context.output.json
+      ? { from: redactText(from), to: redactText(to), notices, ...plan, renameCandidates: offered.candidates }
+      : undefined,
     () => renderPlan(plan),
   );
   return (options.exitCode ?? false) && plan.changes.length > 0 ? 1 : 0;

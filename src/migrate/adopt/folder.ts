@@ -2,6 +2,7 @@
 // which that tool runs them.
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { fileFault, withFileFaults } from "../../postgres/file-fault.ts";
 import { InvalidInputError } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
@@ -115,13 +116,13 @@ export class FolderFiles {
 
   constructor(path: string, variables: Readonly<Record<string, string>> = {}) {
     this.#variables = Object.entries(variables);
-    const info = statSync(path, { throwIfNoEntry: false });
+    const info = withFileFaults(path, () => statSync(path, { throwIfNoEntry: false }));
     if (info?.isDirectory() !== true) {
       const what = info === undefined ? "does not exist" : "is not a folder";
       throw new InvalidInputError(`${path} ${what}`, { hint: "give the folder that holds the migrations" });
     }
     this.path = resolve(path);
-    this.names = readdirSync(path, { recursive: true, encoding: "utf8" })
+    this.names = withFileFaults(path, () => readdirSync(path, { recursive: true, encoding: "utf8" }))
       .map((name) => name.replaceAll("\\", "/"))
       .filter((name) => !name.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
       .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true)
@@ -151,6 +152,7 @@ export class FolderFiles {
     try {
       bytes = readFileSync(join(this.path, name));
     } catch (cause) {
+      if (existsSync(join(this.path, name))) throw fileFault(cause, join(this.path, name)) ?? cause;
       throw new InvalidInputError(`${join(this.path, name)} cannot be read`, {
         cause,
         hint: "the folder's plan names it: get the file back",

@@ -1,7 +1,7 @@
 // A phase as a migration file, and the files in their folder.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { InvalidInputError } from "../../postgres/index.ts";
+import { fileFault } from "../../postgres/file-fault.ts";
 import { parseMigration, readMigrations } from "../migration-files.ts";
 import { nextVersion } from "../write-migration.ts";
 import type { ExpandGroup, ExpandPhase, ExpandPlan } from "./change.ts";
@@ -51,7 +51,6 @@ export function writeExpandMigrations(folder: string, plan: Pick<ExpandPlan, "ph
     });
   } catch (cause) {
     for (const file of written) rmSync(join(folder, file), { force: true });
-    if (cause instanceof InvalidInputError) throw cause;
-    throw new InvalidInputError(`the migrations cannot be written to ${folder}`, { cause });
+    throw fileFault(cause, folder) ?? cause;
   }
 }

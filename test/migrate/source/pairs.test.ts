@@ -155,7 +155,7 @@ describe("the next migration", () => {
     const written = draftMigration(folder, draft, AT);
     const path = writeMigration(folder, written);
     expect(readFileSync(path, "utf8")).toContain("'SELECT 1' -- one\n;\n");
-    expect(() => writeMigration(folder, written)).toThrow("cannot be written");
+    expect(() => writeMigration(folder, written)).toThrow("is there already");
   });
 
   test("is refused in the folder of another tool, without a name, and with a mark inside a body", () => {

@@ -100,7 +100,7 @@ async function generate(context: CommandContext, given: string, options: Options
   const out = options.out === undefined ? folder : resolve(context.cwd, options.out);
   const wanted = wantedSource(settings, options);
   await using to = await openWanted(context, settings, wanted);
-  const { from: present, to: first } = await readSources(presentSource(folder), to.source, {
+  const { from: present, to: first } = await readSources(presentSource(folder, options.from), to.source, {
     isComplete: options.complete,
     signal: context.signal,
   });
@@ -179,8 +179,17 @@ export async function openWanted(
   return { source: modelsOf(context, settings, to), [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
-/** A folder that is missing or empty is the beginning of a project. */
-export function presentSource(folder: string): Source {
+/**
+ * A folder that is missing or empty is the beginning of a project.
+ *
+ * @param named - the folder as a person gave it: one that is missing is then a mistyped one
+ */
+export function presentSource(folder: string, named?: string): Source {
+  if (named !== undefined && !existsSync(folder)) {
+    throw new InvalidInputError(`the folder of migrations ${named} does not exist`, {
+      hint: "check the path; where there are no migrations yet, leave --from out or make the folder",
+    });
+  }
   const hasSql =
     existsSync(folder) &&
     readdirSync(folder, { recursive: true, encoding: "utf8" }).some((name) => name.toLowerCase().endsWith(".sql"));

@@ -32,7 +32,17 @@ const COMMANDS: readonly MakeCommand[] = [
 ];
 
 export function migrateCommand(run: Run): Command {
-  const command = new Command("migrate").description("make, prove and run migrations: SQL files with up and down");
+  const command = new Command("migrate")
+    .description("make, prove and run migrations: SQL files with up and down")
+    .addHelpText(
+      "before",
+      `Examples:
+  pgsteward migrate generate add_owner_to_agents --models src/db/schema.ts
+  pgsteward migrate verify
+  pgsteward migrate up --dry-run
+  pgsteward migrate status
+`,
+    );
   for (const make of COMMANDS) command.addCommand(make(run));
   return command;
 }

@@ -64,7 +64,11 @@ export function planCommand(run: Run): Command {
     .addOption(
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
-    .option("--max-lock <duration>", "warn when writers are held up for longer, e.g. 500ms, 2s", duration, 2_000)
+    .addOption(
+      new Option("--max-lock <duration>", "warn when writers are held up for longer, e.g. 500ms")
+        .argParser(duration)
+        .default(2_000, "2s"),
+    )
     .option(
       "--rehearse [rows]",
       "run it on a throw-away copy of the schema with so many rows of each table (default: 10000), and measure",

@@ -11,6 +11,8 @@ import {
   type RunMigrationsOptions,
   type TenantReport,
 } from "../../../migrate/index.ts";
+import { redactText } from "../../../logging/redact.ts";
+import { withFileFaults } from "../../../postgres/file-fault.ts";
 import { CancelledError, InvalidInputError, type Database } from "../../../postgres/index.ts";
 import { wholeNumber } from "../../arguments.ts";
 import {
@@ -190,12 +192,9 @@ async function forTenants<T>(
 
 /** One URL a line; empty lines and those that begin with # are passed over. */
 function readDatabaseList({ cwd }: CommandContext, file: string): readonly MigrationTenant[] {
-  let text: string;
-  try {
-    text = readFileSync(file === "-" ? 0 : resolve(cwd, file), "utf8");
-  } catch (cause) {
-    throw new InvalidInputError(`the list of databases ${file} cannot be read`, { cause });
-  }
+  const text = withFileFaults(`the list of databases ${file}`, () =>
+    readFileSync(file === "-" ? 0 : resolve(cwd, file), "utf8"),
+  );
   const urls = text
     .split("\n")
     .map((line) => line.trim())
@@ -207,8 +206,8 @@ function readDatabaseList({ cwd }: CommandContext, file: string): readonly Migra
   return urls.map((url) => ({ kind: "database", name: nameOf(url), url }));
 }
 
-/** Host and database, without login: what a report may show. */
+/** Host and database, without login: what a report may show. A password that was not encoded may hold `@` and `/`. */
 function nameOf(url: string): string {
-  const [, place] = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?([^?#]+)/.exec(url) ?? [];
-  return place ?? url;
+  const [, place] = /^postgres(?:ql)?:\/\/(?:[^?#]*@)?([^?#]+)/.exec(url) ?? [];
+  return place ?? redactText(url);
 }

@@ -19,6 +19,7 @@ import { dialect } from "./dialect.ts";
 import { columnList, insertRows, JsonRows, type RowGroup, type Values } from "./json-rows.ts";
 import { checkCount, checkTable } from "./locking.ts";
 import { conflictClause, type ConflictRule } from "./on-conflict.ts";
+import { isStaleStatement } from "./retry.ts";
 import { tableText, type RowOf } from "./table-columns.ts";
 import type { UnitDatabase } from "./unit-database.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
@@ -190,6 +191,11 @@ function conflictOf({ onConflict }: BulkInsertOptions, table: PgTable, group: Ro
   return conflictClause(table, group, onConflict);
 }
 
+function isAboutRows(error: unknown): error is DatabaseError {
+  if (!(error instanceof DatabaseError) || isStaleStatement(error)) return false;
+  return !NOT_ABOUT_A_ROW.some((type) => error instanceof type);
+}
+
 /**
  * The error with the position of the row that causes it: the last row of the shortest run of rows, from the first one on,
  * that fails. Each run is tried inside a savepoint that is undone. Stays as it is when no row at all fails the same.
@@ -200,17 +206,19 @@ export async function namedRow(
   batch: Batch,
   error: unknown,
 ): Promise<unknown> {
-  if (!(error instanceof DatabaseError) || NOT_ABOUT_A_ROW.some((type) => error instanceof type)) return error;
+  if (!isAboutRows(error)) return error;
   const failure = async (length: number): Promise<DatabaseError | undefined> => {
     const undone = new InvalidInputError("undone");
     try {
       await job.unit.nested(async () => {
-        await job.unit.query(insertStatement(job as Job, group, batch.rows.slice(0, length)));
+        const tried = insertStatement(job, group, batch.rows.slice(0, length));
+        // Without a name: PgBouncer 1.24 loses count of names when their statements fail one after the other.
+        await job.unit.query({ ...tried, prepare: false });
         throw undone;
       });
     } catch (caught) {
       if (caught === undone) return undefined;
-      if (caught instanceof DatabaseError) return caught;
+      if (isAboutRows(caught)) return caught;
       throw caught;
     }
     return undefined;

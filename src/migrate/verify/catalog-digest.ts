@@ -77,7 +77,7 @@ const FIRST_OID = 16_384;
 const LIMIT_MS = 60_000;
 
 const COLUMNS_SQL = `
-SELECT c.relname AS catalog, pg_catalog.array_agg(
+SELECT c.oid::int8::float8 AS oid, c.relname AS catalog, pg_catalog.array_agg(
   pg_catalog.concat(pg_catalog.quote_ident(a.attname),
     CASE WHEN pg_catalog.format_type(a.atttypid, NULL) <> ALL ($3::text[]) THEN '::text' END)
   ORDER BY a.attnum) AS columns
@@ -87,43 +87,102 @@ WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace
   AND (c.relkind = 'r' AND c.relname <> ALL ($1::text[]) OR c.relname IN ('pg_roles', 'pg_user_mappings'))
   AND a.attname <> ALL ($2::text[])
   AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
-GROUP BY c.relname
+GROUP BY c.oid, c.relname
 ORDER BY c.relname`;
 
-export type CatalogDigest = () => Promise<string>;
+// Written in this transaction, and in earlier ones of the session that were not reported yet: only a difference of two readings counts.
+const WRITES_SQL = `
+SELECT CASE WHEN pg_catalog.current_setting('track_counts')::bool THEN ARRAY(
+  SELECT (pg_catalog.pg_stat_get_xact_tuples_inserted(t.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(t.oid)
+    + pg_catalog.pg_stat_get_xact_tuples_deleted(t.oid))::float8
+  FROM pg_catalog.unnest($1::oid[]) WITH ORDINALITY AS t (oid, position)
+  ORDER BY t.position) END AS writes`;
+
+/** The catalogs that a view shows. */
+const SHOWN_BY: Readonly<Record<string, readonly number[]>> = {
+  pg_roles: [1260, 2964], // pg_authid, pg_db_role_setting
+  pg_user_mappings: [1418, 1417, 1260], // pg_user_mapping, pg_foreign_server, pg_authid
+};
+
+/** How often each catalog was written to; `undefined` where the server does not count. */
+export type CatalogWrites = readonly number[] | undefined;
 
 /**
  * Two equal digests of one database mean the same rows in its catalogs, oids included, so the same schema. Two that differ mean
  * nothing yet: what is dropped and made again has another oid.
- *
- * @returns what reads the digest, also inside an open transaction
  */
+export interface CatalogDigest {
+  /** Also inside an open transaction. */
+  readonly read: () => Promise<string>;
+  readonly readWrites: () => Promise<CatalogWrites>;
+  /**
+   * The same as `read`, for what one transaction did.
+   *
+   * @param known - the digest of the moment at which `writes` were read, in the transaction that is open
+   */
+  readonly readAgain: (known: string, writes: CatalogWrites) => Promise<string>;
+}
+
+interface CatalogPart {
+  readonly catalog: string;
+  readonly text: string;
+  /** The places of its counters. */
+  readonly counters: readonly number[];
+}
+
 export async function catalogDigest(database: Queryable): Promise<CatalogDigest> {
-  const { rows } = await database.query<{ catalog: string; columns: readonly string[] }>(
+  const { rows } = await database.query<{ oid: number; catalog: string; columns: readonly string[] }>(
     COLUMNS_SQL,
     [LEFT_OUT, LEFT_OUT_COLUMNS, HASHED_TYPES],
     { timeoutMs: LIMIT_MS },
   );
-  const parts = rows.map(({ catalog, columns }) => {
+  const counted: number[] = [];
+  const parts = rows.map(({ oid, catalog, columns }): CatalogPart => {
     const condition = conditionOn(catalog);
     const row = `ROW (${columns.join(", ")})`;
-    return `SELECT '${catalog}' AS catalog, pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(${row}, 0)) AS sum
-FROM pg_catalog.${catalog}${condition === undefined ? "" : `\nWHERE ${condition}`}`;
+    const oids = SHOWN_BY[catalog] ?? [oid];
+    return {
+      catalog,
+      text: `SELECT '${catalog}' AS catalog, pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(${row}, 0)) AS sum
+FROM pg_catalog.${catalog}${condition === undefined ? "" : `\nWHERE ${condition}`}`,
+      counters: oids.map((shown) => counted.push(shown) - 1),
+    };
   });
-  const text = `SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.catalog, d.rows, d.sum), ',' ORDER BY d.catalog) AS digest
+  const whole = `SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.catalog, d.rows, d.sum), ',' ORDER BY d.catalog) AS digest
 FROM (
-${parts.join("\nUNION ALL\n")}
+${parts.map(({ text }) => text).join("\nUNION ALL\n")}
 ) AS d`;
-  return async () => {
-    const [result] = await database.batch([{ text }], { timeoutMs: LIMIT_MS });
+  const read = async (): Promise<string> => {
+    const [result] = await database.batch([{ text: whole }], { timeoutMs: LIMIT_MS });
     return String(result?.rows[0]?.["digest"]);
   };
+  const readWrites = async (): Promise<CatalogWrites> => {
+    const [result] = await database.batch([{ text: WRITES_SQL, values: [counted] }], { timeoutMs: LIMIT_MS });
+    return (result?.rows[0]?.["writes"] ?? undefined) as CatalogWrites;
+  };
+  const readAgain = async (known: string, writes: CatalogWrites): Promise<string> => {
+    const now = writes === undefined ? undefined : await readWrites();
+    if (writes === undefined || now === undefined) return read();
+    const written = parts.filter(({ counters }) => counters.some((at) => now[at] !== writes[at]));
+    if (written.length === 0) return known;
+    const results = await database.batch(
+      written.map(({ text }) => ({ text })),
+      { timeoutMs: LIMIT_MS },
+    );
+    const digests = new Map(known.split(",").map((part) => [part.slice(0, part.indexOf(" ")), part]));
+    for (const [index, { catalog }] of written.entries()) {
+      const row = results[index]?.rows[0];
+      digests.set(catalog, [catalog, row?.["rows"], row?.["sum"]].filter((value) => value !== null).join(" "));
+    }
+    return [...digests.values()].join(",");
+  };
+  return { read, readWrites, readAgain };
 }
 
 function conditionOn(catalog: string): string | undefined {
   const oid = OWNED_BY[catalog];
-  // A dropped column stays as a row.
-  if (catalog === "pg_attribute") return `${oid} >= ${FIRST_OID} AND NOT attisdropped`;
+  // A dropped column stays as a row, and the system's columns are the same in every table.
+  if (catalog === "pg_attribute") return `${oid} >= ${FIRST_OID} AND attnum > 0 AND NOT attisdropped`;
   if (oid !== undefined) return `${oid} >= ${FIRST_OID}`;
   if (catalog === "pg_description") {
     const large = Object.keys(OWNED_BY).map((name) => `'pg_catalog.${name}'::pg_catalog.regclass`);

@@ -1,6 +1,6 @@
 // Fingerprints of the rows of every table, column by column, and what two of them say about data that did not come back.
-import type { Catalog } from "../../catalog/index.ts";
 import { identifier, type Queryable } from "../../postgres/index.ts";
+import type { TableShape } from "./table-shapes.ts";
 
 export interface TableRows {
   readonly table: string;
@@ -24,13 +24,10 @@ export interface LostData {
 
 const LIMIT_MS = 60_000;
 
-/** Reads all tables in one flush. Foreign and temporary ones and those of extensions are left out. */
-export async function fingerprint(connection: Queryable, catalog: Catalog): Promise<DatabaseRows> {
-  const tables = catalog.tables.filter(
-    ({ kind, persistence, extension }) => kind === "table" && persistence !== "temporary" && extension === undefined,
-  );
+/** Reads the tables in one flush. */
+export async function fingerprint(connection: Queryable, tables: readonly TableShape[]): Promise<DatabaseRows> {
   const statements = tables.map(({ schema, name, columns }) => {
-    const texts = columns.map((column) => `${identifier(column.name)}::text`);
+    const texts = columns.map((column) => `${identifier(column)}::text`);
     const sums = texts.map((text) => `${hashSum(`coalesce(${text}, '\u0001')`)}`);
     const sorted = texts.toSorted();
     return {
@@ -52,7 +49,7 @@ export async function fingerprint(connection: Queryable, catalog: Catalog): Prom
         {
           table,
           rows: Number(row?.rows ?? 0),
-          columns: new Map(columns.map((column, at) => [column.name, row?.columns[at] ?? ""])),
+          columns: new Map(columns.map((column, at) => [column, row?.columns[at] ?? ""])),
           whole: row?.whole ?? "",
         },
       ];

@@ -61,8 +61,8 @@ export interface VerifiedMigration {
   readonly file: string;
   readonly verdict: Verdict;
   readonly findings: readonly VerifyFinding[];
-  /** What its way there changes in the schema. */
-  readonly changes: number;
+  /** Whether its way there changes the schema; one that only writes rows does not. */
+  readonly changesSchema: boolean;
   /** Why there is no way back, as the file says. */
   readonly irreversible: string | undefined;
   readonly tookMs: number;

@@ -260,3 +260,42 @@ export function isAboutRows({ sqlState }: ScriptFailure): boolean {
 export function mayHelpToCommit({ sqlState }: ScriptFailure): boolean {
   return ["55P04", "55006", "2D000", "25001"].includes(sqlState);
 }
+
+/** Runs a script as its tool would: in a transaction of its own or without one. */
+export async function runWhole(place: ScriptPlace, prepared: PreparedScript): Promise<ScriptFailure | undefined> {
+  const { connection } = place;
+  let failure: ScriptFailure | undefined;
+  if (prepared.isTransaction) {
+    await connection.exec("BEGIN");
+    failure = (await runScript(place, prepared)) ?? (await failureOfExec(connection, "COMMIT"));
+  } else {
+    failure = await runScript(place, prepared);
+    if (failure === undefined && connection.transactionStatus !== "idle")
+      failure = await failureOfExec(connection, "COMMIT");
+  }
+  if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
+  await resetSession(connection);
+  // Statements that their tool runs one by one were put together here; where that is what failed, they run as the tool does it.
+  const { transaction } = prepared.script;
+  const isTogether =
+    prepared.isTransaction &&
+    (transaction === "statement" || (transaction === "implicit" && prepared.statements.length === 1));
+  if (failure !== undefined && isTogether && mayHelpToCommit(failure))
+    return runWhole(place, { ...prepared, isTransaction: false });
+  return failure;
+}
+
+export async function failureOfExec(connection: Connection, sql: string): Promise<ScriptFailure | undefined> {
+  try {
+    await connection.exec(sql);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    return { message: error.message, sqlState: error.sqlState, table: tableOf(error), place: undefined };
+  }
+}
+
+/** Deferred constraints are checked now, as COMMIT would; events that wait would also refuse the next ALTER TABLE. */
+export async function fireDeferred(connection: Connection): Promise<ScriptFailure | undefined> {
+  return failureOfExec(connection, "SET CONSTRAINTS ALL IMMEDIATE");
+}

@@ -2,7 +2,9 @@
 // the way. Tables that stay empty are told, with the reason.
 import type { Catalog, Table } from "../../catalog/index.ts";
 import { identifier, type Connection } from "../../postgres/index.ts";
+import type { DatabaseRows } from "./fingerprints.ts";
 import { seedTable } from "./seed-table.ts";
+import type { SchemaShapes } from "./table-shapes.ts";
 import { TypeSamples } from "./type-samples.ts";
 
 export interface UnseededTable {
@@ -55,8 +57,22 @@ export class Seeds {
     return this.#seeded.size === 0;
   }
 
-  /** Makes rows in every table that has none, referenced tables first. */
-  async fill(catalog: Catalog): Promise<void> {
+  /** Whether a table has no rows, so that the catalog is needed to make some. */
+  async mayFill({ tables, roots, partitions }: SchemaShapes, rows: DatabaseRows): Promise<boolean> {
+    if (this.#rowsPerTable === 0) return false;
+    const own = tables.map(nameOf).filter((name) => !partitions.has(name));
+    if (own.some((name) => (rows.get(name)?.rows ?? 0) === 0)) return true;
+    return (await this.#withoutRows(roots)).length > 0;
+  }
+
+  /** Makes rows in every table that has none, referenced tables first. @returns whether any were made */
+  async fill(catalog: Catalog): Promise<boolean> {
+    const rowsBefore = this.#rows;
+    await this.#fill(catalog);
+    return this.#rows > rowsBefore;
+  }
+
+  async #fill(catalog: Catalog): Promise<void> {
     if (this.#rowsPerTable === 0) return;
     const tables = catalog.tables.filter(isSeedable);
     const names = new Set(tables.map(nameOf));
@@ -138,7 +154,9 @@ export class Seeds {
     await this.#connection.batch([...before, ...statements.toReversed(), ...after], { timeoutMs: LIMIT_MS });
   }
 
-  async #withoutRows(tables: readonly Table[]): Promise<readonly Table[]> {
+  async #withoutRows<T extends { readonly schema: string; readonly name: string }>(
+    tables: readonly T[],
+  ): Promise<readonly T[]> {
     if (tables.length === 0) return [];
     const parts = tables.map(
       (table, index) =>

@@ -20,8 +20,8 @@ WHERE pg_catalog.to_regclass(s.name) IS NOT NULL`;
 const LIMIT_MS = 10_000;
 
 export async function readSequences(database: Queryable): Promise<SequencePositions> {
-  const { rows } = await database.query<SequencePositions[number]>(READ_SQL, [], { timeoutMs: LIMIT_MS });
-  return rows;
+  const [result] = await database.batch([{ text: READ_SQL }], { timeoutMs: LIMIT_MS });
+  return (result?.rows ?? []) as unknown as SequencePositions;
 }
 
 /** Puts those that still exist where they stood. */
@@ -32,5 +32,5 @@ export async function restoreSequences(database: Queryable, positions: SequenceP
     positions.map(({ value }) => value),
     positions.map(({ isCalled }) => isCalled),
   ];
-  await database.query(RESTORE_SQL, columns, { timeoutMs: LIMIT_MS });
+  await database.batch([{ text: RESTORE_SQL, values: columns }], { timeoutMs: LIMIT_MS });
 }

@@ -1,69 +1,33 @@
 // Tries one migration: up, down and up again, with the catalog and the rows compared after each. What leads back is rolled back where
 // that can be, so that one bad migration does not spoil the database for the next.
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
-import { DatabaseError, type Connection, type Queryable } from "../../postgres/index.ts";
-import type { AdoptedMigration } from "../adopt/folder.ts";
-import type { ScriptStatement } from "../sql-script.ts";
-import type { CatalogDigest } from "./catalog-digest.ts";
+import type { Connection } from "../../postgres/index.ts";
 import { separateColumnOrder } from "./column-order.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
 import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
 import {
+  fireDeferred,
   isAboutRows,
   mayHelpToCommit,
   resetSession,
   runScript,
-  tableOf,
+  runWhole,
   type PreparedScript,
   type ScriptFailure,
   type ScriptPlace,
 } from "./run-script.ts";
-import type { Seeds } from "./seeds.ts";
 import { readSequences, restoreSequences } from "./sequences.ts";
-
-export interface PreparedMigration {
-  readonly migration: AdoptedMigration;
-  readonly up: PreparedScript;
-  readonly down: PreparedScript | undefined;
-}
-
-export interface TrialPlace extends ScriptPlace {
-  readonly seeds: Seeds;
-  /** For the readings, on the same connection. */
-  readonly reads: Queryable;
-  readonly digest: CatalogDigest;
-}
-
-/** The schema at one moment. */
-export interface SchemaState {
-  readonly catalog: Catalog;
-  /** Equal to another one of this database: the same catalog, so it need not be read. */
-  readonly digest: string;
-}
-
-export interface TrialOptions {
-  /** False: only that it applies. */
-  readonly triesDown: boolean;
-  /** No rows are made for it: with them it failed, and could not be rolled back. */
-  readonly withoutRows: boolean;
-  /** What a migration without a way back is: `warning` where its neighbours have one. */
-  readonly missingDown: VerifySeverity;
-}
-
-export interface Trial {
-  readonly findings: readonly VerifyFinding[];
-  readonly changes: number;
-  readonly ranDown: boolean;
-  /** The schema after it. */
-  readonly after: SchemaState;
-  /**
-   * - `clean`: the database is as after the migration
-   * - `broken`: it is not, and a new one is needed for the next migration
-   * - `failed`: the migration does not apply
-   * - `rows`: it failed on rows and cannot be rolled back; to be tried without rows in a new database
-   */
-  readonly state: "clean" | "broken" | "failed" | "rows";
-}
+import { readShapes, tablesOf, type SchemaShapes } from "./table-shapes.ts";
+import { thereAndBack } from "./there-and-back.ts";
+import {
+  changesMore,
+  isWithoutEffect,
+  type PreparedMigration,
+  type SchemaState,
+  type Trial,
+  type TrialOptions,
+  type TrialPlace,
+} from "./trial-parts.ts";
 
 export async function tryMigration(
   place: TrialPlace,
@@ -82,45 +46,32 @@ export async function applyMigration(
   return runWhole(place, up);
 }
 
-/** What changes rows or settings and is not seen in the schema. Made-up rows need not be those that an UPDATE is about. */
-const CHANGES_MORE: ReadonlySet<string> = new Set([
-  "AlterDatabaseSetStmt",
-  "AlterRoleSetStmt",
-  "AlterSystemStmt",
-  "DeleteStmt",
-  "InsertStmt",
-  "MergeStmt",
-  "TruncateStmt",
-  "UpdateStmt",
-]);
-
-/** `SELECT 1`, `SELECT 'down SQL query'`: tools that want a statement are given one. */
-function isWithoutEffect({ kind, text }: ScriptStatement): boolean {
-  return kind === "SelectStmt" && /^select\s+(?:\d+|null|true|false|'[^']*')(?:\s+as\s+\w+)?\s*;?\s*$/i.test(text);
+/** The catalogs before and after the migration, read where it has to be looked at closely. */
+interface Catalogs {
+  readonly before: Catalog;
+  readonly after: Catalog;
 }
 
 class MigrationTrial {
   readonly #place: TrialPlace;
   readonly #connection: Connection;
   readonly #prepared: PreparedMigration;
-  readonly #before: Catalog;
   readonly #options: TrialOptions;
   readonly #findings: VerifyFinding[] = [];
-  readonly #digestBefore: string;
+  readonly #stateBefore: SchemaState;
+  #catalogBefore: Catalog | undefined;
   #rowsBefore: DatabaseRows = new Map();
-  #after: Catalog;
-  #digestAfter: string;
-  #changes = 0;
+  #stateAfter: SchemaState;
+  #changesSchema = false;
   #ranDown = false;
 
   constructor(place: TrialPlace, prepared: PreparedMigration, before: SchemaState, options: TrialOptions) {
     this.#place = place;
     this.#connection = place.connection;
     this.#prepared = prepared;
-    this.#before = before.catalog;
-    this.#digestBefore = before.digest;
-    this.#after = before.catalog;
-    this.#digestAfter = before.digest;
+    this.#stateBefore = before;
+    this.#catalogBefore = before.catalog;
+    this.#stateAfter = before;
     this.#options = options;
   }
 
@@ -131,41 +82,93 @@ class MigrationTrial {
     const findings = this.#findings.map((finding) =>
       irreversible !== undefined && isAboutWayBack(finding.rule) ? { ...finding, severity: "info" as const } : finding,
     );
-    const after = { catalog: this.#after, digest: this.#digestAfter };
-    return { findings, changes: this.#changes, ranDown: this.#ranDown, after, state };
+    return { findings, changesSchema: this.#changesSchema, ranDown: this.#ranDown, after: this.#stateAfter, state };
   }
 
   async #run(): Promise<Trial["state"]> {
-    const { seeds } = this.#place;
     const { up, down, migration } = this.#prepared;
-    if (!this.#options.withoutRows) await seeds.fill(this.#before);
-    if (this.#options.triesDown) this.#rowsBefore = await this.#fingerprint(this.#before);
-    const state = await this.#applyUp();
-    if (state !== "clean") return state;
-    this.#noteRefused(up);
-    this.#digestAfter = await this.#place.digest();
-    if (this.#digestAfter !== this.#digestBefore) {
-      this.#after = await this.#readCatalog();
-      this.#changes = compareCatalogs(this.#before, this.#after).length;
-    }
-    if (!this.#options.triesDown) return "clean";
-    if (down === undefined) {
-      if (migration.irreversible === undefined && up.statements.length > 0)
+    const { triesDown } = this.#options;
+    const shapes = await this.#makeRows();
+    if (!triesDown || down === undefined) {
+      const state = await this.#applyUp();
+      if (state !== "clean") return state;
+      this.#noteRefused(up);
+      this.#noteDigest(await this.#place.digest.read());
+      if (triesDown && migration.irreversible === undefined && up.statements.length > 0)
         this.#find("down-missing", this.#options.missingDown, `nothing leads back from it`);
       return "clean";
     }
-    if (down.statements.length === 0 && down.fault === undefined && this.#changes > 0) {
+    const isQuick = up.isTransaction && down.isTransaction && down.statements.length > 0 && !this.#options.withoutRows;
+    const quick = isQuick
+      ? await thereAndBack(this.#place, up, down, {
+          digest: this.#stateBefore.digest,
+          shapes,
+          rows: this.#rowsBefore,
+        })
+      : undefined;
+    if (quick === undefined) return this.#tryClosely(up, down);
+    this.#ranDown = true;
+    this.#changesSchema = quick.digest !== this.#stateBefore.digest;
+    this.#stateAfter = { ...quick, catalog: this.#changesSchema ? undefined : this.#catalogBefore };
+    this.#noteWithoutEffect(up, down);
+    return "clean";
+  }
+
+  /** Each direction in a transaction of its own, where it has one; with the catalogs. */
+  async #tryClosely(up: PreparedScript, down: PreparedScript): Promise<Trial["state"]> {
+    const before = await this.#readBefore();
+    const state = await this.#applyUp();
+    if (state !== "clean") return state;
+    this.#noteRefused(up);
+    const digest = await this.#place.digest.read();
+    const isSame = digest === this.#stateBefore.digest;
+    const catalogs = { before, after: isSame ? before : await this.#readCatalog() };
+    this.#stateAfter = isSame
+      ? { ...this.#stateBefore, rows: undefined, catalog: before }
+      : { digest, shapes: undefined, rows: undefined, catalog: catalogs.after };
+    this.#changesSchema = !isSame && compareCatalogs(before, catalogs.after).length > 0;
+    if (down.statements.length === 0 && down.fault === undefined && this.#changesSchema) {
       this.#find("down-missing", "warning", "its way back is empty");
       return "clean";
     }
     this.#ranDown = true;
     this.#noteRefused(down);
-    const stateAfter = await this.#goBack(up, down);
+    const stateAfter = await this.#goBack(up, down, catalogs);
+    this.#noteWithoutEffect(up, down);
+    return stateAfter;
+  }
+
+  #noteDigest(digest: string): void {
+    this.#changesSchema = digest !== this.#stateBefore.digest;
+    this.#stateAfter = this.#changesSchema
+      ? { digest, shapes: undefined, rows: undefined, catalog: undefined }
+      : { ...this.#stateBefore, rows: undefined, catalog: this.#catalogBefore };
+  }
+
+  #noteWithoutEffect(up: PreparedScript, down: PreparedScript): void {
     const isEmpty = down.fault === undefined && down.statements.every(isWithoutEffect);
-    const hasEffect = up.statements.some(({ kind }) => CHANGES_MORE.has(kind));
+    const hasEffect = up.statements.some(changesMore);
     if (isEmpty && hasEffect && !this.#findings.some(({ rule }) => isAboutWayBack(rule)))
       this.#find("down-missing", "warning", "its way back is empty");
-    return stateAfter;
+  }
+
+  /** Rows for the tables that have none, and the fingerprints of all. */
+  async #makeRows(): Promise<SchemaShapes> {
+    const { seeds, reads } = this.#place;
+    const shapes = this.#stateBefore.shapes ?? (await readShapes(reads));
+    this.#stateAfter = { ...this.#stateBefore, shapes, rows: undefined };
+    this.#rowsBefore = this.#stateBefore.rows ?? (await fingerprint(reads, shapes.tables));
+    if (!this.#options.withoutRows && (await seeds.mayFill(shapes, this.#rowsBefore))) {
+      const isFilled = await seeds.fill(await this.#readBefore());
+      if (isFilled) this.#rowsBefore = await fingerprint(reads, shapes.tables);
+    }
+    return shapes;
+  }
+
+  /** To be asked for only while the database is as before the migration. */
+  async #readBefore(): Promise<Catalog> {
+    this.#catalogBefore ??= await this.#readCatalog();
+    return this.#catalogBefore;
   }
 
   async #applyUp(): Promise<Trial["state"]> {
@@ -184,8 +187,9 @@ class MigrationTrial {
       // First only what the refusal names, so that as many rows as can be are there to be lost.
       const named = failure.table === undefined ? [] : [failure.table];
       for (const tables of [...named.map((table) => [table]), undefined]) {
-        await seeds.clear(this.#before, tables);
-        this.#rowsBefore = await this.#fingerprint(this.#before);
+        const before = await this.#readBefore();
+        await seeds.clear(before, tables);
+        this.#rowsBefore = await this.#fingerprint(before);
         await restoreSequences(this.#connection, sequences);
         const again = await runWhole(this.#place, up);
         if (again !== undefined) {
@@ -200,17 +204,17 @@ class MigrationTrial {
     return "failed";
   }
 
-  async #goBack(up: PreparedScript, down: PreparedScript): Promise<Trial["state"]> {
+  async #goBack(up: PreparedScript, down: PreparedScript, catalogs: Catalogs): Promise<Trial["state"]> {
     if (down.fault !== undefined) {
       this.#find("down-fails", "error", `its way back cannot be read: ${down.fault.message}`, down.fault);
       return "clean";
     }
-    if (!up.isTransaction || !down.isTransaction) return this.#goBackCommitting(up, down);
-    const first = await this.#goBackInTransaction(up, down, false);
+    if (!up.isTransaction || !down.isTransaction) return this.#goBackCommitting(up, down, catalogs);
+    const first = await this.#goBackInTransaction(up, down, catalogs, false);
     if (first === undefined) return "clean";
-    if (mayHelpToCommit(first)) return this.#goBackCommitting(up, down);
+    if (mayHelpToCommit(first)) return this.#goBackCommitting(up, down, catalogs);
     if (!this.#place.seeds.isEmpty) {
-      const second = await this.#goBackInTransaction(up, down, true);
+      const second = await this.#goBackInTransaction(up, down, catalogs, true);
       if (second === undefined) {
         this.#failedOnRows("down-fails-on-rows", first);
         return "clean";
@@ -224,22 +228,23 @@ class MigrationTrial {
   async #goBackInTransaction(
     up: PreparedScript,
     down: PreparedScript,
+    catalogs: Catalogs,
     withoutRows: boolean,
   ): Promise<ScriptFailure | undefined> {
     const sequences = await readSequences(this.#connection);
     await this.#connection.exec("BEGIN");
     try {
       if (withoutRows) {
-        await this.#place.seeds.clear(this.#after);
-        await this.#fireDeferred();
+        await this.#place.seeds.clear(catalogs.after);
+        await fireDeferred(this.#connection);
       }
-      const failure = (await runScript(this.#place, down)) ?? (await this.#fireDeferred());
+      const failure = (await runScript(this.#place, down)) ?? (await fireDeferred(this.#connection));
       if (failure !== undefined) return failure;
       await resetSession(this.#connection);
-      const restored = await this.#compareRestored(withoutRows);
-      const again = (await runScript(this.#place, up)) ?? (await this.#fireDeferred());
+      const restored = await this.#compareRestored(catalogs.before, withoutRows);
+      const again = (await runScript(this.#place, up)) ?? (await fireDeferred(this.#connection));
       if (again !== undefined && restored !== "other" && mayHelpToCommit(again)) return again;
-      await this.#compareAgain(again, restored);
+      await this.#compareAgain(catalogs.after, again, restored);
       return undefined;
     } finally {
       await this.#connection.exec("ROLLBACK");
@@ -249,7 +254,7 @@ class MigrationTrial {
   }
 
   /** The same with a COMMIT after each part, for what refuses a transaction. */
-  async #goBackCommitting(up: PreparedScript, down: PreparedScript): Promise<Trial["state"]> {
+  async #goBackCommitting(up: PreparedScript, down: PreparedScript, catalogs: Catalogs): Promise<Trial["state"]> {
     const found = this.#findings.length;
     const failure = await runWhole(this.#place, { ...down, isTransaction: down.isTransaction && up.isTransaction });
     if (failure !== undefined) {
@@ -260,17 +265,22 @@ class MigrationTrial {
       this.#find("down-fails", "error", `its way back fails: ${failure.message}`, failure);
       return down.isTransaction ? "clean" : "broken";
     }
-    const restored = await this.#compareRestored(this.#options.withoutRows);
-    await this.#compareAgain(await runWhole(this.#place, up), restored);
-    this.#digestAfter = await this.#place.digest();
+    const restored = await this.#compareRestored(catalogs.before, this.#options.withoutRows);
+    await this.#compareAgain(catalogs.after, await runWhole(this.#place, up), restored);
+    this.#stateAfter = {
+      digest: await this.#place.digest.read(),
+      shapes: undefined,
+      rows: undefined,
+      catalog: catalogs.after,
+    };
     return this.#findings.slice(found).some(({ severity }) => severity === "error") ? "broken" : "clean";
   }
 
-  async #compareRestored(withoutRows: boolean): Promise<"exactly" | "equal" | "other"> {
-    const isExact = (await this.#place.digest()) === this.#digestBefore;
-    const restored = isExact ? this.#before : await this.#readCatalog();
-    const all = compareCatalogs(this.#before, restored);
-    const { order, rest: changes } = separateColumnOrder(this.#before, restored, all);
+  async #compareRestored(before: Catalog, withoutRows: boolean): Promise<"exactly" | "equal" | "other"> {
+    const isExact = (await this.#place.digest.read()) === this.#stateBefore.digest;
+    const restored = isExact ? before : await this.#readCatalog();
+    const all = compareCatalogs(before, restored);
+    const { order, rest: changes } = separateColumnOrder(before, restored, all);
     if (changes.length > 0) {
       const count = changes.length === 1 ? "1 difference" : `${changes.length} differences`;
       this.#find("down-does-not-restore", "error", `its way back leads to another schema: ${count}`, undefined, {
@@ -298,7 +308,11 @@ class MigrationTrial {
     return isExact && !withoutRows && lost.length === 0 ? "exactly" : "equal";
   }
 
-  async #compareAgain(failure: ScriptFailure | undefined, restored: "exactly" | "equal" | "other"): Promise<void> {
+  async #compareAgain(
+    after: Catalog,
+    failure: ScriptFailure | undefined,
+    restored: "exactly" | "equal" | "other",
+  ): Promise<void> {
     if (failure !== undefined) {
       this.#find("up-again-fails", "error", `after its way back it does not apply again: ${failure.message}`, failure);
       return;
@@ -306,7 +320,7 @@ class MigrationTrial {
     // From the very schema and rows that were there before, the same statements lead to the same schema.
     if (restored === "exactly") return;
     const again = await this.#readCatalog();
-    const { rest: changes } = separateColumnOrder(this.#after, again, compareCatalogs(this.#after, again));
+    const { rest: changes } = separateColumnOrder(after, again, compareCatalogs(after, again));
     if (changes.length === 0) return;
     this.#find("up-again-differs", "error", "applied again after its way back it leads to another schema", undefined, {
       changes,
@@ -318,12 +332,7 @@ class MigrationTrial {
   }
 
   async #fingerprint(catalog: Catalog): Promise<DatabaseRows> {
-    return fingerprint(this.#place.reads, catalog);
-  }
-
-  /** Deferred constraints are checked now, as COMMIT would; events that wait would also refuse the next ALTER TABLE. */
-  async #fireDeferred(): Promise<ScriptFailure | undefined> {
-    return failureOfExec(this.#connection, "SET CONSTRAINTS ALL IMMEDIATE");
+    return fingerprint(this.#place.reads, tablesOf(catalog));
   }
 
   #noteRefused({ refused, script }: PreparedScript): void {
@@ -358,37 +367,4 @@ class MigrationTrial {
 
 function isAboutWayBack(rule: VerifyRule): boolean {
   return rule.startsWith("down-") || rule.startsWith("up-again-") || rule === "data-not-restored";
-}
-
-async function runWhole(place: ScriptPlace, prepared: PreparedScript): Promise<ScriptFailure | undefined> {
-  const { connection } = place;
-  let failure: ScriptFailure | undefined;
-  if (prepared.isTransaction) {
-    await connection.exec("BEGIN");
-    failure = (await runScript(place, prepared)) ?? (await failureOfExec(connection, "COMMIT"));
-  } else {
-    failure = await runScript(place, prepared);
-    if (failure === undefined && connection.transactionStatus !== "idle")
-      failure = await failureOfExec(connection, "COMMIT");
-  }
-  if (connection.transactionStatus !== "idle") await connection.exec("ROLLBACK");
-  await resetSession(connection);
-  // Statements that their tool runs one by one were put together here; where that is what failed, they run as the tool does it.
-  const { transaction } = prepared.script;
-  const isTogether =
-    prepared.isTransaction &&
-    (transaction === "statement" || (transaction === "implicit" && prepared.statements.length === 1));
-  if (failure !== undefined && isTogether && mayHelpToCommit(failure))
-    return runWhole(place, { ...prepared, isTransaction: false });
-  return failure;
-}
-
-async function failureOfExec(connection: Connection, sql: string): Promise<ScriptFailure | undefined> {
-  try {
-    await connection.exec(sql);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error;
-    return { message: error.message, sqlState: error.sqlState, table: tableOf(error), place: undefined };
-  }
 }

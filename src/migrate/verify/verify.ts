@@ -1,6 +1,5 @@
 // Verifies migrations of any tool: each is run up, down and up again in a throw-away database that holds rows, and after each step
 // the catalog and the rows are compared.
-import { readCatalog } from "../../catalog/index.ts";
 import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
 import { makeSupabase, reliesOnSupabase, SUPABASE_EXTENSIONS, SUPABASE_SEARCH_PATH } from "../adopt/supabase.ts";
@@ -11,14 +10,8 @@ import { preparedReads } from "./prepared-reads.ts";
 import type { Verdict, VerifiedMigration, VerifyFinding, VerifyReport } from "./report.ts";
 import { prepareScript } from "./run-script.ts";
 import { Seeds, type UnseededTable } from "./seeds.ts";
-import {
-  applyMigration,
-  tryMigration,
-  type PreparedMigration,
-  type SchemaState,
-  type Trial,
-  type TrialPlace,
-} from "./trial.ts";
+import { applyMigration, tryMigration } from "./trial.ts";
+import type { PreparedMigration, SchemaState, Trial, TrialPlace } from "./trial-parts.ts";
 
 export interface VerifyProgress {
   /** How many are done, of how many. */
@@ -145,8 +138,12 @@ class Verification {
     };
     try {
       if (!(await this.#prepareDatabase(place))) return;
-      const catalog = await readCatalog(place.reads, { includeDependencies: false, signal });
-      let schema: SchemaState = { catalog, digest: await place.digest() };
+      let schema: SchemaState = {
+        digest: await place.digest.read(),
+        shapes: undefined,
+        rows: undefined,
+        catalog: undefined,
+      };
       const missingDown = this.#prepared.some(({ down }) => down !== undefined) ? "warning" : "info";
       while (this.#verified.length < this.#prepared.length) {
         if (signal?.aborted === true)
@@ -251,7 +248,7 @@ class Verification {
     const verdict = verdictOf(item, trial, findings, this.#options.direction ?? "both");
     this.#verified.push({
       ...verifiedAs(item, verdict, findings),
-      changes: trial.changes,
+      changesSchema: trial.changesSchema,
       tookMs: Math.round(tookMs),
     });
   }
@@ -292,7 +289,7 @@ function verifiedAs(
   findings: readonly VerifyFinding[] = [],
 ): VerifiedMigration {
   const { version, name, tool, up, irreversible } = migration;
-  return { version, name, tool, file: up.file, verdict, findings, changes: 0, irreversible, tookMs: 0 };
+  return { version, name, tool, file: up.file, verdict, findings, changesSchema: false, irreversible, tookMs: 0 };
 }
 
 function verdictOf(

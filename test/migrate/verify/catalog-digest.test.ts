@@ -66,24 +66,39 @@ test("every change of the catalog gives another digest, and what takes it back g
   await using database = await testDatabase();
   await database.exec(SETUP);
   const digest = await catalogDigest(database);
-  const first = await digest();
+  const first = await digest.read();
   const wrong: string[] = [];
   for (const [change, back] of CHANGES) {
     await database.exec(change);
-    if ((await digest()) === first) wrong.push(change);
+    if ((await digest.read()) === first) wrong.push(change);
     await database.exec(back);
-    if ((await digest()) !== first) wrong.push(back);
+    if ((await digest.read()) !== first) wrong.push(back);
+  }
+  // Inside a transaction what was written to is read again, and gives what reading all gives.
+  await using connection = await database.connect();
+  const inside = await catalogDigest(connection);
+  for (const change of [
+    ...CHANGES.flatMap(([to, back]) => [to, `${to}; ${back}`]),
+    ...GRANTS,
+    "CREATE ROLE digest_role; DROP ROLE digest_role",
+  ]) {
+    await connection.exec("BEGIN");
+    const writes = await inside.readWrites();
+    expect(writes).toBeDefined();
+    await connection.exec(change);
+    if ((await inside.readAgain(first, writes)) !== (await inside.read())) wrong.push(`in a transaction: ${change}`);
+    await connection.exec("ROLLBACK");
   }
   expect(wrong).toEqual([]);
   // Rows, positions of sequences and statistics are no schema.
   await database.exec(`INSERT INTO shop.items (name) SELECT 'b' FROM generate_series(1, 500);
     SELECT nextval('shop.numbers'); ANALYZE shop.items`);
   await database.exec("VACUUM shop.items");
-  expect(await digest()).toBe(first);
+  expect(await digest.read()).toBe(first);
   for (const change of GRANTS) {
-    const before = await digest();
+    const before = await digest.read();
     await database.exec(change);
-    if ((await digest()) === before) wrong.push(change);
+    if ((await digest.read()) === before) wrong.push(change);
   }
   expect(wrong).toEqual([]);
 });
@@ -92,8 +107,8 @@ test("what is dropped and made again has another digest, though nothing differs"
   await using database = await testDatabase();
   await database.exec(SETUP);
   const digest = await catalogDigest(database);
-  const [before, first] = [await readCatalog(database, { includeDependencies: false }), await digest()];
+  const [before, first] = [await readCatalog(database, { includeDependencies: false }), await digest.read()];
   await database.exec("DROP VIEW shop.names; CREATE VIEW shop.names AS SELECT name FROM shop.items");
-  expect(await digest()).not.toBe(first);
+  expect(await digest.read()).not.toBe(first);
   expect(compareCatalogs(before, await readCatalog(database, { includeDependencies: false }))).toEqual([]);
 });

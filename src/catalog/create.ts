@@ -69,27 +69,41 @@ export function columnDefinition(column: CatalogObject<"column">, context: Creat
     generated === undefined ? "" : ` GENERATED ALWAYS AS (${generated.expression}) ${generated.kind.toUpperCase()}`,
     expression === undefined ? "" : ` DEFAULT ${expression}`,
     notNull,
-    identity === undefined ? "" : ` ${identityClause(identity)}`,
+    identity === undefined ? "" : ` ${identityClause(identity, type)}`,
   ].join("");
 }
 
-export function identityClause({ kind, name, sequence }: NonNullable<FactsOfKind["column"]["identity"]>): string {
-  return `GENERATED ${kind.toUpperCase()} AS IDENTITY (SEQUENCE NAME ${name} ${sequenceOptions(sequence)})`;
+type Identity = NonNullable<FactsOfKind["column"]["identity"]>;
+
+/** @param type - of the column, which its sequence has too unless `identitySettings` says otherwise */
+export function identityClause({ kind, name, sequence }: Identity, type: string): string {
+  const options = sequence.type === type ? ` ${sequenceOptions(sequence)}` : "";
+  return `GENERATED ${kind.toUpperCase()} AS IDENTITY (SEQUENCE NAME ${name}${options})`;
+}
+
+/** What `identityClause` cannot say of the sequence. */
+export function identitySettings({ facts: { identity, type } }: CatalogObject<"column">): readonly string[] {
+  if (identity === undefined) return [];
+  const { name, sequence, persistence } = identity;
+  const start = `ALTER SEQUENCE ${name}`;
+  return [
+    ...(sequence.type === type ? [] : [`${start} AS ${sequence.type} ${sequenceOptions(sequence)} RESTART`]),
+    ...(persistence === undefined ? [] : [`${start} SET ${persistence === "unlogged" ? "UNLOGGED" : "LOGGED"}`]),
+  ];
 }
 
 /** What CREATE TABLE cannot say of a column, as actions of one ALTER TABLE. */
-export function columnSettings(column: CatalogObject<"column">, isForeign: boolean): string[] {
+export function columnSettings(column: CatalogObject<"column">): string[] {
   const { storage, compression, statisticsTarget, options, isNotNullPending, isNotNullNoInherit } = column.facts;
   const name = partOf(column);
   return [
     ...(storage === undefined ? [] : [`ALTER COLUMN ${name} SET STORAGE ${storage.toUpperCase()}`]),
     ...(compression === undefined ? [] : [`ALTER COLUMN ${name} SET COMPRESSION ${compression}`]),
     ...(statisticsTarget === undefined ? [] : [`ALTER COLUMN ${name} SET STATISTICS ${statisticsTarget}`]),
-    ...(options.length === 0
+    ...(options.length === 0 ? [] : [`ALTER COLUMN ${name} SET (${optionList(options)})`]),
+    ...(column.facts.foreignOptions.length === 0
       ? []
-      : [
-          `ALTER COLUMN ${name} ${isForeign ? `OPTIONS (${foreignOptions(options)})` : `SET (${optionList(options)})`}`,
-        ]),
+      : [`ALTER COLUMN ${name} OPTIONS (${foreignOptions(column.facts.foreignOptions)})`]),
     ...(isNotNullPending && column.notNullName !== undefined
       ? [
           `ADD CONSTRAINT ${identifier(column.notNullName)} NOT NULL ${name}${isNotNullNoInherit ? " NO INHERIT" : ""} NOT VALID`,
@@ -131,7 +145,7 @@ function createTable(table: CatalogObject<"table">, context: CreateContext): rea
     tablespace === undefined ? "" : ` TABLESPACE ${identifier(tablespace)}`,
   ];
   const of = ofType === undefined ? "" : ` OF ${ofType}`;
-  const settings = own.flatMap((column) => columnSettings(column, kind === "foreign"));
+  const settings = own.flatMap((column) => columnSettings(column));
   // A column of a parent may have its own default, or be NOT NULL, in the child.
   const overrides = columns
     .filter((column) => !own.includes(column))
@@ -142,6 +156,7 @@ function createTable(table: CatalogObject<"table">, context: CreateContext): rea
     ...(actions.length === 0
       ? []
       : [`${alterTable(table, table, kind === "foreign" ? "" : "ONLY ")}\n  ${actions.join(",\n  ")}`]),
+    ...own.flatMap((column) => identitySettings(column)),
   ];
 }
 
@@ -167,10 +182,10 @@ function inheritedOverrides(column: CatalogObject<"column">, context: CreateCont
     ...(compression === parent.facts.compression
       ? []
       : [`ALTER COLUMN ${name} SET COMPRESSION ${compression ?? "default"}`]),
-    ...columnSettings(
-      { ...column, facts: { ...column.facts, storage: undefined, compression: undefined, isNotNullPending: false } },
-      false,
-    ),
+    ...columnSettings({
+      ...column,
+      facts: { ...column.facts, storage: undefined, compression: undefined, isNotNullPending: false },
+    }),
   ];
 }
 
@@ -267,7 +282,7 @@ const CREATE: Create = {
   },
   column: (object, context) => {
     const table = context.objects.get(object.parent ?? "");
-    const settings = columnSettings(object, table?.kind === "table" && table.facts.kind === "foreign");
+    const settings = columnSettings(object);
     const start = alterTable(table, object);
     const { isNotNullNoInherit, isNotNullPending } = object.facts;
     // ADD COLUMN makes the column of heirs NOT NULL whatever it says of them.
@@ -276,6 +291,7 @@ const CREATE: Create = {
     return [
       `${start} ADD COLUMN ${columnDefinition(added, context)}`,
       ...(settings.length === 0 ? [] : [`${start} ${settings.join(", ")}`]),
+      ...identitySettings(object),
     ];
   },
   default: (object, context) => {

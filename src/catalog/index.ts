@@ -90,6 +90,7 @@ export {
   createStatements,
   firing,
   identityClause,
+  identitySettings,
   onlyOf,
   passesNotNullDown,
   policyClauses,

@@ -151,8 +151,10 @@ export interface Column {
   readonly statisticsTarget: number | undefined;
   /** False for a column that only comes from a parent (partition or inheritance). */
   readonly isLocal: boolean;
-  /** `attoptions`, e.g. `n_distinct=-0.5`; for a column of a foreign table its options too. */
+  /** `attoptions`, e.g. `n_distinct=-0.5`. */
   readonly options: readonly string[];
+  /** `attfdwoptions` of a column of a foreign table, e.g. `column_name=street`. */
+  readonly foreignOptions: readonly string[];
   readonly comment: string | undefined;
 }
 

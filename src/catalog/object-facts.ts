@@ -114,12 +114,22 @@ export interface FactsOfKind extends FactsOfOthers {
     readonly isNotNullPending: boolean;
     /** `NOT NULL … NO INHERIT` (PostgreSQL 18). */
     readonly isNotNullNoInherit: boolean;
-    readonly identity: { readonly kind: string; readonly name: string; readonly sequence: SequenceFacts } | undefined;
+    readonly identity:
+      | {
+          readonly kind: string;
+          readonly name: string;
+          readonly sequence: SequenceFacts;
+          /** Of the sequence, where it is not that of the table. */
+          readonly persistence: string | undefined;
+        }
+      | undefined;
     readonly generated: { readonly kind: string; readonly expression: string } | undefined;
     readonly storage: string | undefined;
     readonly compression: string | undefined;
     readonly statisticsTarget: number | undefined;
     readonly options: readonly string[];
+    /** For the wrapper of a foreign table. */
+    readonly foreignOptions: readonly string[];
   };
   readonly default: { readonly expression: string };
   readonly constraint: {
@@ -211,6 +221,8 @@ interface ObjectOf<K extends ObjectKind> {
   readonly inheritedFrom: string | undefined;
   /** Name of the NOT NULL constraint of a column. */
   readonly notNullName: string | undefined;
+  /** Of a partition: those that came from its parent, under the names they have on the partition. */
+  readonly foreignKeys?: readonly { readonly name: string; readonly definition: string }[];
   /** Of a list of privileges of a member of an extension: what holds where nothing was granted or revoked. */
   readonly initialEntries?: readonly PrivilegeEntry[];
   /** Of the comment on an extension: what CREATE EXTENSION writes. */

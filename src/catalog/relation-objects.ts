@@ -18,6 +18,7 @@ export interface ObjectSink {
       readonly parent?: string | undefined;
       readonly inheritedFrom?: string | undefined;
       readonly notNullName?: string | undefined;
+      readonly foreignKeys?: readonly { readonly name: string; readonly definition: string }[];
     },
   ): string;
   comment(
@@ -29,13 +30,18 @@ export interface ObjectSink {
   ): void;
 }
 
+/** Before, those of unlogged tables are logged. */
+const UNLOGGED_SEQUENCES_VERSION = 150000;
+
 export class RelationObjects {
   readonly #sink: ObjectSink;
   readonly #identities = new Map<string, Sequence>();
   readonly #tables = new Map<string, Table>();
+  readonly #hasUnloggedSequences: boolean;
 
   constructor(catalog: Catalog, sink: ObjectSink) {
     this.#sink = sink;
+    this.#hasUnloggedSequences = catalog.serverVersion >= UNLOGGED_SEQUENCES_VERSION;
     for (const table of catalog.tables) this.#tables.set(qualified(table), table);
     for (const sequence of catalog.sequences) {
       const { ownedBy } = sequence;
@@ -56,7 +62,8 @@ export class RelationObjects {
       inherits,
       storageParameters: [...table.storageParameters].sort(),
       tablespace,
-      accessMethod: accessMethod === "heap" ? undefined : accessMethod,
+      // A partitioned table without one leaves it to the setting default_table_access_method.
+      accessMethod: accessMethod === "heap" && kind !== "partitioned" ? undefined : accessMethod,
       foreign,
       ofType,
     };
@@ -69,7 +76,11 @@ export class RelationObjects {
     if (table.partitionOf !== undefined) {
       const { schema: parentSchema, name: parentTable, bound } = table.partitionOf;
       const needs = [objectId("table", parentSchema, parentTable), ...columns.values()];
-      this.#sink.add("partition", schema, name, undefined, { parentSchema, parentTable, bound }, needs, { parent });
+      const foreignKeys = table.constraints.flatMap(({ kind: of, isLocal, name: key, definition }) =>
+        of === "foreign key" && !isLocal ? [{ name: key, definition }] : [],
+      );
+      const more = foreignKeys.length === 0 ? { parent } : { parent, foreignKeys };
+      this.#sink.add("partition", schema, name, undefined, { parentSchema, parentTable, bound }, needs, more);
     }
     for (const constraint of table.constraints) this.#constraint(table, constraint, parent, columns);
     for (const index of table.indexes) this.#index(table, index, parent, columns);
@@ -117,6 +128,7 @@ export class RelationObjects {
       compression,
       statisticsTarget,
       options: options.toSorted(),
+      foreignOptions: column.foreignOptions.toSorted(),
     };
     const inheritedFrom = column.isLocal ? undefined : this.#inherited(table, "column", column.name);
     const id = this.#sink.add("column", schema, name, column.name, facts, [], {
@@ -137,11 +149,17 @@ export class RelationObjects {
     return id;
   }
 
-  #identity({ schema, name }: Table, column: Column): FactsOfKind["column"]["identity"] {
+  #identity({ schema, name, persistence }: Table, column: Column): FactsOfKind["column"]["identity"] {
     if (column.identity === undefined) return undefined;
     const sequence = this.#identities.get(identifier(schema, name, column.name));
     if (sequence === undefined) return undefined;
-    return { kind: column.identity, name: qualified(sequence), sequence: sequenceFacts(sequence) };
+    const isOther = this.#hasUnloggedSequences && sequence.persistence !== persistence;
+    return {
+      kind: column.identity,
+      name: qualified(sequence),
+      sequence: sequenceFacts(sequence),
+      persistence: isOther ? sequence.persistence : undefined,
+    };
   }
 
   /** The column or check of that name of a parent table. */

@@ -8,6 +8,7 @@ import {
 } from "../catalog/index.ts";
 import { identifier } from "../postgres/index.ts";
 import { dependantsOf } from "./object-lookups.ts";
+import { keptKeys } from "./partition-keys.ts";
 import { alterObject } from "./rules/alter.ts";
 import { alterDomain, isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
 import type { Alteration, PlannedStatement, RuleContext } from "./rules/statement.ts";
@@ -182,6 +183,10 @@ export function decideActions(
     if (domain.facts.default === undefined || !domain.needs.some(isGone)) continue;
     const again = alterDomain(domain, wanted, { ...context, isGone });
     if (again !== "recreate") altered.set(id, again.statements);
+  }
+  for (const id of keptKeys(context, dropped, created)) {
+    dropped.delete(id);
+    created.delete(id);
   }
   return { dropped, created, altered, swapped };
 }

@@ -1,6 +1,7 @@
 // The order of what leaves a parent table early, of what joins one late, and of types that go when nothing is made of them any more.
 import { objectId, type CatalogObject, type CatalogObjects } from "../catalog/index.ts";
-import { columnsAndChecks } from "./object-lookups.ts";
+import { columnsAndChecks, dependantsOf } from "./object-lookups.ts";
+import { takesKeysAlong } from "./partition-keys.ts";
 import type { Actions } from "./plan-actions.ts";
 import type { RuleContext } from "./rules/statement.ts";
 
@@ -42,6 +43,7 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
   for (const id of actions.dropped) {
     const object = before.get(id);
     if (object?.kind === "column") followParents(object, context, actions, links);
+    if (object?.kind === "partition" && takesKeysAlong(object, after)) connectLeaving(object, context, actions, links);
     const partition = objectId("partition", object?.schema, object?.name ?? "");
     if (object?.inheritedFrom === undefined || !actions.dropped.has(partition)) continue;
     // First it is detached: then each of the two can drop its own.
@@ -67,6 +69,21 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
       links.link(links.createKey(id), `alter ${part.id}`);
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
     }
+  }
+}
+
+/** A partition takes its foreign keys along as long as its parent has them. */
+function connectLeaving(
+  { id, facts }: CatalogObject<"partition">,
+  { before }: RuleContext,
+  { dropped }: Actions,
+  { link, dropKey }: Links,
+): void {
+  const table = objectId("table", facts.parentSchema, facts.parentTable);
+  for (const dependant of dependantsOf(before).get(table) ?? []) {
+    const key = before.get(dependant);
+    const isForeignKey = key?.kind === "constraint" && key.facts.kind === "foreign key" && key.parent === table;
+    if (isForeignKey && dropped.has(dependant)) link(dropKey(dependant), dropKey(id));
   }
 }
 

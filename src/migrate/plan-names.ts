@@ -18,7 +18,11 @@ export function namesTaken(object: CatalogObject): readonly string[] {
     return [`relation ${JSON.stringify([schema, name])}`, `relation ${identifier(schema ?? "", name)}`];
   if (kind === "index") return [`relation ${JSON.stringify([schema, part])}`];
   if (kind === "function") return [`function ${JSON.stringify([schema, name])}`];
-  if (kind === "partition") return [`bound ${JSON.stringify([object.facts.parentSchema, object.facts.parentTable])}`];
+  if (kind === "partition")
+    return [
+      `bound ${JSON.stringify([object.facts.parentSchema, object.facts.parentTable])}`,
+      ...(object.foreignKeys ?? []).map((key) => constraintName(schema, name, key.name)),
+    ];
   if (kind !== "constraint") return [];
   const isPrimary = object.facts.kind === "primary key";
   return [

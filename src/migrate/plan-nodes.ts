@@ -358,6 +358,24 @@ export class PlanNodes {
       if (parent !== undefined && !this.#actions.created.has(parent)) link(createKey(attached), createKey(id));
       else if (parent === undefined && object.kind === "index") link(createKey(id), createKey(attached));
     }
+    this.#connectParts(createKey, link);
+  }
+
+  /** The index of a partitioned table that joins another is found by that when it has its parts, and is valid. */
+  #connectParts(createKey: (id: string) => string, link: (key: string, earlier: string) => unknown): void {
+    const { after } = this.#context;
+    const { created } = this.#actions;
+    for (const id of created) {
+      const part = after.get(id);
+      if (part?.kind !== "index partition") continue;
+      let above = after.get(after.get(part.parent ?? "")?.inheritedFrom ?? "");
+      while (above !== undefined && created.has(above.id)) {
+        const attached = objectId("partition", above.schema, above.name);
+        if (above.inheritedFrom !== undefined && !created.has(above.inheritedFrom) && created.has(attached))
+          link(createKey(attached), createKey(id));
+        above = after.get(above.inheritedFrom ?? "");
+      }
+    }
   }
 
   #isPrimaryKey(id: string): boolean {

@@ -67,7 +67,7 @@ test("foreign tables, event triggers, publications and foreign servers are read"
   expect(tableOf(catalog, "remote")).toMatchObject({
     kind: "foreign",
     foreign: { server: "far", options: ["place=there"] },
-    columns: [{ options: ["name=ID"] }],
+    columns: [{ options: [], foreignOptions: ["name=ID"] }],
     sizeBytes: 0,
   });
   expect(catalog.eventTriggers).toMatchObject([

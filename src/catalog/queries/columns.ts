@@ -43,7 +43,7 @@ SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS position,
   a.attstorage AS storage, a.attstorage = t.typstorage AS "isDefaultStorage", a.attcompression AS compression,
   NULLIF(a.attstattarget, -1) AS "statisticsTarget",
   a.attislocal AS "isLocal",
-  a.attoptions || a.attfdwoptions AS options,
+  a.attoptions AS options, a.attfdwoptions AS "foreignOptions",
   description.description AS comment
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
@@ -84,6 +84,7 @@ interface ColumnRow {
   readonly statisticsTarget: number | null;
   readonly isLocal: boolean;
   readonly options: readonly string[] | null;
+  readonly foreignOptions: readonly string[] | null;
   readonly comment: string | null;
 }
 
@@ -134,6 +135,7 @@ function toColumn(row: ColumnRow): Column {
     statisticsTarget: optional(row.statisticsTarget),
     isLocal: row.isLocal,
     options: row.options ?? [],
+    foreignOptions: row.foreignOptions ?? [],
     comment: optional(row.comment),
   };
 }

@@ -77,7 +77,16 @@ function alterTableObject(
     statements.push(statement(`${start} SET ${wanted.persistence === "unlogged" ? "UNLOGGED" : "LOGGED"}`, rewrite));
   }
   if (old.accessMethod !== wanted.accessMethod) {
-    statements.push(statement(`${start} SET ACCESS METHOD ${identifier(wanted.accessMethod ?? "heap")}`, rewrite));
+    // A partitioned table has no rows of its own.
+    const isPartitioned = wanted.kind === "partitioned";
+    const method = identifier(wanted.accessMethod ?? "heap");
+    const action = `SET ACCESS METHOD ${isPartitioned && wanted.accessMethod === undefined ? "DEFAULT" : method}`;
+    statements.push(
+      statement(
+        `${isPartitioned ? `ALTER TABLE ONLY ${nameOf(after)}` : start} ${action}`,
+        isPartitioned ? [] : rewrite,
+      ),
+    );
   }
   if (old.tablespace !== wanted.tablespace) {
     statements.push(statement(`${start} SET TABLESPACE ${identifier(wanted.tablespace ?? "pg_default")}`, rewrite));

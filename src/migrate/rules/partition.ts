@@ -1,6 +1,7 @@
 // How a table in use joins a partitioned table and leaves it, without others waiting while rows are read.
 import { alterTable, literal, nameOf, objectId, type CatalogObject } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
+import { keysLeftBehind } from "../partition-keys.ts";
 import { boundCondition } from "./partition-bound.ts";
 import { statement, undoneBy, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
 
@@ -129,7 +130,10 @@ export function detachStatements(partition: Partition, context: RuleContext): re
       object.facts.parentTable === parentTable,
   );
   const leaves = !context.after.has(partition.id) && context.isLive(parentId);
-  if (!leaves || hasDefault || context.serverVersion < DETACH_CONCURRENTLY_VERSION) return [statement(plain)];
+  const keys = keysLeftBehind(partition, context.after).map(({ name }) =>
+    undoneBy("", statement(`ALTER TABLE ${nameOf(partition)} DROP CONSTRAINT IF EXISTS ${identifier(name)}`)),
+  );
+  if (!leaves || hasDefault || context.serverVersion < DETACH_CONCURRENTLY_VERSION) return [statement(plain), ...keys];
   const detach = statement(`${plain} CONCURRENTLY`, [], "outside");
   if (!context.after.has(partition.parent ?? "")) return [detach];
   const known = [...context.before.values()].flatMap((object) =>
@@ -150,5 +154,5 @@ BEGIN
 END
 $pgsteward$`;
   const lock = { relation: nameOf(partition), mode: "ACCESS EXCLUSIVE", rewrite: false, scan: false } as const;
-  return [detach, { ...undoneBy("", statement(drop)), locks: [lock] }];
+  return [detach, { ...undoneBy("", statement(drop)), locks: [lock] }, ...keys];
 }

@@ -1,0 +1,3 @@
+CREATE TABLE orders (day date NOT NULL) PARTITION BY RANGE (day) USING heap;
+CREATE TABLE notes (day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE visits (day date NOT NULL) PARTITION BY RANGE (day) USING heap;

@@ -1,0 +1,2 @@
+CREATE TABLE orders (day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE notes (day date NOT NULL) PARTITION BY RANGE (day) USING heap;

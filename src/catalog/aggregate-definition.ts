@@ -1,8 +1,7 @@
 // CREATE AGGREGATE for an aggregate as it was read; the server prints none.
-import { identifier } from "../postgres/index.ts";
+import { identifier, literal } from "../postgres/index.ts";
 import type { Aggregate, FinalModify } from "./aggregate.ts";
 import type { Function } from "./model.ts";
-import { literal } from "./literal.ts";
 
 const PARALLEL = { safe: "SAFE", restricted: "RESTRICTED", unsafe: undefined } as const;
 

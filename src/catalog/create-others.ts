@@ -1,6 +1,5 @@
 // How the objects beside tables, views, functions and common types are created: one function a kind, from facts to SQL.
-import { identifier } from "../postgres/index.ts";
-import { literal } from "./literal.ts";
+import { identifier, literal } from "../postgres/index.ts";
 import type { FunctionMember, OperatorMember, OtherKind } from "./model-others.ts";
 import type { CatalogObject, FactsOfKind } from "./object-facts.ts";
 import { MASKED } from "./masked.ts";

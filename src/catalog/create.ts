@@ -1,9 +1,8 @@
 // How each kind of object is created: one function a kind, from facts to SQL. Altering and dropping are the planner's.
-import { identifier } from "../postgres/index.ts";
+import { identifier, literal } from "../postgres/index.ts";
 import { CREATE_OTHERS, foreignOptions } from "./create-others.ts";
 import { createView } from "./create-view.ts";
 import { nameOf, optionList, partOf, storageWord } from "./spelling.ts";
-import { literal } from "./literal.ts";
 import type { CatalogObject, FactsOfKind, ObjectKind, SequenceFacts } from "./object-facts.ts";
 import {
   defaultPrivilegeStatements,

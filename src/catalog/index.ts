@@ -80,7 +80,7 @@ export { attachOrder, printCatalog, rankOf, separateDefaults, writtenIn } from "
 export { objectId } from "./object-id.ts";
 export { catalogObjects, type CatalogObjects } from "./objects.ts";
 export { inOrder } from "./order.ts";
-export { literal } from "./literal.ts";
+export { literal } from "../postgres/index.ts";
 export { builtInPrivileges, OWNER, usualPrivileges } from "./privileges.ts";
 export {
   alterTable,

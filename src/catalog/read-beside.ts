@@ -1,7 +1,13 @@
 // A second connection that reads in the snapshot of the first: half of the time for a large catalog, most of which the server
 // spends on printing definitions, one processor for each connection.
-import type { Connection, Database, QueryOptions, QueryResult, Statement } from "../postgres/index.ts";
-import { literal } from "./literal.ts";
+import {
+  literal,
+  type Connection,
+  type Database,
+  type QueryOptions,
+  type QueryResult,
+  type Statement,
+} from "../postgres/index.ts";
 
 /** Nobody waits long for what only saves time. */
 const ACQUIRE_LIMIT_MS = 1_000;

@@ -1,6 +1,5 @@
 // Names and options as SQL; how COMMENT, ALTER and DROP name an object beside tables, views, functions and common types.
-import { identifier } from "../postgres/index.ts";
-import { literal } from "./literal.ts";
+import { identifier, literal } from "../postgres/index.ts";
 import type { OtherKind } from "./model-others.ts";
 
 export interface NamedObject {

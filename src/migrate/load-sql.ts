@@ -10,6 +10,7 @@ import {
 } from "../postgres/index.ts";
 import { namesSupabase } from "./adopt/supabase.ts";
 import { refusedHere } from "./refused-here.ts";
+import { MISSING_ROLES_SQL } from "./source/roles.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 import type { SqlFile } from "./sql-files.ts";
 import { droppedNames } from "./syntax.ts";
@@ -28,6 +29,10 @@ export interface LoadedSql {
 
 export interface LoadSqlOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Where each file's session begins to look for names, when that is not the server's default. */
+  readonly searchPath?: string | undefined;
+  /** Leaves out statements that fail for want of an extension that this server does not have, and says each. Default false. */
+  readonly skipsMissingExtensions?: boolean | undefined;
 }
 
 /**
@@ -74,6 +79,7 @@ export async function loadSqlFiles(
   const skippedExtensions = new Set<string>();
   for (const file of files) {
     for (const part of file.script.psqlParts) notices.addPsqlPart(part);
+    if (options.searchPath !== undefined) await connection.exec(`SET search_path = ${options.searchPath}`);
     for (const statement of file.script.statements) {
       const reason = reasonToSkip(statement, skippedExtensions);
       if (reason !== undefined) {
@@ -85,7 +91,12 @@ export async function loadSqlFiles(
         statements++;
       } catch (error) {
         const excuse =
-          error instanceof DatabaseError ? excuseFor(statement, error, skippedExtensions, notices) : undefined;
+          error instanceof DatabaseError
+            ? (excuseFor(statement, error, skippedExtensions, notices) ??
+              (options.skipsMissingExtensions === true
+                ? lackingExtension(file, statement, error, skippedExtensions)
+                : undefined))
+            : undefined;
         if (excuse === undefined) throw located(error, statement, file, skippedExtensions);
         notices.add(excuse);
       }
@@ -281,6 +292,24 @@ export function excuseFor(
   return undefined;
 }
 
+/** What is named is not there: schema, table, column, function, any other object. */
+export const UNDEFINED: ReadonlySet<string> = new Set(["3F000", "42P01", "42703", "42883", "42704"]);
+
+/** Why a statement is left out that names what an extension would have made, or something that stands on that. */
+export function lackingExtension(
+  file: { readonly name: string; readonly text: string },
+  { offset }: ScriptStatement,
+  error: DatabaseError,
+  skippedExtensions: ReadonlySet<string>,
+): string | undefined {
+  if (skippedExtensions.size === 0 || !UNDEFINED.has(error.sqlState)) return undefined;
+  const { line } = placeOf(file.text, offset);
+  return `not examined, as ${[...skippedExtensions].join(", ")} is not there: ${file.name}:${line}: ${error.message}`;
+}
+
+/** The way out where an extension is missing. */
+export const SKIP_MISSING = "--skip-missing-extensions leaves out the statements that need it, and names them";
+
 function located(
   error: unknown,
   statement: ScriptStatement,
@@ -291,7 +320,7 @@ function located(
   const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
   const hint =
     skippedExtensions.size > 0 && error instanceof InvalidSqlError
-      ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://…`
+      ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://… (of diff and migrate verify, ${SKIP_MISSING})`
       : (refusedHere(error) ?? lackOfSupabase(error, statement) ?? error.hint);
   return sqlErrorAt(file.text, statement.offset + inStatement, file.name, error.message, {
     sqlState: error.sqlState,
@@ -305,12 +334,6 @@ function lackOfSupabase({ sqlState }: DatabaseError, { text }: ScriptStatement):
   if (!["3F000", "42P01", "42883"].includes(sqlState) || !namesSupabase(text)) return undefined;
   return "Supabase makes that in each of its databases, and the files do not: give the URL of such a database instead, or a first file that makes it";
 }
-
-const MISSING_ROLES_SQL = `
-SELECT wanted.name
-FROM unnest($1::text[]) AS wanted (name)
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = wanted.name)
-ORDER BY wanted.name`;
 
 /** Owners and grantees are roles of the server the files come from; here they only have to exist. */
 export async function createMissingRoles(

@@ -3,11 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   ConnectionLostError,
   InvalidInputError,
+  LOCK_HOLDER_COLUMNS,
+  lockHolderOf,
   LockNotAvailableError,
   SQLSTATE,
   type Connection,
-  type LockHolder,
-  type Row,
+  type LockHolderRow,
 } from "../postgres/index.ts";
 
 export interface NamedLock {
@@ -23,9 +24,7 @@ const KEY = `pg_catalog.hashtextextended('pgsteward ' || $1::text, 0)`;
 const TRY_LOCK_SQL = `SELECT pg_catalog.pg_try_advisory_lock(${KEY}) AS locked`;
 const UNLOCK_SQL = `SELECT pg_catalog.pg_advisory_unlock(${KEY})`;
 const HOLDERS_SQL = `
-SELECT a.pid, a.application_name, a.usename, a.state,
-  (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::float8 AS transaction_age_ms,
-  (extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000)::float8 AS query_age_ms
+SELECT ${LOCK_HOLDER_COLUMNS}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'
@@ -82,25 +81,7 @@ async function unlock(connection: Connection, name: string): Promise<void> {
 async function heldBySomebody(connection: Connection, lock: NamedLock): Promise<LockNotAvailableError> {
   const { message, hint } = lock.refusal;
   const error = new LockNotAvailableError(message, { sqlState: SQLSTATE.lockNotAvailable }, { hint });
-  const { rows } = await connection.query<HolderRow>(HOLDERS_SQL, [lock.name]);
-  error.nameHolders(
-    rows.map((row): LockHolder => ({
-      pid: row.pid,
-      application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
-      role: row.usename ?? undefined,
-      state: row.state ?? undefined,
-      transactionAgeMs: row.transaction_age_ms === null ? undefined : Math.round(row.transaction_age_ms),
-      queryAgeMs: row.query_age_ms === null ? undefined : Math.round(row.query_age_ms),
-    })),
-  );
+  const { rows } = await connection.query<LockHolderRow>(HOLDERS_SQL, [lock.name]);
+  error.nameHolders(rows.map(lockHolderOf));
   return error;
-}
-
-interface HolderRow extends Row {
-  readonly pid: number;
-  readonly application_name: string | null;
-  readonly usename: string | null;
-  readonly state: string | null;
-  readonly transaction_age_ms: number | null;
-  readonly query_age_ms: number | null;
 }

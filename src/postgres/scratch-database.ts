@@ -6,6 +6,7 @@ import type { Connection, Database } from "./database.ts";
 import { DatabaseError } from "./errors.ts";
 import { processState } from "./folder-lock.ts";
 import { identifier } from "./identifier.ts";
+import { literal } from "./literal.ts";
 
 export interface ScratchDatabase {
   readonly database: Database;
@@ -113,12 +114,6 @@ function localeClauses({ encoding, settings }: LocaleRow): string {
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([word, value]) => ` ${word} ${literal(String(value))}`)
     .join("");
-}
-
-/** CREATE DATABASE takes no parameters. */
-function literal(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`;
-  return text.includes("\\") ? ` E${quoted.replaceAll("\\", "\\\\")}` : quoted;
 }
 
 /** A connection of its own, because CREATE and DROP DATABASE refuse to run inside a transaction. */

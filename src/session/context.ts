@@ -1,7 +1,7 @@
 // Who a unit of work runs for, and the one statement that tells the server: settings and role live exactly as long as the
 // transaction, never on the connection.
 import type { ContextSigner } from "./signed-context.ts";
-import { identifier, InvalidInputError, type Statement } from "../postgres/index.ts";
+import { identifier, InvalidInputError, literal, type Statement } from "../postgres/index.ts";
 
 /** Read by row-level security policies and triggers through `current_setting('app.tenant_id', true)` and alike. */
 export interface SessionContext {
@@ -145,9 +145,9 @@ export function contextCommands(
   const commands = [
     // Citus passes SET LOCAL on only when it is told to; elsewhere this is a setting that nobody reads.
     "SET LOCAL citus.propagate_set_commands = 'local'",
-    `SET LOCAL app.tenant_id = ${literal(context.tenantId)}`,
-    `SET LOCAL app.actor_id = ${literal(context.actorId)}`,
-    `SET LOCAL app.request_id = ${literal(context.requestId)}`,
+    `SET LOCAL app.tenant_id = ${literal(context.tenantId ?? "")}`,
+    `SET LOCAL app.actor_id = ${literal(context.actorId ?? "")}`,
+    `SET LOCAL app.request_id = ${literal(context.requestId ?? "")}`,
   ];
   const statements: Statement[] = commands.map((text) => ({ text, prepare: false }));
   statements.push(limitsStatement(limits, serverVersion));
@@ -167,10 +167,4 @@ function limitsStatement(limits: SessionLimits, serverVersion: number): Statemen
     values: settings.map(([, value]) => String(value)),
     rowMode: "array",
   };
-}
-
-/** @see https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE */
-function literal(value = ""): string {
-  const quoted = `'${value.replaceAll("'", "''")}'`;
-  return value.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
 }

@@ -2,7 +2,15 @@
 // second connection: it is the id of the transaction that locked them. Best effort, bounded, never instead of the error.
 import { sql, type SQL } from "drizzle-orm";
 import type { PgTable } from "drizzle-orm/pg-core";
-import type { Connection, LockHolder, Row, Statement } from "../postgres/index.ts";
+import {
+  LOCK_HOLDER_COLUMNS,
+  lockHolderOf,
+  type Connection,
+  type LockHolder,
+  type LockHolderRow,
+  type Row,
+  type Statement,
+} from "../postgres/index.ts";
 import { contextStatement } from "./context.ts";
 import { dialect } from "./dialect.ts";
 import { tableText } from "./table-columns.ts";
@@ -37,9 +45,7 @@ FROM pg_catalog.unnest($1::text[]) AS g (id)
 CROSS JOIN LATERAL pg_catalog.pg_get_multixact_members(g.id::xid) AS m`;
 
 const SESSIONS_SQL = `
-SELECT a.pid, a.application_name, a.usename, a.state,
-  extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000 AS transaction_age_ms,
-  extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000 AS query_age_ms
+SELECT ${LOCK_HOLDER_COLUMNS}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.pid = ANY ($1::int4[])
 ORDER BY a.xact_start NULLS LAST, a.pid`;
@@ -55,7 +61,7 @@ export async function findLockHolders(unit: UnitOfWork, table: PgTable, conditio
     // The table itself is locked: reading it would wait, too.
     if (pids.size === 0) for (const pid of await rowHolders(ask, table, condition)) pids.add(pid);
     if (pids.size === 0) return [];
-    return (await ask<ActivityRow>(SESSIONS_SQL, [[...pids]])).map(holderOf);
+    return (await ask<LockHolderRow>(SESSIONS_SQL, [[...pids]])).map(lockHolderOf);
   } catch {
     return []; // the caller's error says that the lock was refused; who has it is an extra
   }
@@ -84,26 +90,5 @@ function question(connection: Connection, unit: UnitOfWork): Ask {
     const settings: Statement = contextStatement(context, role, short, 160_000, true);
     const results = await connection.batch([settings, { text, values }], { timeoutMs: LIMIT_MS });
     return (results[1]?.rows ?? []) as R[];
-  };
-}
-
-interface ActivityRow extends Row {
-  readonly pid: number;
-  readonly application_name: string | null;
-  readonly usename: string | null;
-  readonly state: string | null;
-  readonly transaction_age_ms: string | null;
-  readonly query_age_ms: string | null;
-}
-
-function holderOf(row: ActivityRow): LockHolder {
-  const ms = (value: string | null): number | undefined => (value === null ? undefined : Math.round(Number(value)));
-  return {
-    pid: row.pid,
-    application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
-    role: row.usename ?? undefined,
-    state: row.state ?? undefined,
-    transactionAgeMs: ms(row.transaction_age_ms),
-    queryAgeMs: ms(row.query_age_ms),
   };
 }

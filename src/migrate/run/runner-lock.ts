@@ -3,34 +3,25 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CancelledError,
+  LOCK_HOLDER_COLUMNS,
+  lockHolderOf,
   LockNotAvailableError,
   SQLSTATE,
   type Connection,
   type LockHolder,
-  type Row,
+  type LockHolderRow,
 } from "../../postgres/index.ts";
 import { requireOwnSession } from "../named-lock.ts";
 import type { HistoryTable, MigrationEvent } from "./run-options.ts";
 
 const POLL_MS = 200;
 
-interface ActivityRow extends Row {
-  readonly pid: number;
-  readonly application_name: string | null;
-  readonly usename: string | null;
-  readonly state: string | null;
+interface RunnerRow extends LockHolderRow {
   readonly since: Date | null;
-  readonly transaction_age_ms: string | null;
-  readonly query_age_ms: string | null;
 }
 
-const ACTIVITY = `
-a.pid, a.application_name, a.usename, a.state, a.backend_start AS since,
-  extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000 AS transaction_age_ms,
-  extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start) * 1000 AS query_age_ms`;
-
 const RUNNER_SQL = `
-SELECT ${ACTIVITY}
+SELECT ${LOCK_HOLDER_COLUMNS}, a.backend_start AS since
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'
@@ -40,7 +31,7 @@ WHERE l.locktype = 'advisory'
   AND (l.classid::bigint << 32) | l.objid::bigint = $1::bigint`;
 
 const BLOCKERS_SQL = `
-SELECT ${ACTIVITY}
+SELECT ${LOCK_HOLDER_COLUMNS}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.pid = ANY (pg_catalog.pg_blocking_pids($1))
 ORDER BY a.xact_start NULLS LAST, a.pid`;
@@ -82,14 +73,18 @@ export async function takeRunnerLock(
     ]);
     if (rows[0]?.taken === true) return;
     const waitedMs = performance.now() - started;
-    const { rows: sessions } = await connection.query<ActivityRow>(RUNNER_SQL, [String(key)]);
+    const { rows: sessions } = await connection.query<RunnerRow>(RUNNER_SQL, [String(key)]);
     if (waitedMs >= options.waitMs) throw heldBy(history, sessions, waitedMs);
-    options.onEvent?.({ kind: "waitingForRunner", holders: sessions.map(holderOf), waitedMs: Math.round(waitedMs) });
+    options.onEvent?.({
+      kind: "waitingForRunner",
+      holders: sessions.map(lockHolderOf),
+      waitedMs: Math.round(waitedMs),
+    });
     await pause(Math.min(POLL_MS, options.waitMs - waitedMs), options.signal);
   }
 }
 
-function heldBy(history: HistoryTable, sessions: readonly ActivityRow[], waitedMs: number): LockNotAvailableError {
+function heldBy(history: HistoryTable, sessions: readonly RunnerRow[], waitedMs: number): LockNotAvailableError {
   const [first] = sessions;
   const who =
     first === undefined
@@ -103,7 +98,7 @@ function heldBy(history: HistoryTable, sessions: readonly ActivityRow[], waitedM
       hint: `wait for it, or, when it is known to be dead, end it with SELECT pg_terminate_backend(${first?.pid ?? "pid"})`,
     },
   );
-  error.nameHolders(sessions.map(holderOf));
+  error.nameHolders(sessions.map(lockHolderOf));
   return error;
 }
 
@@ -116,8 +111,8 @@ export async function readRunner(
   connection: Pick<Connection, "query">,
   history: HistoryTable,
 ): Promise<LockHolder | undefined> {
-  const { rows } = await connection.query<ActivityRow>(RUNNER_SQL, [String(runnerLockKey(history))]);
-  return rows.map(holderOf)[0];
+  const { rows } = await connection.query<RunnerRow>(RUNNER_SQL, [String(runnerLockKey(history))]);
+  return rows.map(lockHolderOf)[0];
 }
 
 /** How long finding out who blocks may take: a second connection, and one question. */
@@ -132,8 +127,8 @@ export async function readBlockers(connection: Connection): Promise<readonly Loc
   if (connection.database.kind !== "server" || processID === null) return [];
   try {
     await using second = await connection.database.connect({ besideUnit: true, timeoutMs: BLOCKERS_LIMIT_MS });
-    const { rows } = await second.query<ActivityRow>(BLOCKERS_SQL, [processID], { timeoutMs: BLOCKERS_LIMIT_MS });
-    return rows.map(holderOf);
+    const { rows } = await second.query<LockHolderRow>(BLOCKERS_SQL, [processID], { timeoutMs: BLOCKERS_LIMIT_MS });
+    return rows.map(lockHolderOf);
   } catch {
     return [];
   }
@@ -146,16 +141,4 @@ export async function pause(ms: number, signal: AbortSignal | undefined): Promis
   } catch (cause) {
     throw new CancelledError("cancelled while waiting", { cause });
   }
-}
-
-function holderOf(row: ActivityRow): LockHolder {
-  const ms = (value: string | null): number | undefined => (value === null ? undefined : Math.round(Number(value)));
-  return {
-    pid: row.pid,
-    application: row.application_name === null || row.application_name === "" ? undefined : row.application_name,
-    role: row.usename ?? undefined,
-    state: row.state ?? undefined,
-    transactionAgeMs: ms(row.transaction_age_ms),
-    queryAgeMs: ms(row.query_age_ms),
-  };
 }

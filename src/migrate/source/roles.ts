@@ -2,7 +2,8 @@
 import type { Catalog } from "../../catalog/index.ts";
 import { identifier, InvalidInputError, type Connection, type ShadowInfo } from "../../postgres/index.ts";
 
-const MISSING_ROLES_SQL = `
+/** Of names (`text[]`) those that no role has. */
+export const MISSING_ROLES_SQL = `
 SELECT wanted.name
 FROM unnest($1::text[]) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = wanted.name)

@@ -152,7 +152,7 @@ test("two histories are made at the same time, and know nothing of each other", 
 test("a lock that others hold is tried again and again, with growing waits, until it is free", async () => {
   await using database = await testDatabase({ setup: "CREATE TABLE t (a int)" });
   const files = [migration("1_a.sql", "CREATE TABLE new ();\nALTER TABLE t ADD COLUMN b int;")];
-  const options = { lockTimeoutMs: 100, retryWaitMs: 20 };
+  const options = { lockTimeoutMs: 400, retryWaitMs: 20 }; // who holds the lock is asked half way, on a connection of its own
   await using blocker = await database.connect();
   await blocker.exec("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE");
   const error = await failureOf(runMigrations(database, files, { ...options, lockAttempts: 2 }));

@@ -23,6 +23,8 @@ const REASONS: Readonly<Record<string, string>> = {
   "drop-table": LAST_PHASE,
   "drop-function": "the trigger that called it goes with it",
   "drop-index-non-concurrent": CATALOG_ONLY,
+  "add-column-generated-stored":
+    "nothing else makes a column generated: run this when the table may stand still, or leave the column to its trigger",
   "identity-change": "the identity goes over with its sequence and the number that was reached",
   "grant-to-public": CARRIED_OVER,
   "authorization-change": CARRIED_OVER,

@@ -6,7 +6,7 @@ import type { ExpandChange } from "./change.ts";
 import { suffixed } from "./names.ts";
 import { collectParts, findTable, NEW_SUFFIX, OLD_SUFFIX, type ColumnParts } from "./parts.ts";
 import { columnsOfNew, renameColumn } from "./rewrite.ts";
-import { comparesAsText, type SyncTrigger } from "./sync.ts";
+import { comparesAsText, type ComputedTrigger, type SyncTrigger } from "./sync.ts";
 
 export type ColumnChange = Extract<ExpandChange, { readonly kind: "column type" }>;
 
@@ -21,16 +21,35 @@ export interface ColumnWork {
   readonly after: { readonly old: string; readonly new: string };
   /** The new column's value over the old column, under its name before the switch. */
   readonly forward: string;
-  readonly syncBefore: SyncTrigger;
-  readonly syncAfter: SyncTrigger;
+  /** The trigger that fills the new column before the switch, and the one that is there after it. */
+  readonly syncBefore: SyncTrigger | ComputedTrigger;
+  readonly syncAfter: SyncTrigger | ComputedTrigger | undefined;
+  /** The columns that go over in the same phases, this one among them. */
+  readonly together: readonly WorkNames[];
+}
+
+export interface WorkNames {
+  readonly name: string;
+  readonly new: string;
+  readonly old: string;
+}
+
+export function workNames(name: string): WorkNames {
+  return { name, new: suffixed(name, NEW_SUFFIX), old: suffixed(name, OLD_SUFFIX) };
 }
 
 /**
+ * @param generated - stored columns that are made from it
  * @throws InvalidInputError when the column or a name that is needed does not allow it
  */
-export async function columnWork(catalog: Catalog, change: ColumnChange): Promise<ColumnWork> {
+export async function columnWork(
+  catalog: Catalog,
+  change: ColumnChange,
+  generated: readonly string[],
+): Promise<ColumnWork> {
   const table = findTable(catalog, change.schema, change.table);
-  const parts = collectParts(catalog, table, change.column);
+  const together = [change.column, ...generated];
+  const parts = collectParts(catalog, table, change.column, together);
   const { column } = parts;
   const before = { old: column.name, new: suffixed(column.name, NEW_SUFFIX) };
   const after = { old: suffixed(column.name, OLD_SUFFIX), new: column.name };
@@ -58,6 +77,7 @@ export async function columnWork(catalog: Catalog, change: ColumnChange): Promis
     change,
     serverVersion: catalog.serverVersion,
     parts,
+    together: together.map((name) => workNames(name)),
     newType,
     newDefault: defaultOf(parts, change, newType),
     before,
@@ -92,7 +112,7 @@ export function requireFree(table: Table, ...names: readonly string[]): void {
 }
 
 /** PostgreSQL checks each row against the domain, even where there is no value yet, and writes the table anew for it. */
-function refuseConstrainedDomain({ domains }: Catalog, type: string): void {
+export function refuseConstrainedDomain({ domains }: Catalog, type: string): void {
   const domain = domains.find(({ schema, name }) =>
     [name, `${schema}.${name}`, identifier(name), identifier(schema, name)].includes(type.trim()),
   );

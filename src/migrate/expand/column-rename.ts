@@ -160,16 +160,10 @@ function dropCopy(work: Rename, copy: string): readonly ExpandGroup[] {
 async function keepEqual(work: Rename, source: string, copy: string): Promise<string> {
   const { table, column } = work;
   const trigger = triggerOf(work);
-  const { schema, name } = trigger;
   if (column.generated !== undefined) {
     const columns = table.columns.map((other) => other.name);
     const expression = await columnsOfNew(column.generated.expression, table.name, columns);
-    return `CREATE OR REPLACE FUNCTION ${identifier(schema, name)}() RETURNS trigger LANGUAGE plpgsql AS $pgsteward$
-BEGIN
-  NEW.${identifier(copy)} := ${expression};
-  RETURN NEW;
-END
-$pgsteward$`;
+    return createSyncFunction({ ...trigger, column: copy, value: expression });
   }
   const asText = comparesAsText(column.baseType);
   return createSyncFunction({
@@ -202,7 +196,7 @@ async function buildCopies({ table, from, indexes }: Rename, copy: string): Prom
     // WITHOUT OVERLAPS has an index that is called unique and is no B-tree: only its constraint can make one.
     const isUnique = index.isUnique && index.method === "btree" && !isDeferrable(index);
     const checked = { ...index, isUnique };
-    const how = { name: suffixed(index.name, COPY_SUFFIX), from, to: copy };
+    const how = { name: suffixed(index.name, COPY_SUFFIX), names: [[from, copy]] as const };
     statements.push(await createIndexSql(table, checked, how));
   }
   return alone(...statements);

@@ -4,12 +4,20 @@ import { identifier } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
 import { suffixed } from "./names.ts";
-import { conditionSql, createIndexSql, foreignKeySql, withName } from "./parts.ts";
+import { conditionSql, createIndexSql, foreignKeySql, withNames, type OtherNames } from "./parts.ts";
 
 const NAMED_NOT_NULL = 180_000;
 
 export function relationOf({ parts }: ColumnWork): string {
   return identifier(parts.table.schema, parts.table.name);
+}
+
+/** Of the column, and of those that change with it, as they are called at that time. */
+function otherNames({ parts, before, together }: ColumnWork, to: string): OtherNames {
+  const others = together
+    .filter(({ name }) => name !== parts.column.name)
+    .map((other) => [other.name, to === before.new ? other.new : other.old] as const);
+  return [[parts.column.name, to], ...others];
 }
 
 /** On PostgreSQL 18 NOT NULL can wait to be validated; before, a check stands in for it meanwhile. */
@@ -24,10 +32,10 @@ export function notNullName(work: ColumnWork): string {
 
 /** Checks, foreign keys and NOT NULL of the column for its copy, not validated. */
 export async function addConditions(work: ColumnWork, to: string, suffix: string): Promise<readonly string[]> {
-  const { table, column, conditions, notNull } = work.parts;
+  const { table, conditions, notNull } = work.parts;
   const statements: string[] = [];
   for (const condition of conditions) {
-    const definition = await conditionSql(table, condition, column.name, to);
+    const definition = await conditionSql(table, condition, otherNames(work, to));
     const notValid = condition.isEnforced ? " NOT VALID" : "";
     statements.push(
       `ALTER TABLE ${relationOf(work)} ADD CONSTRAINT ${identifier(suffixed(condition.name, suffix))} ${definition}${notValid}`,
@@ -97,14 +105,14 @@ export async function buildIndexes(
   suffix: string,
   choice: IndexChoice,
 ): Promise<readonly ExpandGroup[]> {
-  const { table, column, keys, indexes } = work.parts;
+  const { table, keys, indexes } = work.parts;
   const wanted = [
     ...(choice.keys ? keys.flatMap((key) => table.indexes.filter(({ constraint }) => constraint === key.name)) : []),
     ...(choice.plain ? indexes : []),
   ];
   const groups: ExpandGroup[] = [];
   for (const index of wanted) {
-    const copy = { name: suffixed(index.name, suffix), from: column.name, to };
+    const copy = { name: suffixed(index.name, suffix), names: otherNames(work, to) };
     groups.push(...alone(await createIndexSql(table, index, copy)));
   }
   return groups;
@@ -123,11 +131,11 @@ export function analyzeTable({ schema, name }: Table): readonly ExpandGroup[] {
 
 /** Foreign keys of other tables, to the copy: checked beside the old ones until the switch. */
 export function addIncoming(work: ColumnWork, to: string, suffix: string): readonly ExpandGroup[] {
-  const { incoming, column } = work.parts;
+  const { incoming } = work.parts;
   return incoming.flatMap(({ schema, table, key }) => {
     const relation = identifier(schema, table);
     const name = identifier(suffixed(key.name, suffix));
-    const definition = foreignKeySql(key, key.columns, withName(key.references?.columns ?? [], column.name, to));
+    const definition = foreignKeySql(key, key.columns, withNames(key.references?.columns ?? [], otherNames(work, to)));
     const isChecked = key.isEnforced && key.isValidated;
     return [
       ...inTransaction(

@@ -20,13 +20,22 @@ import { deferrability, NEW_SUFFIX, OLD_SUFFIX } from "./parts.ts";
 import { createSyncFunction, createSyncTrigger, dropSyncTrigger } from "./sync.ts";
 import { moveValueSource } from "./value-source.ts";
 
-export function switchUp(work: ColumnWork): readonly ExpandGroup[] {
-  const { parts, before, after } = work;
-  const { conditions, notNull, keys, indexes, dependants } = parts;
-  const table = relationOf(work);
+/** @param works - the first has what depends on any of them */
+export function switchUp(works: readonly ColumnWork[]): readonly ExpandGroup[] {
   const statements = [
-    ...dependants.drop,
-    lockTables(work),
+    ...works.flatMap(({ parts }) => parts.dependants.drop),
+    lockTables(works),
+    ...works.flatMap(exchangeUp),
+    ...works.flatMap(({ parts }) => parts.dependants.create),
+  ];
+  return [...inTransaction(...statements), ...afterExchange(works)];
+}
+
+function exchangeUp(work: ColumnWork): readonly string[] {
+  const { parts, before, after } = work;
+  const { conditions, notNull, keys, indexes } = parts;
+  const table = relationOf(work);
+  return [
     ...dropIncoming(work, ""),
     dropSyncTrigger(work.syncBefore),
     ...dropNaming(work),
@@ -46,53 +55,67 @@ export function switchUp(work: ColumnWork): readonly ExpandGroup[] {
       ? [renameConstraint(table, suffixed(notNullName(work), NEW_SUFFIX), notNullName(work))]
       : []),
     ...incomingRenames(work, NEW_SUFFIX, ""),
-    createSyncFunction(work.syncAfter),
-    createSyncTrigger(work.syncAfter),
+    ...(work.syncAfter === undefined ? [] : [createSyncFunction(work.syncAfter), createSyncTrigger(work.syncAfter)]),
     ...createNaming(work),
-    ...dependants.create,
   ];
-  return [...inTransaction(...statements), ...analyzeStatistics(work)];
 }
 
-export async function switchDown(work: ColumnWork): Promise<readonly ExpandGroup[]> {
+export async function switchDown(works: readonly ColumnWork[]): Promise<readonly ExpandGroup[]> {
+  const groups: ExpandGroup[] = [];
+  for (const work of works) {
+    const { after } = work;
+    groups.push(
+      ...alone(refuseUnfit(work)),
+      ...(await buildIndexes(work, after.old, OLD_SUFFIX, ALL_INDEXES)),
+      ...inTransaction(...(await addConditions(work, after.old, OLD_SUFFIX))),
+      ...validateConditions(work, after.old, OLD_SUFFIX),
+      ...addIncoming(work, after.old, OLD_SUFFIX),
+    );
+  }
+  groups.push(
+    ...inTransaction(
+      ...works.flatMap(({ parts }) => parts.dependants.drop),
+      lockTables(works),
+      ...works.flatMap(exchangeDown),
+      ...works.flatMap(({ parts }) => parts.dependants.create),
+    ),
+    ...afterExchange(works),
+  );
+  for (const work of works) {
+    groups.push(
+      ...(await buildIndexes(work, work.before.new, NEW_SUFFIX, { plain: false, keys: true })),
+      ...addIncoming(work, work.before.new, NEW_SUFFIX),
+    );
+  }
+  return groups;
+}
+
+function exchangeDown(work: ColumnWork): readonly string[] {
   const { parts, before, after } = work;
-  const { conditions, notNull, keys, indexes, column, dependants } = parts;
+  const { conditions, notNull, keys, indexes, column } = parts;
   const table = relationOf(work);
   const named = notNull !== undefined && isNamedNotNull(work);
   return [
-    ...alone(refuseUnfit(work)),
-    ...(await buildIndexes(work, after.old, OLD_SUFFIX, ALL_INDEXES)),
-    ...inTransaction(...(await addConditions(work, after.old, OLD_SUFFIX))),
-    ...validateConditions(work, after.old, OLD_SUFFIX),
-    ...addIncoming(work, after.old, OLD_SUFFIX),
-    ...inTransaction(
-      ...dependants.drop,
-      lockTables(work),
-      ...dropIncoming(work, ""),
-      dropSyncTrigger(work.syncAfter),
-      ...dropNaming(work),
-      ...renames(work, [
-        [after.new, before.new],
-        [after.old, before.old],
-      ]),
-      ...moveValueSource(parts, { from: before.new, to: before.old, type: column.type, expression: column.default }),
-      ...keys.map(({ name }) => dropConstraint(table, name)),
-      ...conditions.map(({ name }) => renameConstraint(table, name, suffixed(name, NEW_SUFFIX))),
-      ...(named ? [renameConstraint(table, notNullName(work), suffixed(notNullName(work), NEW_SUFFIX))] : []),
-      ...indexes.map(({ name }) => renameIndex(work, name, suffixed(name, NEW_SUFFIX))),
-      ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX))),
-      ...indexes.map(({ name }) => renameIndex(work, suffixed(name, OLD_SUFFIX), name)),
-      ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, OLD_SUFFIX), name)),
-      ...(named ? [renameConstraint(table, suffixed(notNullName(work), OLD_SUFFIX), notNullName(work))] : []),
-      ...incomingRenames(work, OLD_SUFFIX, ""),
-      createSyncFunction(work.syncBefore),
-      createSyncTrigger(work.syncBefore),
-      ...createNaming(work),
-      ...dependants.create,
-    ),
-    ...analyzeStatistics(work),
-    ...(await buildIndexes(work, before.new, NEW_SUFFIX, { plain: false, keys: true })),
-    ...addIncoming(work, before.new, NEW_SUFFIX),
+    ...dropIncoming(work, ""),
+    ...(work.syncAfter === undefined ? [] : [dropSyncTrigger(work.syncAfter)]),
+    ...dropNaming(work),
+    ...renames(work, [
+      [after.new, before.new],
+      [after.old, before.old],
+    ]),
+    ...moveValueSource(parts, { from: before.new, to: before.old, type: column.type, expression: column.default }),
+    ...keys.map(({ name }) => dropConstraint(table, name)),
+    ...conditions.map(({ name }) => renameConstraint(table, name, suffixed(name, NEW_SUFFIX))),
+    ...(named ? [renameConstraint(table, notNullName(work), suffixed(notNullName(work), NEW_SUFFIX))] : []),
+    ...indexes.map(({ name }) => renameIndex(work, name, suffixed(name, NEW_SUFFIX))),
+    ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX))),
+    ...indexes.map(({ name }) => renameIndex(work, suffixed(name, OLD_SUFFIX), name)),
+    ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, OLD_SUFFIX), name)),
+    ...(named ? [renameConstraint(table, suffixed(notNullName(work), OLD_SUFFIX), notNullName(work))] : []),
+    ...incomingRenames(work, OLD_SUFFIX, ""),
+    createSyncFunction(work.syncBefore),
+    createSyncTrigger(work.syncBefore),
+    ...createNaming(work),
   ];
 }
 
@@ -100,16 +123,18 @@ export async function switchDown(work: ColumnWork): Promise<readonly ExpandGroup
  * All at once and in one order, so that two of these cannot wait for each other. Views are not among them, for LOCK TABLE would lock
  * every table that they read: they are dropped before, in the order in which whoever reads them locks them.
  */
-function lockTables(work: ColumnWork): string {
-  const { incoming, dependants } = work.parts;
-  const others = [...incoming, ...dependants.policies].map(({ schema, table }) => identifier(schema, table));
-  return `LOCK TABLE ${[...new Set([relationOf(work), ...others])].join(", ")} IN ACCESS EXCLUSIVE MODE`;
+function lockTables(works: readonly ColumnWork[]): string {
+  const others = works.flatMap(({ parts }) =>
+    [...parts.incoming, ...parts.dependants.policies].map(({ schema, table }) => identifier(schema, table)),
+  );
+  return `LOCK TABLE ${[...new Set([...works.map(relationOf), ...others])].join(", ")} IN ACCESS EXCLUSIVE MODE`;
 }
 
 /** Statistics objects come without what they know. */
-function analyzeStatistics({ parts }: ColumnWork): readonly ExpandGroup[] {
-  if (parts.dependants.statistics.length === 0) return [];
-  return analyzeTable(parts.table);
+function afterExchange(works: readonly ColumnWork[]): readonly ExpandGroup[] {
+  const validate = alone(...works.flatMap(({ parts }) => parts.dependants.validate));
+  const work = works.find(({ parts }) => parts.dependants.statistics.length > 0);
+  return [...validate, ...(work === undefined ? [] : analyzeTable(work.parts.table))];
 }
 
 function renames(work: ColumnWork, pairs: readonly (readonly [string, string])[]): readonly string[] {

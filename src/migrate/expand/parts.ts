@@ -69,17 +69,20 @@ export function requirePlainTable(catalog: Catalog, table: Table): void {
   });
 }
 
-/** @throws InvalidInputError for a column that something holds which cannot be carried over without a lock */
-export function collectParts(catalog: Catalog, table: Table, name: string): ColumnParts {
+/**
+ * @param together - columns that change with it, the first of which brings what depends on any of them
+ * @throws InvalidInputError for a column that something holds which cannot be carried over without a lock
+ */
+export function collectParts(
+  catalog: Catalog,
+  table: Table,
+  name: string,
+  together: readonly string[] = [name],
+): ColumnParts {
   const column = findColumn(table, name);
   requirePlainTable(catalog, table);
   const { schema, name: tableName } = table;
   const full = `${schema}.${tableName}.${name}`;
-  if (column.generated !== undefined) {
-    throw new InvalidInputError(`${full} is generated: only a rewrite gives such a column another type`, {
-      hint: "add a column of that type under another name, VIRTUAL (18) or filled by a trigger, and drop this one when no program reads it",
-    });
-  }
   const users = catalog.dependencies.filter(
     ({ to }) => to.kind === "column" && to.schema === schema && to.name === tableName && to.part === name,
   );
@@ -90,13 +93,11 @@ export function collectParts(catalog: Catalog, table: Table, name: string): Colu
   const isOwn = (constraint: Constraint): boolean =>
     constraint.columns.includes(name) || uses("constraint", constraint.name);
   const own = table.constraints.filter(isOwn);
-  const dependants = dependantsOf(catalog, table, name);
+  const dependants = dependantsOf(catalog, table, together[0] === name ? together : []);
   if (dependants.obstacles.length > 0) {
     const verb = dependants.obstacles.length === 1 ? "depends" : "depend";
     throw new InvalidInputError(`${dependants.obstacles.join(", ")} ${verb} on ${full}`, {
-      hint: dependants.obstacles.some((obstacle) => obstacle.startsWith("column "))
-        ? "a generated column cannot go over to another one without a rewrite: let it be a plain one that a trigger fills (ALTER COLUMN … DROP EXPRESSION keeps its values), and make it anew after the last phase"
-        : "drop what is named first, and make it anew after the last phase",
+      hint: "drop what is named first, and make it anew after the last phase",
     });
   }
   const exclusion = own.find(({ kind }) => kind === "exclusion");
@@ -229,15 +230,27 @@ export function withName(columns: readonly string[], from: string, to: string): 
   return columns.map((name) => (name === from ? to : name));
 }
 
+/** Columns and the names that they are said by instead. */
+export type OtherNames = readonly (readonly [from: string, to: string])[];
+
+export function withNames(columns: readonly string[], names: OtherNames): readonly string[] {
+  return columns.map((name) => names.find(([from]) => from === name)?.[1] ?? name);
+}
+
+async function renameColumns(expression: string, table: string, names: OtherNames): Promise<string> {
+  let renamed = expression;
+  for (const [from, to] of names) renamed = await renameColumn(renamed, table, from, to);
+  return renamed;
+}
+
 function listed(columns: readonly string[]): string {
   return columns.map((name) => identifier(name)).join(", ");
 }
 
 export interface IndexCopy {
   readonly name: string;
-  /** A column that is said by another name. */
-  readonly from?: string;
-  readonly to?: string;
+  /** Columns that are said by another name. */
+  readonly names?: OtherNames;
   /** A column that the key gets in addition. */
   readonly added?: string;
   /** Default: the table of the index. */
@@ -248,13 +261,12 @@ export interface IndexCopy {
 
 /** `CREATE … INDEX CONCURRENTLY` of a copy, on another column, with one more column, or on another table. */
 export async function createIndexSql(table: Table, index: Index, copy: IndexCopy): Promise<string> {
-  const { from = "", to = "", added, on = table, isConcurrent = true } = copy;
-  const rename = (expression: string): Promise<string> =>
-    copy.from === undefined ? Promise.resolve(expression) : renameColumn(expression, table.name, from, to);
+  const { names = [], added, on = table, isConcurrent = true } = copy;
+  const rename = (expression: string): Promise<string> => renameColumns(expression, table.name, names);
   const keys: string[] = [];
   for (const key of index.keys) {
     const what =
-      key.column === undefined ? `(${await rename(key.expression)})` : listed(withName([key.column], from, to));
+      key.column === undefined ? `(${await rename(key.expression)})` : listed(withNames([key.column], names));
     const options = key.operatorClassOptions.length === 0 ? "" : ` (${optionText(key.operatorClassOptions)})`;
     const operatorClass =
       key.isDefaultOperatorClass && options === ""
@@ -265,7 +277,7 @@ export async function createIndexSql(table: Table, index: Index, copy: IndexCopy
     keys.push(`${what}${collate(key.collation)}${operatorClass}${order}`);
   }
   if (added !== undefined) keys.push(identifier(added));
-  const include = withName(index.include, from, to).filter((name) => name !== added);
+  const include = withNames(index.include, names).filter((name) => name !== added);
   const clauses = [
     include.length === 0 ? "" : ` INCLUDE (${listed(include)})`,
     index.nullsNotDistinct ? " NULLS NOT DISTINCT" : "",
@@ -306,13 +318,13 @@ export function deferrability({ isDeferrable, isInitiallyDeferred }: Constraint)
   return `${isDeferrable ? " DEFERRABLE" : ""}${isInitiallyDeferred ? " INITIALLY DEFERRED" : ""}`;
 }
 
-/** A check or foreign key for another column, without NOT VALID. */
-export async function conditionSql(table: Table, condition: Constraint, from: string, to: string): Promise<string> {
+/** A check or foreign key for other columns, without NOT VALID. */
+export async function conditionSql(table: Table, condition: Constraint, names: OtherNames): Promise<string> {
   if (condition.kind === "foreign key")
-    return foreignKeySql(condition, withName(condition.columns, from, to), condition.references?.columns ?? []);
+    return foreignKeySql(condition, withNames(condition.columns, names), condition.references?.columns ?? []);
   const [, expression = "", tail = ""] =
     /^CHECK (\(.*\))((?: NO INHERIT)?(?: NOT VALID)?(?: NOT ENFORCED)?)$/s.exec(condition.definition) ?? [];
-  return `CHECK ${await renameColumn(expression, table.name, from, to)}${tail.replace(" NOT VALID", "")}`;
+  return `CHECK ${await renameColumns(expression, table.name, names)}${tail.replace(" NOT VALID", "")}`;
 }
 
 export const NEW_SUFFIX = "_new";

@@ -1,9 +1,11 @@
 // Plans a change that a live table cannot take in one step, as separate migrations between which old and new programs both work.
-import type { Catalog } from "../../catalog/index.ts";
+import type { Catalog, Table } from "../../catalog/index.ts";
 import { acknowledgeHazards } from "./acknowledge.ts";
 import type { ExpandChange, ExpandPlan } from "./change.ts";
 import { columnWork } from "./column-names.ts";
-import { columnPhases } from "./column-phases.ts";
+import { columnPhases, type ColumnPlan } from "./column-phases.ts";
+import { changedGenerated, generatedFrom, withGenerated } from "./generated.ts";
+import { findColumn, findTable } from "./parts.ts";
 import { notNullPhases } from "./not-null.ts";
 import { renamePhases } from "./column-rename.ts";
 import { functionsNaming } from "./dependants.ts";
@@ -30,9 +32,11 @@ export async function planExpandContract(catalog: Catalog, change: ExpandChange)
       return { change, phases: await acknowledgeHazards(phases, catalog), notices };
     }
     case "column type": {
-      const work = await columnWork(catalog, change);
-      const { table, dependants, incoming } = work.parts;
-      const views = dependants.views.map(({ schema, name }) => `${schema}.${name}`);
+      const table = findTable(catalog, change.schema, change.table);
+      const plan = await columnPlan(catalog, table, change);
+      const dependants = plan.works.map(({ parts }) => parts.dependants).flatMap(({ views: read }) => read);
+      const incoming = plan.works.flatMap(({ parts }) => parts.incoming);
+      const views = dependants.map(({ schema, name }) => `${schema}.${name}`);
       const notices = [
         ...(views.length === 0 ? [] : [`the switch makes anew what reads ${change.column}: ${views.join(", ")}`]),
         ...incoming.map(
@@ -43,8 +47,24 @@ export async function planExpandContract(catalog: Catalog, change: ExpandChange)
           (shown) =>
             `the function ${shown} says ${change.column}: see that its variables and casts take ${change.type}`,
         ),
+        ...plan.generated.map(
+          ({ parts }) =>
+            `${parts.column.name} is generated and stored: from the switch on a trigger fills it; the last file makes it generated again, which writes ${table.name} anew while nobody can read or write it, and may wait for as long as you like`,
+        ),
       ];
-      return { change, phases: await acknowledgeHazards(await columnPhases(work), catalog), notices };
+      return { change, phases: await acknowledgeHazards(await columnPhases(plan), catalog), notices };
     }
   }
+}
+
+async function columnPlan(
+  catalog: Catalog,
+  table: Table,
+  change: Extract<ExpandChange, { readonly kind: "column type" }>,
+): Promise<ColumnPlan> {
+  if (findColumn(table, change.column).generated !== undefined) {
+    const work = await changedGenerated(catalog, change);
+    return { works: [work], generated: [work] };
+  }
+  return withGenerated(catalog, await columnWork(catalog, change, generatedFrom(catalog, table, change.column)));
 }

@@ -21,13 +21,28 @@ export interface SyncTrigger extends TriggerName {
   readonly isTolerant: boolean;
 }
 
+/** A column that has the value of an expression, as a generated one would. */
+export interface ComputedTrigger extends TriggerName {
+  readonly column: string;
+  /** Over NEW. */
+  readonly value: string;
+}
+
 export interface SyncColumn {
   readonly name: string;
   /** Types like json have no equality and are compared as text. */
   readonly comparesAsText: boolean;
 }
 
-export function createSyncFunction(sync: SyncTrigger): string {
+export function createSyncFunction(sync: SyncTrigger | ComputedTrigger): string {
+  if ("value" in sync) {
+    return `CREATE OR REPLACE FUNCTION ${identifier(sync.schema, sync.name)}() RETURNS trigger LANGUAGE plpgsql AS $pgsteward$
+BEGIN
+  NEW.${identifier(sync.column)} := ${sync.value};
+  RETURN NEW;
+END
+$pgsteward$`;
+  }
   const { schema, table, name, active, passive, toPassive, toActive, isTolerant } = sync;
   const newActive = `NEW.${identifier(active.name)}`;
   const newPassive = `NEW.${identifier(passive.name)}`;

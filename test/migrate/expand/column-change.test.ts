@@ -111,6 +111,30 @@ const CHANGES: readonly (readonly [string, ExpandChange, string | undefined, str
     'ALTER TABLE shop.orders RENAME COLUMN region TO "Region"',
     "",
   ],
+  [
+    "a number that stored columns are made from",
+    { ...orders, kind: "column type", column: "noted", type: "bigint" },
+    undefined,
+    `ALTER TABLE shop.orders ADD COLUMN twice bigint GENERATED ALWAYS AS (noted * 2) STORED NOT NULL CONSTRAINT ck_twice CHECK (twice >= 0),
+       ADD COLUMN words text GENERATED ALWAYS AS ('n' || noted) STORED, ADD CONSTRAINT ck_both CHECK (twice >= noted);
+     CREATE INDEX ON shop.orders (noted, twice); CREATE UNIQUE INDEX ON shop.orders (twice, id); COMMENT ON COLUMN shop.orders.twice IS 'double';
+     GRANT SELECT (twice) ON shop.orders TO PUBLIC; CREATE VIEW shop.doubles AS SELECT id, noted, twice FROM shop.orders;
+     CREATE STATISTICS shop.noted_and_twice ON noted, twice FROM shop.orders`,
+  ],
+  [
+    "what a stored column is made from",
+    { ...orders, kind: "column type", column: "twice", type: "bigint", using: "total * 3" },
+    undefined,
+    `ALTER TABLE shop.orders ADD COLUMN twice integer GENERATED ALWAYS AS (total * 2) STORED;
+     CREATE VIEW shop.doubles AS SELECT twice FROM shop.orders`,
+  ],
+  [
+    "a number that a virtual column is made from",
+    { ...orders, kind: "column type", column: "noted", type: "bigint" },
+    undefined,
+    `ALTER TABLE shop.orders ADD COLUMN twice bigint GENERATED ALWAYS AS (noted * 2) VIRTUAL CHECK (twice >= 0);
+     GRANT SELECT (twice) ON shop.orders TO PUBLIC; CREATE VIEW shop.doubles AS SELECT twice FROM shop.orders`,
+  ],
 ];
 
 /** The catalog after a script that is rolled back. */
@@ -151,7 +175,16 @@ describeDatabases((kind, open) => {
       const rows = await rowsWithout(database, ...names);
       const wanted = plain === undefined ? undefined : await catalogAfter(database, plain);
       const { phases } = await planOn(database, change);
-      expect(phases.map(({ phase }) => phase)).toEqual(["expand", "backfill", "validate", "switch", "contract"]);
+      const made = phases.slice(5).map(({ phase }) => phase);
+      expect(phases.slice(0, 5).map(({ phase }) => phase)).toEqual([
+        "expand",
+        "backfill",
+        "validate",
+        "switch",
+        "contract",
+      ]);
+      const stored = change.kind === "column type" ? [...setup.matchAll(/ STORED/g)] : [];
+      expect(made).toEqual(stored.map(() => "generate"));
       const remaining = await lintPhases(phases, start);
       expect(remaining.filter((finding) => finding !== "warning foreign-key-type-mismatch")).toEqual([]);
       let before = start;

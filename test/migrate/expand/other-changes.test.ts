@@ -186,7 +186,7 @@ test("NOT NULL with a default comes in three migrations, each with its way back"
 test("what cannot be carried over without a lock is refused with its name", async () => {
   await database.exec(`
     CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA shop;
-    CREATE TABLE shop.bare (a integer, a_new integer, g integer GENERATED ALWAYS AS (a + 1) STORED, b integer, EXCLUDE USING gist (b WITH =));
+    CREATE TABLE shop.bare (a integer, a_new integer, g integer GENERATED ALWAYS AS (a + 1) VIRTUAL, b integer, EXCLUDE USING gist (b WITH =));
     CREATE TABLE shop.split (id integer PRIMARY KEY, a integer) PARTITION BY RANGE (id);
     CREATE TABLE shop.keyed (id integer PRIMARY KEY, a integer, a_new integer, b integer, EXCLUDE USING gist (b WITH =));
     CREATE VIEW shop.seen AS SELECT a FROM shop.keyed;
@@ -226,8 +226,8 @@ test("what cannot be carried over without a lock is refused with its name", asyn
   expect(messages).toEqual([
     "there is no table shop.nothing",
     "shop.bare has no column nothing",
-    "shop.bare.g is generated: only a rewrite gives such a column another type",
-    "column shop.bare.g depends on shop.bare.a",
+    "shop.bare.g is virtual: no value of it is stored",
+    "shop.bare has no primary key and no unique index of NOT NULL columns",
     expect.stringContaining("shop.split is part of a family of tables"),
     expect.stringMatching(/the exclusion constraint \S+ covers shop\.keyed\.b/),
     "function shop.all_seen(), materialized view shop.sums, rule shop.bare.also depend on shop.keyed.a",
@@ -237,6 +237,41 @@ test("what cannot be carried over without a lock is refused with its name", asyn
     "the default 0 of total must be said for the new type",
     "the table is rewritten under a lock to get a column of the domain shop.positive",
   ]);
+});
+
+test("what a stored column is made from changes, and it is right after every phase for every row that is written", async () => {
+  await database.exec(`CREATE TABLE shop.cents (id serial PRIMARY KEY, price integer, twice integer GENERATED ALWAYS AS (price * 2) STORED);
+    INSERT INTO shop.cents (price) SELECT i FROM generate_series(1, 1200) AS i;`);
+  const { phases } = await planOn(database, {
+    kind: "column type",
+    schema: "shop",
+    table: "cents",
+    column: "price",
+    type: "bigint",
+    using: "(price * 100)::bigint",
+    back: "(price / 100)::integer",
+  });
+  const wrong = async (): Promise<readonly unknown[]> => {
+    await database.exec(
+      "UPDATE shop.cents SET price = price + 100 WHERE id % 100 = 7; INSERT INTO shop.cents (price) VALUES (700)",
+    );
+    const { rows } = await database.query(
+      "SELECT id, price, twice FROM shop.cents WHERE twice IS DISTINCT FROM price * 2",
+    );
+    return rows;
+  };
+  for (const phase of phases) {
+    await runPhase(database, phase, "up");
+    expect(await wrong(), `after ${phase.phase}`).toEqual([]);
+  }
+  const { rows } = await database.query(
+    "SELECT attgenerated AS generated FROM pg_attribute WHERE attrelid = 'shop.cents'::regclass AND attname = 'twice'",
+  );
+  expect(rows).toEqual([{ generated: "s" }]);
+  for (const phase of phases.toReversed()) {
+    await runPhase(database, phase, "down");
+    expect(await wrong(), `before ${phase.phase}`).toEqual([]);
+  }
 });
 
 test("a column of a key over a period of time gets another name as any other does", async () => {

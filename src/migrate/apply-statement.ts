@@ -27,7 +27,7 @@ export function applyAction(state: BatchState, action: Action): void {
     const into = relationName(childOf(childOf(node, "into"), "rel"));
     if (into !== undefined && node["objtype"] === "OBJECT_MATVIEW") state.newViews.add(into.name);
     // An index on a new materialized view is on a new relation too.
-    if (into !== undefined) state.create(into, false).isFilled = !flagOf(childOf(node, "into"), "skipData");
+    if (into !== undefined) state.create(into, undefined).isFilled = !flagOf(childOf(node, "into"), "skipData");
   } else if (kind === "IndexStmt" && action.table !== undefined) addIndex(state.table(action.table), node);
   else if (kind === "RenameStmt") rename(state, action);
   else if (kind === "AlterObjectSchemaStmt" && node["objectType"] === "OBJECT_TABLE" && action.table !== undefined)
@@ -92,7 +92,11 @@ function createTable(state: BatchState, node: Node): void {
   const name = relationName(childOf(node, "relation"));
   if (name === undefined) return;
   if (flagOf(node, "if_not_exists") && state.find(name)?.isDropped === false) return;
-  const table = state.create(name, childOf(node, "partspec") !== undefined);
+  const partition = childOf(node, "partspec");
+  const key = listOf(partition, "partParams").flatMap(
+    ({ node: part }) => textOf(part, "name") ?? columnsIn(part["expr"]),
+  );
+  const table = state.create(name, partition === undefined ? undefined : key);
   for (const { kind, node: element } of listOf(node, "tableElts")) {
     if (kind === "ColumnDef") addColumn(table, element);
     else if (kind === "Constraint") addConstraint(table, element, undefined);

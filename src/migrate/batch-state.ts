@@ -46,6 +46,8 @@ export interface TableState {
   isNew: boolean;
   isDropped: boolean;
   isFilled: boolean; // by the batch
+  /** Columns of its partition key, also those of expressions; `undefined` for a table that is not known to be partitioned. */
+  readonly partitionKey: readonly string[] | undefined;
   readonly isPartitioned: boolean;
   /** Whether all columns, constraints and indexes are known: a table of the catalog, or one the batch makes. */
   readonly isComplete: boolean;
@@ -140,8 +142,8 @@ export class BatchState {
     this.searchPath = ["public"];
   }
 
-  create(name: Name, isPartitioned: boolean): TableState {
-    const table = emptyTable(this.#qualified(name), { isNew: true, isPartitioned, isComplete: true });
+  create(name: Name, partitionKey: readonly string[] | undefined): TableState {
+    const table = emptyTable(this.#qualified(name), { isNew: true, partitionKey, isComplete: true });
     this.tables.set(keyOf(table), table);
     return table;
   }
@@ -183,7 +185,7 @@ export class BatchState {
   }
 
   #unknown(name: Name): TableState {
-    const facts = { isNew: this.isInMadeSchema(name), isPartitioned: false, isComplete: false };
+    const facts = { isNew: this.isInMadeSchema(name), partitionKey: undefined, isComplete: false };
     const table = emptyTable(this.#qualified(name), facts);
     this.tables.set(keyOf(table), table);
     return table;
@@ -196,13 +198,14 @@ function keyOf({ schema, name }: { readonly schema: string; readonly name: strin
 
 function emptyTable(
   { schema, name }: { readonly schema: string; readonly name: string },
-  facts: Pick<TableState, "isNew" | "isPartitioned" | "isComplete">,
+  facts: Pick<TableState, "isNew" | "partitionKey" | "isComplete">,
 ): TableState {
   const indexes = new Map<string, IndexState>();
   return {
     schema,
     name,
     ...facts,
+    isPartitioned: facts.partitionKey !== undefined,
     isDropped: false,
     isFilled: false,
     rowEstimate: undefined,
@@ -252,6 +255,11 @@ function fromCatalog(table: Table, catalog: Catalog, children: Children): TableS
     isNew: false,
     isDropped: false,
     isFilled: false,
+    // It looks for the name of every column.
+    get partitionKey() {
+      const key = table.partitionKey;
+      return key === undefined ? undefined : table.columns.flatMap(({ name }) => (mentions(key, name) ? [name] : []));
+    },
     isPartitioned: table.kind === "partitioned",
     isComplete: true,
     rowEstimate:

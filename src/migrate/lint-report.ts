@@ -11,6 +11,8 @@ export interface LintConfig {
   readonly rules?: Readonly<Record<string, LintSeverity | "off" | "on">> | undefined;
   /** For the rule `required-columns`. Default: id, created_at, updated_at. */
   readonly requiredColumns?: readonly string[] | undefined;
+  /** For the rule `insert-many-rows`: rows that one INSERT may write. Default: 1,000. */
+  readonly maxInsertRows?: number | undefined;
   /** Tables of the catalog with at most so many rows (`reltuples`) are not live: locks on them are short. Default: none. */
   readonly smallTableRows?: number | undefined;
 }

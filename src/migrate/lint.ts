@@ -6,7 +6,7 @@ import { BatchState, type TableState } from "./batch-state.ts";
 import { readBatch, type FileState, type LintedStatement } from "./lint-batch.ts";
 import { recogniseFile, type LintFile } from "./lint-files.ts";
 import { statementsOfBlock } from "./lint-parse.ts";
-import type { LintFinding, LintOptions, LintReport } from "./lint-report.ts";
+import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
 import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
 import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
@@ -94,8 +94,7 @@ class LintRun {
   readonly findings: LintFinding[] = [];
   readonly ignored: { readonly finding: LintFinding; readonly reason: string }[] = [];
   readonly #state: BatchState;
-  readonly #smallTableRows: number | undefined;
-  readonly #requiredColumns: readonly string[] | undefined;
+  readonly #config: LintConfig;
   readonly #transactions = new Map<number, TransactionState>();
   /** Statements that add constraints, with the constraints there were before. */
   readonly #pending: { readonly name: Name; readonly known: ReadonlySet<string>; readonly at: LintedStatement }[] = [];
@@ -118,8 +117,7 @@ class LintRun {
     this.#rules = rules;
     this.#known = new Set([...LINT_RULES, ...(options.ownRules ?? [])].map(({ id }) => id));
     this.#state = before;
-    this.#smallTableRows = options.config?.smallTableRows;
-    this.#requiredColumns = options.config?.requiredColumns;
+    this.#config = options.config ?? {};
   }
 
   lint(statements: readonly LintedStatement[], files: readonly FileState[]): void {
@@ -151,10 +149,9 @@ class LintRun {
   readonly #isLive = (table: Name | TableState | undefined): boolean => {
     if (table === undefined) return true;
     const found = "isNew" in table ? table : this.#state.table(table);
+    const { smallTableRows } = this.#config;
     const isSmall =
-      this.#smallTableRows !== undefined &&
-      found.rowEstimate !== undefined &&
-      found.rowEstimate <= this.#smallTableRows;
+      smallTableRows !== undefined && found.rowEstimate !== undefined && found.rowEstimate <= smallTableRows;
     return !found.isNew && !found.isDropped && !isSmall;
   };
 
@@ -182,7 +179,8 @@ class LintRun {
         // Few rules look around: copying both sides for each of thousands of statements would cost more than all the rules.
         earlier: () => all.slice(0, position),
         later: () => all.slice(position + linted.actions.length),
-        requiredColumns: this.#requiredColumns,
+        requiredColumns: this.#config.requiredColumns,
+        maxInsertRows: this.#config.maxInsertRows,
         isLive: this.#isLive,
       };
       for (const { rule, severity } of this.#rulesFor(action.kind)) {

@@ -110,7 +110,7 @@ test("rules are switched by name; an unknown one names the nearest", async () =>
     runCli(["lint", "a.sql", "--json", "--no-cache", ...args], { cwd });
   expect(rulesOf((await lint("--on", "small-integer", "--off", "drop-table")).stdout)).toEqual(["small-integer"]);
   expect(rulesOf((await lint("--all")).stdout)).toEqual(
-    expect.arrayContaining(["small-integer", "primary-key-missing", "drop-table"]),
+    expect.arrayContaining(["small-integer", "table-without-comment", "drop-table"]),
   );
   const wrong = await lint("--off", "drop-tabel");
   expect(wrong.code).toBe(64);

@@ -173,7 +173,7 @@ test("lock_timeout holds from where it is set, in its file", async () => {
   const call = (limit: string): string =>
     `SELECT pg_catalog.set_config('lock_timeout', '${limit}', true) WHERE current_setting('lock_timeout') = '0';\nALTER TABLE a ADD x int;`;
   expect(await rulesIn(call("2s"), { config })).toEqual([]);
-  expect(await rulesIn(call("0"), { config })).toEqual(["missing-lock-timeout"]);
+  expect(await rulesIn(call("0"), { config })).toEqual(["missing-lock-timeout", "lock-timeout-off"]);
 });
 
 test("a finding has place, statement, lock, reason, safe form and page", async () => {

@@ -46,7 +46,9 @@ test("foreign keys to several live tables in one transaction, by ALTER, in a new
   expect(await lint(created, inOne)).toEqual(["multiple-foreign-keys (info)"]);
   expect(await lint(created)).toEqual([]);
   expect(await lint("CREATE TABLE loans (book_id bigint REFERENCES books);", inOne)).toEqual([]);
-  expect(await lint("CREATE TABLE loans (a bigint REFERENCES books, b bigint REFERENCES books);", inOne)).toEqual([]);
+  expect(await lint("CREATE TABLE loans (a_id bigint REFERENCES books, b_id bigint REFERENCES books);", inOne)).toEqual(
+    [],
+  );
   expect(await lint(`CREATE TABLE books (id bigint PRIMARY KEY); ${created}`, inOne)).toEqual([]);
   const later = `CREATE TABLE loans (book_id bigint REFERENCES books, reader_id bigint); ALTER TABLE loans ADD FOREIGN KEY (reader_id) REFERENCES readers;`;
   expect(await lint(later, inOne)).toEqual(["multiple-foreign-keys (info)"]);
@@ -87,7 +89,7 @@ test("a column is named twice in INSERT, ON CONFLICT, CREATE TABLE and CREATE VI
   for (const sql of [
     "INSERT INTO t (a, b, a) VALUES (1, 2, 3);",
     "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1, b = 2;",
-    "CREATE TABLE t (a int, b int, a text);",
+    "CREATE TABLE t (a int PRIMARY KEY, b int, a text);",
     "CREATE VIEW v (a, a) AS SELECT 1, 2;",
     "UPDATE t SET (a, b) = (1, 2), a = 3 WHERE c;",
   ])
@@ -147,7 +149,7 @@ test("work on rows waits for nobody while a trigger or key keeps everybody from 
   const after = async (sql: string): Promise<string[]> => lint(trigger + sql, { inOne: true });
   expect(await after("UPDATE books SET shelf = 1 WHERE id > 5;")).toEqual(["statement-after-write-lock"]);
   expect(await after("SELECT count(*) FROM shelves;")).toEqual(["statement-after-write-lock"]);
-  expect(await after("INSERT INTO books SELECT * FROM old_books;")).toEqual(["statement-after-write-lock"]);
+  expect(await after("INSERT INTO books (id) SELECT id FROM old_books;")).toEqual(["statement-after-write-lock"]);
   expect(await after("INSERT INTO books (id) VALUES (1); SELECT set_config('a.b', 'c', true);")).toEqual([]);
   expect(await after("CREATE TABLE t (a int); UPDATE t SET a = 1;")).toEqual([]);
   expect(await lint(`${trigger}UPDATE books SET shelf = 1 WHERE id > 5;`)).toEqual([]);
@@ -204,7 +206,8 @@ test("a CHECK that an earlier migration made is taken for a proof where its name
 });
 
 test("a CHECK that asks for the time or the session is told; one with a function that nobody knows is not", async () => {
-  const made = (check: string): Promise<string[]> => lint(`CREATE TABLE t (a timestamptz, b int, CHECK (${check}));`);
+  const made = (check: string): Promise<string[]> =>
+    lint(`CREATE TABLE t (a timestamptz, b int UNIQUE, CHECK (${check}));`);
   for (const check of ["a <= now()", "a < CURRENT_TIMESTAMP", "b < random()", "b::text <> current_setting('x.y')"])
     expect([check, ...(await made(check))]).toEqual([check, "check-with-changing-function"]);
   for (const check of ["b > 0", "is_valid(b)", "lower(b::text) = 'a'"])
@@ -317,7 +320,7 @@ test("a vector column may be widened nowhere: only its first declaration and oth
 });
 
 test("writes of every row are found in WITH, too", async () => {
-  expect(await lint("WITH gone AS (DELETE FROM t RETURNING *) INSERT INTO kept SELECT * FROM gone;")).toEqual([
+  expect(await lint("WITH gone AS (DELETE FROM t RETURNING *) INSERT INTO kept (a) SELECT a FROM gone;")).toEqual([
     "write-without-where",
   ]);
   expect(await lint("WITH gone AS (DELETE FROM t WHERE old RETURNING *) SELECT count(*) FROM gone;")).toEqual([]);

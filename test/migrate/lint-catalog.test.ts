@@ -20,6 +20,8 @@ CREATE INDEX users_seen ON users (seen);
 CREATE VIEW viewers AS SELECT viewed FROM users;
 CREATE TABLE orders (id int PRIMARY KEY, user_id int, CONSTRAINT orders_user_fkey FOREIGN KEY (user_id) REFERENCES users (id));
 CREATE TABLE events (at date NOT NULL, kind varchar(10)) PARTITION BY RANGE (at);
+CREATE TABLE early (at date NOT NULL, kind varchar(10) CHECK (kind <> ''));
+CREATE TABLE checked (at date NOT NULL CHECK (at >= '2020-01-01' AND at < '2021-01-01'), kind varchar(10));
 CREATE TABLE events_default PARTITION OF events DEFAULT;
 INSERT INTO users (id, name, note, code, amount, seen, made, tags, email, phone, viewed)
 SELECT n, 'n', 'n', 'n', 1, now(), now(), '{}', 'e', 'p', 'v' FROM generate_series(1, 100) AS n;
@@ -79,6 +81,13 @@ describeDatabases((_, open) => {
     expect(await alter("ALTER email SET NOT NULL")).not.toEqual([]);
     expect(await rules("ALTER TABLE users ALTER email SET NOT NULL;", { config: { smallTableRows: 100 } })).toEqual([]);
     expect(await rules("CREATE TABLE users (id int); CREATE INDEX ON users (id);")).toEqual([]);
+    const attach = "ALTER TABLE events ATTACH PARTITION early FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');";
+    expect(await rules(attach)).toEqual(["attach-partition-scan"]);
+    expect(await rules(attach.replace("early", "checked"))).toEqual([]);
+    const few = { config: { maxInsertRows: 50 } };
+    expect(await rules("INSERT INTO copies (id) SELECT id FROM users;", few)).toEqual(["insert-many-rows"]);
+    expect(await rules("INSERT INTO copies (id) SELECT id FROM users WHERE id = 1;", few)).toEqual([]);
+    expect(await rules("INSERT INTO copies (id) SELECT id FROM orders;", few)).toEqual([]);
 
     // PostgreSQL 14.0 to 14.3 may leave rows out of an index that is built concurrently.
     const concurrently = "CREATE INDEX CONCURRENTLY i ON users (name); REINDEX INDEX CONCURRENTLY i;";

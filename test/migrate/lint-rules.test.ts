@@ -85,6 +85,55 @@ test.each([
   expect(await rulesIn(sql, {})).toEqual(["set-not-null"]);
 });
 
+test.each([
+  ["ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX i, ADD CHECK (a > 0) NOT VALID;", []],
+  ["CREATE TABLE t (a int, b int, UNIQUE (a, a));", ["duplicate-key-column"]],
+  ["CREATE TABLE t (id int PRIMARY KEY, a int, FOREIGN KEY (id, a) REFERENCES r (b, b));", ["duplicate-key-column"]],
+  ["CREATE TABLE t (id int PRIMARY KEY, a int, FOREIGN KEY (a, a) REFERENCES r (b, c));", ["duplicate-key-column"]],
+  ["CREATE TABLE t (id int PRIMARY KEY, a int, FOREIGN KEY (id, a) REFERENCES r (b, c));", []],
+  ["CREATE TABLE t (a int, b text);", ["primary-key-missing"]],
+  ["CREATE TABLE t (a int, b text); ALTER TABLE t RENAME TO u;", ["primary-key-missing"]],
+  ["CREATE TABLE t (a int, b text); ALTER TABLE t RENAME TO u; ALTER TABLE u ADD PRIMARY KEY (a);", []],
+  ["CREATE TABLE t (a int, b text); CREATE UNIQUE INDEX i ON t (a);", []],
+  ["CREATE TABLE t (a int, b text); ALTER TABLE events ATTACH PARTITION t FOR VALUES IN (1);", []],
+  ["CREATE TABLE t (a int, b text); DROP TABLE t;", []],
+  ["CREATE TABLE t (a int, b text) PARTITION BY LIST (a); CREATE TABLE u (LIKE t); CREATE TABLE w (a int);", []],
+  ["CREATE TABLE t (a int, n bigserial); CREATE TEMP TABLE u (a int, b int); CREATE TABLE v (b_id int, c_id int);", []],
+  ["INSERT INTO t VALUES (1);", ["insert-without-columns"]],
+  ["CREATE TABLE t (a int); INSERT INTO t VALUES (1); INSERT INTO schema_migrations VALUES ('1');", []],
+  ["SET lock_timeout = '0ms'; ALTER TABLE t ADD COLUMN a int;", ["lock-timeout-off"]],
+  ["SET lock_timeout = 0; CREATE TABLE t (a int); ALTER TABLE t ADD b int; SELECT 1;", []],
+  ["SET lock_timeout = 0; RESET lock_timeout; ALTER TABLE t ADD COLUMN a int;", []],
+  ["SET lock_timeout = 0; SET lock_timeout = '2s'; ALTER TABLE t ADD COLUMN a int;", []],
+  ["BEGIN; ALTER TYPE mood ADD VALUE 'calm'; COMMIT;", ["enum-value-in-transaction"]],
+  ["BEGIN; CREATE TYPE mood AS ENUM ('ok'); ALTER TYPE mood ADD VALUE 'calm'; COMMIT;", []],
+  ["ALTER SEQUENCE s MINVALUE 5;", ["sequence-change"]],
+  ["ALTER SEQUENCE s NO MINVALUE;", []],
+])("%s: %s", async (sql, expected) => {
+  expect(await rulesIn(sql, {})).toEqual(expected);
+});
+
+test("one INSERT may write so many rows as the configuration says, else 1,000", async () => {
+  const insert = (rows: number): string =>
+    `INSERT INTO t (a) VALUES ${Array.from({ length: rows }, () => "(1)").join()};`;
+  expect(await rulesIn(insert(1_000), {})).toEqual([]);
+  expect(await rulesIn(insert(1_001), {})).toEqual(["insert-many-rows"]);
+  expect(await rulesIn(insert(3), { config: { maxInsertRows: 2 } })).toEqual(["insert-many-rows"]);
+  expect(await rulesIn("INSERT INTO t (a) SELECT a FROM u;", { config: { maxInsertRows: 2 } })).toEqual([]);
+});
+
+const MONTHS = "CREATE TABLE m (year int NOT NULL, month int NOT NULL, n int) PARTITION BY RANGE (year, (month + 0));";
+test.each([
+  ["CHECK (year = 2024 AND month < 4)", false],
+  ["CHECK (year = 2024)", true],
+  ["CHECK (n > 0)", true],
+  ["CHECK (year = 2024), CHECK (month < 4 AND year > 0)", false],
+])("a partition with %s is attached: its rows are read: %s", async (check, isRead) => {
+  const applied = [{ name: "0.sql", text: `${MONTHS} CREATE TABLE p (year int, month int, n int, ${check});` }];
+  const sql = "ALTER TABLE m ATTACH PARTITION p FOR VALUES FROM (2024, 1) TO (2024, 4);";
+  expect(await rulesIn(sql, { applied })).toEqual(isRead ? ["attach-partition-scan"] : []);
+});
+
 test("the answer follows the server version", async () => {
   const sql = "ALTER TABLE t ALTER a SET NOT NULL;";
   const rewriteOn = async (serverVersion: number): Promise<string | undefined> =>

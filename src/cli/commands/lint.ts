@@ -41,6 +41,7 @@ interface Flags {
   readonly on?: readonly string[];
   readonly off?: readonly string[];
   readonly smallTableRows?: number;
+  readonly maxInsertRows?: number;
   readonly requiredColumns?: readonly string[];
 }
 
@@ -77,6 +78,7 @@ export function lintCommand(run: Run): Command {
       ).choices(MIGRATION_TOOLS),
     )
     .option("--small-table-rows <n>", "with --database: tables of at most so many rows are not live", wholeNumber)
+    .option("--max-insert-rows <n>", "rows that one INSERT may write; default: 1000", wholeNumber)
     .option("--required-columns <names...>", "switch the rule required-columns on, for these")
     .option("--all", "house style too")
     .option("--on <rule...>", "switch rules on")
@@ -163,7 +165,7 @@ function compileParserQuickly(): void {
   setFlagsFromString("--wasm-lazy-compilation");
 }
 
-function configOf({ all, on = [], off = [], smallTableRows, requiredColumns }: Flags): LintConfig {
+function configOf({ all, on = [], off = [], smallTableRows, maxInsertRows, requiredColumns }: Flags): LintConfig {
   const known = LINT_RULES.map(({ id }) => id);
   for (const rule of [...on, ...off]) {
     if (known.includes(rule)) continue;
@@ -178,6 +180,7 @@ function configOf({ all, on = [], off = [], smallTableRows, requiredColumns }: F
     preset: all === true ? "all" : "recommended",
     rules: Object.fromEntries(entries),
     smallTableRows,
+    maxInsertRows,
     requiredColumns,
   };
 }

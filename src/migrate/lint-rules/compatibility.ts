@@ -192,8 +192,11 @@ export const compatibilityRules: readonly LintRule[] = [
         context.action.kind === "OBJECT_VIEW AT_ColumnDefault" &&
         !context.state.newViews.has(context.action.table?.name ?? "");
       if (domain === undefined && !isOfView && !tableChange(context, "AT_ColumnDefault")) return undefined;
+      const { table, name: column = "" } = context.action;
+      if (domain === undefined && table !== undefined && context.state.find(table)?.columns.get(column)?.isNew === true)
+        return undefined;
       return {
-        message: `the default of ${domain ?? context.action.name ?? ""} changes`,
+        message: `the default of ${domain ?? column} changes`,
         rewrite: "-- make sure that programs write the column themselves",
       };
     },

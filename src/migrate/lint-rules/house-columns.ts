@@ -155,7 +155,7 @@ export const houseColumnRules: readonly LintRule[] = [
     on: ["CreateStmt", "AT_AddColumn", "AT_AlterColumnType"],
     title: "A column of type money, timetz, name or xml",
     severity: "info",
-    isRecommended: false,
+    isRecommended: true,
     why: "What a value of money means depends on a setting, a time zone without a date means nothing, name is the server's own, and xml cannot be compared.",
     bad: "CREATE TABLE invoices (total money);",
     good: "CREATE TABLE invoices (total numeric(12, 2));",

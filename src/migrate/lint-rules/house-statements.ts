@@ -1,7 +1,9 @@
 // House style of queries inside migrations, and policies of some houses. Off until asked for; policies are asked for by name only.
-import { childOf, isNode, listOf, stringsOf, textOf, walk, type Node } from "../syntax.ts";
+import type { BatchState } from "../batch-state.ts";
+import { childOf, isNode, listOf, relationName, stringsOf, textOf, walk, type Node } from "../syntax.ts";
 import { madeForeignKeys } from "./keys.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
+import { hasFewRows } from "./transactions.ts";
 import { sqlName } from "./words.ts";
 
 /** Parts of a statement of one kind. */
@@ -18,6 +20,19 @@ function hasStar(select: Node): boolean {
     const fields = childOf(node, "val")?.["fields"];
     return Array.isArray(fields) && fields.some((field) => isNode(field) && "A_Star" in field);
   });
+}
+
+/** Rows that one INSERT may write before it is reported. */
+const DEFAULT_INSERT_ROWS = 1_000;
+/** What makes a SELECT give fewer rows than its table has, or others. */
+const NARROWS = ["whereClause", "limitCount", "groupClause", "havingClause", "distinctClause", "larg"];
+
+/** Estimated rows of a SELECT of one whole table; `undefined` where it is not that, or its table was never analyzed. */
+function rowsOfAll(select: Node | undefined, state: BatchState): number | undefined {
+  if (select === undefined || NARROWS.some((clause) => select[clause] !== undefined)) return undefined;
+  const [source, ...others] = listOf(select, "fromClause");
+  const name = relationName(source?.node);
+  return name === undefined || others.length > 0 ? undefined : state.find(name)?.rowEstimate;
 }
 
 export const houseStatementRules: readonly LintRule[] = [
@@ -65,7 +80,7 @@ export const houseStatementRules: readonly LintRule[] = [
     on: ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "ViewStmt", "CreateTableAsStmt"],
     title: "ORDER BY random()",
     severity: "info",
-    isRecommended: false,
+    isRecommended: true,
     why: "Every row is read and sorted for the few that are taken.",
     bad: "INSERT INTO winners (user_id) SELECT id FROM users ORDER BY random() LIMIT 3;",
     good: "INSERT INTO winners (user_id) SELECT id FROM users TABLESAMPLE system_rows (3);",
@@ -81,16 +96,37 @@ export const houseStatementRules: readonly LintRule[] = [
     on: ["InsertStmt"],
     title: "INSERT without the names of its columns",
     severity: "info",
-    isRecommended: false,
-    why: "It fails, or writes to other columns, as soon as the table has one more.",
+    isRecommended: true,
+    why: "It fails, or writes to other columns, where the table has one more or has them in another order. The columns of a table that the batch makes are known.",
     bad: "INSERT INTO roles VALUES (1, 'admin');",
     good: "INSERT INTO roles (id, name) VALUES (1, 'admin');",
-    check({ action: { kind, node, table } }) {
+    check({ action: { kind, node, table }, isLive }) {
       if (kind !== "InsertStmt" || listOf(node, "cols").length > 0 || node["selectStmt"] === undefined)
         return undefined;
+      if (table === undefined || !isLive(table) || hasFewRows(table)) return undefined;
       return {
         message: `the columns of ${sqlName(table)} are not named`,
         rewrite: `INSERT INTO ${sqlName(table)} (…)`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "insert-many-rows",
+    on: ["InsertStmt"],
+    title: "An INSERT of many rows in one statement",
+    severity: "info",
+    isRecommended: true,
+    why: "All of them are locked and written in one transaction, which replicas and vacuum wait for; rows that stand in the statement are parsed at once. More than 1,000, or maxInsertRows of the configuration. What a SELECT gives is told by the catalog's estimate (--database).",
+    bad: "-- given maxInsertRows 2\nINSERT INTO codes (code) VALUES (1), (2), (3);",
+    good: "INSERT INTO codes (code) VALUES (1), (2);",
+    check({ action: { node, table }, maxInsertRows = DEFAULT_INSERT_ROWS, state }) {
+      const select = childOf(node, "selectStmt");
+      const written = select?.["valuesLists"];
+      const rows = Array.isArray(written) ? written.length : rowsOfAll(select, state);
+      if (rows === undefined || rows <= maxInsertRows) return undefined;
+      return {
+        message: `${rows} rows are written to ${sqlName(table)} at once`,
+        rewrite: "-- in parts of some thousand rows, each in a transaction of its own; COPY is faster",
       };
     },
   }),

@@ -1,6 +1,6 @@
 // Indexes, partitions and the commands that write a table anew.
 import { indexKeys, isConcurrent } from "../apply-statement.ts";
-import type { TableState } from "../batch-state.ts";
+import type { ConstraintState, TableState } from "../batch-state.ts";
 import {
   childOf,
   droppedNames,
@@ -194,8 +194,10 @@ export const indexRules: readonly LintRule[] = [
       if (child === undefined) return undefined;
       const isFilledHere = state.find(child)?.isFilled === true && isLive(action.table);
       if (!isLive(child) && !isFilledHere) return undefined;
-      if ([...state.table(child).constraints.values()].some(({ kind, isValidated }) => kind === "check" && isValidated))
-        return undefined;
+      const key = state.table(action.table).partitionKey ?? [];
+      const isProof = ({ kind, columns, isValidated, isToldByName = false }: ConstraintState): boolean =>
+        kind === "check" && isValidated && (isToldByName || key.every((column) => columns.includes(column)));
+      if ([...state.table(child).constraints.values()].some((constraint) => isProof(constraint))) return undefined;
       return {
         message: `all of ${sqlName(child)} is read under ACCESS EXCLUSIVE${isFilledHere ? ", which a default partition is locked in meanwhile" : ""}`,
         rewrite: `ALTER TABLE ${sqlName(child)} ADD CONSTRAINT bound CHECK (…) NOT VALID;\n-- then, in a transaction of its own:\nALTER TABLE ${sqlName(child)} VALIDATE CONSTRAINT bound;\n-- then ATTACH PARTITION, then drop the CHECK`,

@@ -135,6 +135,32 @@ export const keyRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "duplicate-key-column",
+    on: WITH_CONSTRAINTS,
+    title: "A key names a column twice",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL refuses it in a primary key, in a unique constraint (42701) and in what a foreign key refers to (42830); where a foreign key refers from, two columns are held against one.",
+    bad: "CREATE TABLE orders (id bigint, line int, PRIMARY KEY (id, id));",
+    good: "CREATE TABLE orders (id bigint, line int, PRIMARY KEY (id, line));",
+    check({ action }) {
+      return madeConstraints(action).flatMap(({ node }) =>
+        ["keys", "pk_attrs", "fk_attrs"].flatMap((list) => {
+          const columns = stringsOf(node, list);
+          const twice = columns.filter((column, index) => columns.indexOf(column) < index);
+          if (twice.length === 0) return [];
+          return [
+            {
+              severity: list === "fk_attrs" ? ("warning" as const) : undefined,
+              message: `${[...new Set(twice)].join(", ")} is named twice in (${columns.join(", ")})`,
+              rewrite: "-- name each column once",
+            },
+          ];
+        }),
+      );
+    },
+  }),
+  defineLintRule({
     id: "check-with-subquery",
     on: WITH_CONSTRAINTS,
     title: "A CHECK with a subquery",

@@ -23,6 +23,7 @@ const SEQUENCE_OPTIONS: Readonly<Record<string, string>> = {
   restart: "hands out numbers again that rows may have",
   as: "has another range",
   increment: "takes other steps",
+  minvalue: "begins elsewhere, or is refused where its START is less",
   maxvalue: "ends elsewhere",
   cycle: "begins anew at its end",
 };

@@ -33,6 +33,8 @@ export interface RuleContext extends PlacedStatement {
   readonly earlier: () => readonly Action[];
   /** Columns that every table has to have, where the configuration says. */
   readonly requiredColumns: readonly string[] | undefined;
+  /** Rows that one INSERT may write, where the configuration says. */
+  readonly maxInsertRows: number | undefined;
   /** Whether others use the table: not made by the batch, not small by the caller's option. */
   readonly isLive: (table: Name | TableState | undefined) => boolean;
 }

@@ -1,7 +1,8 @@
 // Types, names and security of what is created: most are house style and off until asked for.
 import {
   childOf,
-  constraintOf,
+  constraintsOf,
+  droppedNames,
   flagOf,
   listOf,
   nameOfParts,
@@ -69,12 +70,37 @@ function assignedColumns(node: Node | undefined, key: string): readonly (string 
   );
 }
 
+const NAMES_ROWS: ReadonlySet<unknown> = new Set([
+  "CONSTR_PRIMARY",
+  "CONSTR_UNIQUE",
+  "CONSTR_EXCLUSION",
+  "CONSTR_IDENTITY",
+]);
+const namesRows = (constraints: readonly Node[]): boolean =>
+  constraints.some((constraint) => NAMES_ROWS.has(constraint["contype"]));
+
+/** Whether the table, also under another name, gets a key, becomes a partition or goes. */
+function isNamedLater(made: string, later: readonly Action[]): boolean {
+  let name = made;
+  for (const { kind, node, table } of later) {
+    if (kind === "AT_AttachPartition" && textOf(childOf(node, "name"), "relname") === name) return true;
+    if (kind === "DropStmt" && droppedNames(node).some((dropped) => dropped.name === name)) return true;
+    if (table?.name !== name) continue;
+    if (kind === "RenameStmt" && node["renameType"] === "OBJECT_TABLE") name = textOf(node, "newname") ?? name;
+    if (kind === "AT_AddConstraint" ? namesRows([node]) : kind === "AT_AddColumn" && namesRows(constraintsOf(node)))
+      return true;
+    if (kind === "IndexStmt" && flagOf(node, "unique")) return true;
+  }
+  return false;
+}
+
 export const schemaRules: readonly LintRule[] = [
   typeRule(
     {
       id: "char-column",
       title: "char(n) pads with blanks",
       why: "It is no faster than text, and blanks at the end compare in surprising ways.",
+      isRecommended: true,
       bad: "ALTER TABLE users ADD COLUMN code char(10);",
       good: "ALTER TABLE users ADD COLUMN code text;",
     },
@@ -242,30 +268,28 @@ export const schemaRules: readonly LintRule[] = [
     on: ["CreateStmt"],
     title: "A table without a primary key",
     severity: "info",
-    isRecommended: false,
-    why: "Its rows cannot be named: no logical replication of updates, no cursor for batches.",
-    bad: "CREATE TABLE users (name text);",
-    good: "CREATE TABLE users (id bigint PRIMARY KEY);",
-    check({ action, later }) {
-      if (
-        action.kind !== "CreateStmt" ||
-        action.node["partbound"] !== undefined ||
-        action.node["inhRelations"] !== undefined
-      )
-        return undefined;
-      const has = listOf(action.node, "tableElts").some(({ kind, node }) =>
-        kind === "Constraint"
-          ? node["contype"] === "CONSTR_PRIMARY"
-          : kind === "TableLikeClause" || constraintOf(node, "CONSTR_PRIMARY") !== undefined,
+    isRecommended: true,
+    why: "Its rows cannot be named: logical replication refuses UPDATE and DELETE, batches have no cursor, two rows alike cannot be told apart. A unique key, a column that numbers the rows, a table of one column and one of nothing but references (…_id) are let pass.",
+    bad: "CREATE TABLE visits (page text, at timestamptz);",
+    good: "CREATE TABLE visits (id bigint PRIMARY KEY, page text, at timestamptz);",
+    check({ action: { node, table }, later, state }) {
+      // A partition has its parent's key; a partitioned table can have none that lacks its partition key.
+      const parts = ["partbound", "partspec", "inhRelations", "ofTypename"];
+      if (table === undefined || parts.some((part) => node[part] !== undefined)) return undefined;
+      if (flagOf(node, "if_not_exists") && state.find(table)?.isDropped === false) return undefined;
+      const columns = tableColumns(node).map((column) => textOf(column, "colname") ?? "");
+      const isSet = columns.length < 2 || columns.every((column) => /(?:^|_)id$/i.test(column));
+      if (isSet || childOf(node, "relation")?.["relpersistence"] === "t") return undefined;
+      const has = listOf(node, "tableElts").some(
+        ({ kind, node: element }) =>
+          kind === "TableLikeClause" ||
+          namesRows(kind === "Constraint" ? [element] : constraintsOf(element)) ||
+          isSerial(childOf(element, "typeName")),
       );
-      const added = later().some(
-        ({ kind, node, table }) =>
-          kind === "AT_AddConstraint" && node["contype"] === "CONSTR_PRIMARY" && table?.name === action.table?.name,
-      );
-      return has || added
+      return has || isNamedLater(table.name, later())
         ? undefined
         : {
-            message: `${action.table?.name ?? ""} has no primary key`,
+            message: `${sqlName(table)} has no primary key`,
             rewrite: "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
           };
     },

@@ -2,9 +2,9 @@
 import { isConcurrent, relationsIn } from "../apply-statement.ts";
 import { blocksWrites } from "../locks.ts";
 import { refusedInTransaction } from "../run-alone.ts";
-import { listOf, textOf, walk } from "../syntax.ts";
+import { listOf, stringsOf, textOf, walk } from "../syntax.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
-import { sqlName } from "./words.ts";
+import { sqlName, word } from "./words.ts";
 
 const TOOL_HINTS: Readonly<Record<string, string>> = {
   dbmate: "-- migrate:up transaction:false",
@@ -35,7 +35,7 @@ const READS: ReadonlySet<string> = new Set(["SelectStmt", "UpdateStmt", "DeleteS
 const FEW_ROWS =
   /^(?:pg_.*|alembic_version|__efmigrationshistory|schema_migrations|ar_internal_metadata|django_migrations|_?prisma_migrations|_?sqlx_migrations|__diesel_schema_migrations|__drizzle_migrations|goose_db_version|gorp_migrations|knex_migrations(?:_lock)?|pgmigrations|sequelizemeta|doctrine_migration_versions|phinxlog|mikro_orm_migrations|(?:typeorm_)?migrations|flyway_schema_history|databasechangelog(?:lock)?)$/i;
 
-function hasFewRows({ schema, name }: { readonly schema: string | undefined; readonly name: string }): boolean {
+export function hasFewRows({ schema, name }: { readonly schema: string | undefined; readonly name: string }): boolean {
   return schema === "pg_catalog" || schema === "information_schema" || FEW_ROWS.test(name);
 }
 
@@ -110,6 +110,25 @@ export const transactionRules: readonly LintRule[] = [
         message: `the enum value '${value}' was added in this transaction`,
         rewrite: "COMMIT;\n-- then use it in the next transaction",
       }));
+    },
+  }),
+  defineLintRule({
+    id: "enum-value-in-transaction",
+    on: ["AlterEnumStmt"],
+    title: "An enum value is added in a transaction",
+    severity: "info",
+    isRecommended: true,
+    why: "Nothing in it may use the value (55P04), defaults, triggers and functions included, which the text does not show. There is no way back: PostgreSQL does not drop a value.",
+    bad: "BEGIN;\nALTER TYPE mood ADD VALUE 'calm';\nCOMMIT;",
+    good: "ALTER TYPE mood ADD VALUE 'calm';",
+    check({ action: { node }, transaction, state }) {
+      if (transaction === undefined || node["oldVal"] !== undefined) return undefined;
+      const type = stringsOf(node, "typeName").at(-1) ?? "";
+      if (state.newTypes.has(type)) return undefined;
+      return {
+        message: `'${textOf(node, "newVal") ?? ""}' of ${word(type)} cannot be used before COMMIT`,
+        rewrite: "-- a migration of its own, without a transaction",
+      };
     },
   }),
   defineLintRule({
@@ -216,6 +235,25 @@ export const transactionRules: readonly LintRule[] = [
         message: `${strong.mode} on ${strong.table.name} without lock_timeout`,
         rewrite: "SET LOCAL lock_timeout = '2s';",
       };
+    },
+  }),
+  defineLintRule({
+    id: "lock-timeout-off",
+    title: "A strong lock after lock_timeout was switched off",
+    severity: "warning",
+    isRecommended: true,
+    why: "The limit that the role or the runner sets no longer holds: the statement waits behind the longest query, and everybody else behind the statement.",
+    bad: "SET lock_timeout = 0;\nALTER TABLE users ADD COLUMN email text;",
+    good: "SET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;",
+    check({ effects, state }) {
+      if (!/^0+(?:us|ms|s|min|h|d)?$/.test(state.settings.get("lock_timeout") ?? "")) return undefined;
+      const strong = effects.find(({ mode }) => blocksWrites(mode));
+      return strong === undefined
+        ? undefined
+        : {
+            message: `${strong.mode} on ${strong.table.name} is waited for without a limit`,
+            rewrite: "SET lock_timeout = '2s';",
+          };
     },
   }),
   defineLintRule({

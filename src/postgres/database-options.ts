@@ -50,10 +50,20 @@ const DEFAULT_POOL: Required<PoolOptions> = {
   prePingAfterMs: 30_000,
 };
 
-/** @throws InvalidInputError */
+/** Options as they are meant: one that is given as undefined is not given. */
+export function givenOptions<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/** @throws InvalidInputError for a name that no option has, and a number out of range */
 export function checkedPool(options: PoolOptions = {}, kind: DatabaseKind): Required<PoolOptions> {
-  const pool = { ...DEFAULT_POOL, ...options, ...(kind === "pglite" ? { size: 1 } : {}) };
+  const pool = { ...DEFAULT_POOL, ...givenOptions(options), ...(kind === "pglite" ? { size: 1 } : {}) };
   for (const [name, value] of Object.entries(pool)) {
+    if (!Object.hasOwn(DEFAULT_POOL, name)) {
+      throw new InvalidInputError(`there is no option pool.${name}`, {
+        hint: `known are ${Object.keys(DEFAULT_POOL).join(", ")}`,
+      });
+    }
     const minimum =
       name === "queueLimit" || name === "prePingAfterMs" || name === "idleTimeoutMs" || name === "maxLifetimeMs"
         ? 0

@@ -24,7 +24,7 @@ export { LOCK_HOLDER_COLUMNS, lockHolderOf, type LockHolderRow } from "./lock-ho
 export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
 export { callSite, callSiteOf, type CallSite } from "./call-site.ts";
 export { openDatabase, isSameEngine, leaseForUnit } from "./connect.ts";
-export type { DatabaseOptions, PoolOptions } from "./database-options.ts";
+export { givenOptions, type DatabaseOptions, type PoolOptions } from "./database-options.ts";
 export { LeasedConnection, type BatchFailure } from "./connection.ts";
 export { SQLSTATE, toStewardError } from "./server-errors.ts";
 export {

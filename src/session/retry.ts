@@ -6,6 +6,7 @@ import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
   DeadlockError,
+  givenOptions,
   InvalidInputError,
   RetriesExhaustedError,
   SerializationFailureError,
@@ -49,7 +50,7 @@ export function retryPolicy(base: RetryPolicy, options: RetryOptions | false | u
   if (typeof options !== "object" || options === null)
     throw new InvalidInputError("retry must be false or an object like { attempts: 3 }");
   // false at the factory and options at the unit: the unit's word holds, on top of the defaults.
-  const policy: RetryPolicy = { ...(base === NEVER ? DEFAULT_RETRY : base), ...withoutUndefined(options) };
+  const policy: RetryPolicy = { ...(base === NEVER ? DEFAULT_RETRY : base), ...givenOptions(options) };
   for (const name of ["attempts", "baseDelayMs", "maxDelayMs"] as const) {
     const minimum = name === "attempts" ? 1 : 0;
     if (!Number.isSafeInteger(policy[name]) || policy[name] < minimum || policy[name] > 2 ** 31 - 1)
@@ -58,10 +59,6 @@ export function retryPolicy(base: RetryPolicy, options: RetryOptions | false | u
       );
   }
   return policy;
-}
-
-function withoutUndefined(options: RetryOptions): RetryOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 export interface RetriedUnit {

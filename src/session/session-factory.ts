@@ -5,6 +5,7 @@ import {
   callSiteOf,
   createGuardState,
   currentUnit,
+  givenOptions,
   InvalidInputError,
   isSameEngine,
   type CallSite,
@@ -371,18 +372,19 @@ function isCausedBy(error: unknown, cause: Error): boolean {
 }
 
 function checkedLimits(base: SessionLimits, changes: Partial<SessionLimits> | undefined): SessionLimits {
-  for (const [name, value] of Object.entries(changes ?? {})) {
-    if (!(name in DEFAULT_LIMITS))
+  const given = givenOptions(changes ?? {});
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name))
       throw new InvalidInputError(`there is no limit ${name}`, {
         hint: `known are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
       });
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1)) {
+    if (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1) {
       throw new InvalidInputError(
         `limits.${name} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${String(value)}`,
       );
     }
   }
-  return { ...base, ...changes };
+  return { ...base, ...given };
 }
 
 function warnProcess(warning: UnitWarning): void {

@@ -83,7 +83,13 @@ describe("what cannot be opened says why, without the password", () => {
     }
   });
 
-  test("options out of range are refused", async () => {
+  test("an option that is given as undefined is not given", async () => {
+    const pool = { size: undefined } as object;
+    await using database = await openDatabase({ url: ownUrl(inject("serverUrl")), pool });
+    expect(database.poolFigures().size).toBe(10);
+  });
+
+  test("options that are unknown or out of range are refused", async () => {
     for (const pool of [
       { size: 0 },
       { size: 1.5 },
@@ -95,6 +101,11 @@ describe("what cannot be opened says why, without the password", () => {
         code: "INVALID_INPUT",
       });
     }
+    const misnamed = { max: 3 } as object;
+    expect(await failureOf(openDatabase({ url: inject("serverUrl"), pool: misnamed }))).toMatchObject({
+      code: "INVALID_INPUT",
+      hint: expect.stringContaining("size") as string,
+    });
     expect(await failureOf(openDatabase({ url: inject("serverUrl"), statementTimeoutMs: -1 }))).toMatchObject({
       code: "INVALID_INPUT",
     });

@@ -104,9 +104,14 @@ describeDatabases((kind, open) => {
     // The embedded database cannot end a session: there the last two are kept by the unit itself.
     const kept = fixture.database.kind === "pglite" ? { i: "0", t: "0" } : { i: "1300ms", t: "1400ms" };
     expect(rows).toEqual([{ s: "1100ms", l: "1200ms", ...kept }]);
-    await expect(
-      fixture.sessions.run({}, (tx) => tx.select().from(agents), { limits: { statementTimeoutMs: -1 } }),
-    ).rejects.toMatchObject({ code: "INVALID_INPUT" });
+    const wrong = [{ statementTimeoutMs: -1 }, { toString: 5 } as object];
+    for (const limits of wrong)
+      await expect(fixture.sessions.run({}, (tx) => tx.select().from(agents), { limits })).rejects.toMatchObject({
+        code: "INVALID_INPUT",
+      });
+    // Programs whose compiler tells undefined from nothing cannot write it; others do.
+    const limits = { lockTimeoutMs: undefined } as object;
+    await fixture.sessions.run({}, (tx) => tx.select().from(agents), { limits });
   });
 
   test("a unit over its limit is rolled back and its caller hears of it while it waits for something else", async () => {

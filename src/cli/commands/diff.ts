@@ -19,6 +19,7 @@ interface Options extends RenameOptions {
   readonly exitCode?: boolean;
   readonly complete?: boolean;
   readonly owners?: boolean;
+  readonly skipMissingExtensions?: boolean;
   readonly casing?: "snake_case" | "camelCase";
 }
 
@@ -30,6 +31,10 @@ export function diffCommand(run: Run): Command {
     .option("--exit-code", "exit 1 when the schemas differ")
     .option("--complete", "models say everything: what they do not mention goes")
     .option("--owners", "compare owners, too (default: what is made belongs to whoever makes it)")
+    .option(
+      "--skip-missing-extensions",
+      "leave out statements that fail for want of an extension that is not there, and name each",
+    )
     .addOption(
       new Option("--casing <style>", "names of columns whose models give none").choices(["snake_case", "camelCase"]),
     )
@@ -62,6 +67,7 @@ async function diff(context: CommandContext, from: string, to: string, options: 
   const read = await readSources(source, second.source, {
     server: source.kind === "database" ? source.database : undefined,
     isComplete: options.complete,
+    skipsMissingExtensions: options.skipMissingExtensions,
     signal: context.signal,
   });
   const plan = planMigration(read.from.catalog, read.to.catalog, {

@@ -25,6 +25,20 @@ export function reliesOnSupabase(migrations: readonly AdoptedMigration[]): boole
   return isNamed && !migrations.some(({ up }) => MAKES_AUTH.test(up.sql));
 }
 
+/** The same for SQL files. */
+export function needsSupabase(files: readonly { readonly text: string }[]): boolean {
+  return files.some(({ text }) => namesSupabase(text)) && !makesSupabase(files);
+}
+
+/** Whether SQL brings its own, as a dump of such a database does. */
+export function makesSupabase(files: readonly { readonly text: string }[]): boolean {
+  return files.some(({ text }) => MAKES_AUTH.test(text));
+}
+
+/** Tells that it was made. */
+export const SUPABASE_MADE =
+  "made for the check, as Supabase has them: the schemas auth, extensions, realtime, storage and vault, and its roles";
+
 /** Makes it in an empty database. @param ownsServer - false: roles are not made, and nothing is granted to those that are missing */
 export async function makeSupabase(connection: Connection, ownsServer: boolean): Promise<void> {
   if (ownsServer) await connection.exec(ROLES_SQL);

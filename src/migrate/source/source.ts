@@ -10,11 +10,21 @@ import {
   type ShadowOptions,
 } from "../../postgres/index.ts";
 import { readMigrationFolder } from "../adopt/folder.ts";
+import {
+  makesSupabase,
+  makeSupabase,
+  needsSupabase,
+  reliesOnSupabase,
+  SUPABASE_EXTENSIONS,
+  SUPABASE_MADE,
+  SUPABASE_SEARCH_PATH,
+} from "../adopt/supabase.ts";
 import { emptied, offersAll } from "./emptied.ts";
 import { loadSqlFiles, parseSqlFiles, requiredExtensions, type LoadedSql, type ParsedSqlFile } from "../load-sql.ts";
 import { readSqlFiles, type SqlFile } from "../sql-files.ts";
 import type { ModelCasing } from "./model-text.ts";
 import { withoutRecords } from "./records.ts";
+import { NOT_COMPARED, withoutSupabase } from "./without-supabase.ts";
 
 export type Source =
   /** A new database. */
@@ -36,7 +46,14 @@ export interface ReadSourceOptions {
   /** Of a database, also the schema `pgsteward` and the tables of history of migration tools. Default false. */
   readonly includeRecords?: boolean | undefined;
   readonly engine?: ShadowOptions["engine"];
+  /** Leaves out statements that fail for want of an extension that no throw-away database has; the notices name each. Default false. */
+  readonly skipsMissingExtensions?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** The other side of a comparison stands on what Supabase makes, or this one does. */
+interface BuildOptions extends ReadSourceOptions {
+  readonly isOnSupabase?: boolean | undefined;
 }
 
 export interface SourceRead {
@@ -90,13 +107,18 @@ export async function readSources(
     options.isComplete === true ? options : { ...options, present: catalog };
   if (from.kind === "database" || to.kind === "database") {
     const first = await readSource(from, options);
-    return { from: first, to: await readSource(to, withPresent(first)) };
+    const second = await readSource(to, withPresent(first));
+    const isOnSupabase = [from, to].some(standsOnSupabase);
+    return isOnSupabase
+      ? { from: withoutSupabase(first), to: withoutSupabase({ ...second, notices: [...second.notices, NOT_COMPARED] }) }
+      : { from: first, to: second };
   }
-  const prepared = await prepare(from, options);
+  const build = { ...options, isOnSupabase: [from, to].some(standsOnSupabase) };
+  const prepared = await prepare(from, build);
   const shared = await withFittingShadow(prepared.extensions, options, async (database, info) => {
     const empty = await readCatalog(database, { signal: options.signal });
     const first = await prepared.build(database, info);
-    const second = await prepare(to, withPresent(first));
+    const second = await prepare(to, { ...withPresent(first), isOnSupabase: build.isOnSupabase });
     const isUsable = (await offersAll(database, second.extensions)) && (await emptied(database, empty, options.signal));
     return { first, second, read: isUsable ? await second.build(database, info) : undefined };
   });
@@ -109,10 +131,7 @@ async function readDatabase(database: Database, options: ReadSourceOptions): Pro
   return { catalog: options.includeRecords === true ? catalog : withoutRecords(catalog), notices: [] };
 }
 
-async function prepare(
-  source: Exclude<Source, { kind: "database" }>,
-  options: ReadSourceOptions,
-): Promise<PreparedSource> {
+async function prepare(source: Exclude<Source, { kind: "database" }>, options: BuildOptions): Promise<PreparedSource> {
   const { extensions, build } = await prepareBuild(source, options);
   return {
     extensions,
@@ -126,19 +145,20 @@ async function prepare(
 
 async function prepareBuild(
   source: Exclude<Source, { kind: "database" }>,
-  options: ReadSourceOptions,
+  options: BuildOptions,
 ): Promise<PreparedSource> {
   if (source.kind === "models") {
     // Loaded on use: a linter in an editor has no need of Drizzle and of a TypeScript loader.
     const { prepareModels } = await import("./read-models.ts");
     return prepareModels(source, options);
   }
-  const { files, notices } = filesOf(source);
+  const { files, notices, standsOn } = filesOf(source);
+  const isOnSupabase = standsOn || (options.isOnSupabase === true && !makesSupabase(files));
   const parsed = await parseSqlFiles(files);
   return {
-    extensions: requiredExtensions(parsed),
-    build: async (database) => {
-      const loaded = await load(database, parsed, options.signal);
+    extensions: [...new Set([...requiredExtensions(parsed), ...(isOnSupabase ? SUPABASE_EXTENSIONS : [])])],
+    build: async (database, info) => {
+      const loaded = await load(database, info, parsed, isOnSupabase, options);
       return {
         catalog: await readCatalog(database, { signal: options.signal }),
         notices: [...notices, ...loaded.notices],
@@ -155,30 +175,50 @@ export async function withLoadedSource<T>(
   options: ReadSourceOptions,
   work: (database: Database, loaded: LoadedSql, info: ShadowInfo) => Promise<T>,
 ): Promise<T> {
-  const { files, notices } = filesOf(source);
+  const { files, notices, standsOn } = filesOf(source);
   const parsed = await parseSqlFiles(files);
   return withFittingShadow(requiredExtensions(parsed), options, async (database, info) => {
-    const loaded = await load(database, parsed, options.signal);
+    const loaded = await load(database, info, parsed, standsOn, options);
     return work(database, { ...loaded, notices: [...notices, ...loaded.notices] }, info);
   });
 }
 
-function filesOf(source: SqlSource): { readonly files: readonly SqlFile[]; readonly notices: readonly string[] } {
-  if (source.kind === "empty") return { files: [], notices: [] };
-  if (source.kind === "sql") return { files: readSqlFiles(source.path), notices: [] };
+interface SourceFiles {
+  readonly files: readonly SqlFile[];
+  readonly notices: readonly string[];
+  /** They need what Supabase has in each of its databases. */
+  readonly standsOn: boolean;
+}
+
+function filesOf(source: SqlSource): SourceFiles {
+  if (source.kind === "empty") return { files: [], notices: [], standsOn: false };
+  if (source.kind === "sql") {
+    const files = readSqlFiles(source.path);
+    return { files, notices: [], standsOn: needsSupabase(files) };
+  }
   const { tool, migrations, notices } = readMigrationFolder(source.path);
+  const standsOn = reliesOnSupabase(migrations);
   // Plain files may lie in folders of folders; readers of SQL know those.
-  if (tool === "plain") return { files: readSqlFiles(source.path), notices };
-  return { files: migrations.map(({ up }) => ({ name: up.file, text: up.sql })), notices };
+  if (tool === "plain") return { files: readSqlFiles(source.path), notices, standsOn };
+  return { files: migrations.map(({ up }) => ({ name: up.file, text: up.sql })), notices, standsOn };
+}
+
+function standsOnSupabase(source: Source): boolean {
+  return source.kind !== "database" && source.kind !== "models" && filesOf(source).standsOn;
 }
 
 async function load(
   database: Database,
+  info: ShadowInfo,
   files: readonly ParsedSqlFile[],
-  signal: AbortSignal | undefined,
+  isOnSupabase: boolean,
+  { signal, skipsMissingExtensions }: ReadSourceOptions,
 ): Promise<LoadedSql> {
   await using connection = await database.connect();
-  return await loadSqlFiles(connection, files, { signal }); // awaited here: the connection is given back after it
+  if (isOnSupabase) await makeSupabase(connection, info.kind !== "scratch");
+  const searchPath = isOnSupabase ? SUPABASE_SEARCH_PATH : undefined;
+  const loaded = await loadSqlFiles(connection, files, { signal, searchPath, skipsMissingExtensions });
+  return isOnSupabase ? { ...loaded, notices: [SUPABASE_MADE, ...loaded.notices] } : loaded;
 }
 
 /** The version of the embedded database in this process. */

@@ -6,7 +6,8 @@ import type { LostData } from "./fingerprints.ts";
 import type { UnseededTable } from "./seeds.ts";
 
 /**
- * - `reversible`: up, down and up again ran; the schema came back both times, and no row was lost
+ * - `reversible`: up, down and up again ran; the schema came back both times, and no row was lost. An extension or a schema that was
+ *   made IF NOT EXISTS may stay
  * - `data lost`: the schema came back, rows or values did not
  * - `irreversible`: the file says so, and why
  * - `no way back`: it applies, and nothing leads back
@@ -36,6 +37,7 @@ export type VerifyRule =
   | "down-fails"
   | "down-fails-on-rows"
   | "down-does-not-restore"
+  | "down-leaves-shared"
   | "data-not-restored"
   | "up-again-fails"
   | "up-again-differs";

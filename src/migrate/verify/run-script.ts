@@ -1,7 +1,7 @@
 // Runs one direction of a migration in a throw-away database as its tool would, and tells where it failed.
 import { DatabaseError, type Connection } from "../../postgres/index.ts";
 import type { MigrationScript } from "../adopt/folder.ts";
-import { excuseFor, reasonToSkip, type Notices } from "../load-sql.ts";
+import { excuseFor, lackingExtension, reasonToSkip, SKIP_MISSING, type Notices } from "../load-sql.ts";
 import { refusedInTransaction } from "../run-alone.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement } from "../sql-script.ts";
 import { actionsOf } from "../syntax.ts";
@@ -151,6 +151,8 @@ export interface ScriptPlace {
   readonly notices: Notices;
   /** Extensions that this server does not have; grows. */
   readonly skippedExtensions: Set<string>;
+  /** Statements that fail for want of such an extension are left out, and told. */
+  readonly skipsMissing: boolean;
   /** False: the server has other databases, and its roles are not ours to change. */
   readonly ownsServer: boolean;
   /** Where the migrations' sessions look for names, when that is not the server's default. */
@@ -174,7 +176,7 @@ export async function runScript(place: ScriptPlace, prepared: PreparedScript): P
 }
 
 async function runStatement(
-  { connection, notices, skippedExtensions, ownsServer, signal }: ScriptPlace,
+  { connection, notices, skippedExtensions, skipsMissing, ownsServer, signal }: ScriptPlace,
   script: MigrationScript,
   statement: ScriptStatement,
 ): Promise<ScriptFailure | undefined> {
@@ -190,14 +192,20 @@ async function runStatement(
     return undefined;
   }
   const options = { timeoutMs: STATEMENT_LIMIT_MS, signal };
-  const takesSavepoint = connection.transactionStatus === "open" && EXCUSABLE.has(statement.kind);
+  const takesSavepoint =
+    connection.transactionStatus === "open" &&
+    (EXCUSABLE.has(statement.kind) || (skipsMissing && skippedExtensions.size > 0));
   try {
     if (takesSavepoint) await connection.exec("SAVEPOINT pgsteward_verify");
     await connection.exec(statement.text, options);
     return undefined;
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
-    const excuse = excuseFor(statement, error, skippedExtensions, notices);
+    const excuse =
+      excuseFor(statement, error, skippedExtensions, notices) ??
+      (skipsMissing
+        ? lackingExtension({ name: script.file, text: script.text }, statement, error, skippedExtensions)
+        : undefined);
     if (excuse === undefined || (connection.transactionStatus === "failed" && !takesSavepoint))
       return failureOf(error, script, statement, skippedExtensions, ownsServer);
     if (takesSavepoint) await connection.exec("ROLLBACK TO SAVEPOINT pgsteward_verify");
@@ -218,7 +226,7 @@ function failureOf(
   const lacks =
     skippedExtensions.size === 0
       ? ""
-      : `; this server lacks ${[...skippedExtensions].join(", ")}: name one that has it with --database`;
+      : `; this server lacks ${[...skippedExtensions].join(", ")}: name one that has it with --database, or ${SKIP_MISSING}`;
   // Roles belong to a whole server; on one of our own those that the SQL names are made.
   const lacksRole = error.sqlState === "42704" && error.message.includes('role "') && NAMES_ROLES.has(statement.kind);
   const role = ownsServer || !lacksRole ? "" : NO_ROLE;

@@ -3,6 +3,7 @@
 import { compareCatalogs, readCatalog, type Catalog } from "../../catalog/index.ts";
 import type { Connection } from "../../postgres/index.ts";
 import { separateColumnOrder } from "./column-order.ts";
+import { separateLeftBehind } from "./left-behind.ts";
 import { compareRows, fingerprint, type DatabaseRows } from "./fingerprints.ts";
 import type { VerifyFinding, VerifyRule, VerifySeverity } from "./report.ts";
 import {
@@ -280,7 +281,12 @@ class MigrationTrial {
     const isExact = (await this.#place.digest.read()) === this.#stateBefore.digest;
     const restored = isExact ? before : await this.#readCatalog();
     const all = compareCatalogs(before, restored);
-    const { order, rest: changes } = separateColumnOrder(before, restored, all);
+    const { order, rest } = separateColumnOrder(before, restored, all);
+    const { left, rest: changes, names } = separateLeftBehind(this.#prepared.up.statements, rest);
+    if (left.length > 0) {
+      const message = `its way back leaves ${names.join(", ")}, made IF NOT EXISTS: others may use it`;
+      this.#find("down-leaves-shared", "info", message, undefined, { changes: left });
+    }
     if (changes.length > 0) {
       const count = changes.length === 1 ? "1 difference" : `${changes.length} differences`;
       this.#find("down-does-not-restore", "error", `its way back leads to another schema: ${count}`, undefined, {

@@ -2,8 +2,14 @@
 // the catalog and the rows are compared.
 import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
-import { makeSupabase, reliesOnSupabase, SUPABASE_EXTENSIONS, SUPABASE_SEARCH_PATH } from "../adopt/supabase.ts";
-import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, type ParsedSqlFile } from "../load-sql.ts";
+import {
+  makeSupabase,
+  reliesOnSupabase,
+  SUPABASE_EXTENSIONS,
+  SUPABASE_MADE,
+  SUPABASE_SEARCH_PATH,
+} from "../adopt/supabase.ts";
+import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, UNDEFINED, type ParsedSqlFile } from "../load-sql.ts";
 import { withBench, type Bench, type BenchOptions } from "./bench.ts";
 import { catalogDigest } from "./catalog-digest.ts";
 import { preparedReads } from "./prepared-reads.ts";
@@ -33,12 +39,12 @@ export interface VerifyOptions extends BenchOptions {
   readonly last?: number | undefined;
   /** `up`: only that each applies. Default `both`. */
   readonly direction?: "both" | "up" | undefined;
+  /** Leaves out statements that fail for want of an extension that the server does not have; the notices name each. Default false. */
+  readonly skipsMissingExtensions?: boolean | undefined;
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
 }
 
 const ROWS_PER_TABLE = 3;
-/** What is named is not there: schema, table, column, function, any other object. */
-const UNDEFINED: ReadonlySet<string> = new Set(["3F000", "42P01", "42703", "42883", "42704"]);
 
 /**
  * Verifies migrations in their order. What is wrong with them is in the report, nothing is thrown for it. One that does not apply is
@@ -132,6 +138,7 @@ class Verification {
       seeds,
       notices: this.#notices,
       skippedExtensions: this.#skippedExtensions,
+      skipsMissing: this.#options.skipsMissingExtensions ?? false,
       ownsServer: this.#bench.ownsServer,
       searchPath: this.#isOnSupabase ? SUPABASE_SEARCH_PATH : undefined,
       signal,
@@ -179,14 +186,15 @@ class Verification {
   async #prepareDatabase(place: TrialPlace): Promise<boolean> {
     const { setup = [], signal } = this.#options;
     if (setup.length > 0) {
-      const loaded = await loadSqlFiles(place.connection, setup, { signal });
+      const loaded = await loadSqlFiles(place.connection, setup, {
+        signal,
+        skipsMissingExtensions: this.#options.skipsMissingExtensions,
+      });
       for (const notice of loaded.notices) this.#notices.add(notice);
     }
     if (this.#isOnSupabase) {
       await makeSupabase(place.connection, place.ownsServer);
-      this.#notices.add(
-        "made for the check, as Supabase has them: the schemas auth, extensions, realtime, storage and vault, and its roles; what they lack, or others, can be given with --schema",
-      );
+      this.#notices.add(`${SUPABASE_MADE}; what they lack, or others, can be given with --schema`);
     }
     // Where our own runner keeps its history; migrations that it runs may rely on it.
     if (this.#prepared.some(({ migration }) => migration.tool === "dbmate"))

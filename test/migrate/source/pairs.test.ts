@@ -171,3 +171,44 @@ describe("the next migration", () => {
     );
   });
 });
+
+test("a folder of Supabase is compared as others are, with what each project has on both sides", async () => {
+  const folder = filesOf({
+    "supabase/migrations/20240101000000_a.sql": `CREATE TABLE profiles (id uuid PRIMARY KEY REFERENCES auth.users (id) DEFAULT extensions.uuid_generate_v4());
+      ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY own ON profiles USING (auth.uid() = id);
+      CREATE POLICY read ON storage.objects FOR SELECT USING (bucket_id = 'avatars');`,
+    "supabase/migrations/20240102000000_b.sql": `ALTER PUBLICATION supabase_realtime ADD TABLE profiles;
+      CREATE EXTENSION IF NOT EXISTS pg_cron;
+      SELECT cron.schedule('job', '* * * * *', 'SELECT 1');
+      CREATE TABLE jobs (id int);`,
+  });
+  const migrations: Source = { kind: "migrations", path: join(folder, "supabase/migrations") };
+  await using project = await testDatabase();
+  const shadow = { engine: "scratch", server: project } as const;
+  await expect(readSources({ kind: "empty" }, migrations, shadow)).rejects.toMatchObject({
+    message: expect.stringContaining("20240102000000_b.sql:3:"),
+    hint: expect.stringContaining("lacks pg_cron"),
+  });
+  const { from, to } = await readSources({ kind: "empty" }, migrations, { ...shadow, skipsMissingExtensions: true });
+  expect(to.notices.join("\n")).toContain("not examined, as pg_cron is not there: 20240102000000_b.sql:3: schema");
+  const plan = planMigration(from.catalog, to.catalog);
+  const sql = plan.steps.map((step) => step.sql).join("\n");
+  expect(sql).toContain('CREATE TABLE "public"."jobs"');
+  expect(sql).toMatch(/CREATE POLICY "read" ON "storage"."objects"/);
+  expect(sql).not.toContain('CREATE TABLE "auth"');
+  // A project's own database has more than the stand-in, and other versions of it.
+  await project.exec(`CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY, more text); CREATE SCHEMA vault; CREATE TABLE vault.secrets ();
+    CREATE TABLE profiles (id uuid PRIMARY KEY REFERENCES auth.users (id) DEFAULT gen_random_uuid()); CREATE TABLE jobs (id bigint);`);
+  const against = await readSources({ kind: "database", database: project }, migrations, {
+    ...shadow,
+    skipsMissingExtensions: true,
+  });
+  const changes = compareCatalogs(against.from.catalog, against.to.catalog);
+  const names = changes.map((change) =>
+    change.kind === "unknown" ? "unknown" : change.kind === "create" ? change.after.id : change.before.id,
+  );
+  expect(names).toContain("column public.jobs.id");
+  expect(names.filter((name) => /\b(?:auth|vault|storage|extensions)\b/.test(name))).toEqual([]);
+  expect(against.to.notices.join()).toContain("not compared, as Supabase makes them");
+});

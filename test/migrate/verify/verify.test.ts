@@ -367,6 +367,18 @@ test("what needs an extension that is not there is not examined, and says how it
   expect(report.migrations[1]?.findings[0]?.message).toContain(
     "this server lacks nowhere: name one that has it with --database",
   );
+  const skipping = await verify(
+    [
+      { up: "CREATE EXTENSION IF NOT EXISTS nowhere; CREATE TABLE a (id int);", down: "DROP TABLE a;" },
+      { up: "CREATE TABLE b (id int);\nSELECT nowhere.plan('b');", down: "SELECT nowhere.drop('b');\nDROP TABLE b;" },
+    ],
+    { skipsMissingExtensions: true },
+  );
+  expect(brief(skipping)).toEqual([["reversible"], ["reversible"]]);
+  for (const place of ["2.up.sql:2: schema", "2.down.sql:1: schema"])
+    expect(skipping.notices.join()).toContain(
+      `not examined, as nowhere is not there: ${place} "nowhere" does not exist`,
+    );
   for (const [index, name] of ["prefix", "APP_SCHEMA", "flyway:user"].entries())
     expect(report.migrations[3 + index]?.findings[0]?.message).toContain(`--set ${name}=VALUE`);
 });
@@ -398,4 +410,29 @@ test("a way back without effect is none, also of what changes rows that nobody m
     ["reversible"],
     ["reversible"],
   ]);
+});
+
+test("an extension or a schema that was made IF NOT EXISTS may stay, other things may not", async () => {
+  const report = await verify([
+    {
+      up: "CREATE EXTENSION IF NOT EXISTS citext; CREATE SCHEMA IF NOT EXISTS shop; COMMENT ON SCHEMA shop IS 'a'; CREATE TABLE shop.a (id citext)",
+      down: "DROP TABLE shop.a",
+    },
+    { up: "CREATE EXTENSION hstore", down: "SELECT 1" },
+    { up: "CREATE SCHEMA IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.b (id int)", down: "SELECT 1" },
+    // Left once, but not the same when it is applied again.
+    {
+      up: "CREATE SCHEMA IF NOT EXISTS third; DO $$ BEGIN IF to_regnamespace('third') IS NOT NULL AND to_regclass('public.seen') IS NOT NULL THEN CREATE TABLE third.c (id int); END IF; END $$; CREATE TABLE IF NOT EXISTS seen (id int)",
+      down: "DROP TABLE IF EXISTS third.c",
+    },
+  ]);
+  expect(brief(report)).toEqual([
+    ["reversible", "down-leaves-shared info"],
+    ["not reversible", "down-does-not-restore error", "up-again-fails error"],
+    ["not reversible", "down-leaves-shared info", "down-does-not-restore error"],
+    ["not reversible", "down-leaves-shared info", "down-does-not-restore error", "up-again-differs error"],
+  ]);
+  expect(report.migrations[0]?.findings[0]?.message).toBe(
+    "its way back leaves the schema shop, the extension citext, made IF NOT EXISTS: others may use it",
+  );
 });

@@ -42,6 +42,7 @@ interface Options {
   readonly upOnly?: boolean;
   readonly rows?: number;
   readonly schema?: string;
+  readonly skipMissingExtensions?: boolean;
   readonly set?: readonly string[];
   readonly failOn: (typeof FAIL_LEVELS)[number];
 }
@@ -59,6 +60,10 @@ export function verifyCommand(run: Run): Command {
     .option("--rows <n>", "rows made up for each empty table; 0 for none (default: 3)", wholeNumber)
     .option("--set <name=value...>", "put in place of ${name}, :name and {{.name}}")
     .option("--schema <path>", "SQL file or folder of what exists before the first migration")
+    .option(
+      "--skip-missing-extensions",
+      "leave out statements that fail for want of an extension that is not there, and name each",
+    )
     .addOption(
       new Option("--fail-on <severity>", "exit 1 when there is a finding of this severity or a worse one")
         .choices(FAIL_LEVELS)
@@ -116,7 +121,7 @@ async function verifyFolder(
   context: CommandContext,
   settings: CommandSettings,
   { migrations }: MigrationFolder,
-  { last, upOnly, rows, schema }: Options,
+  { last, upOnly, rows, schema, skipMissingExtensions }: Options,
 ): Promise<VerifyReport> {
   const { signal, output, options } = context;
   const setup = schema === undefined ? undefined : await parseSqlFiles(readSqlFiles(resolve(context.cwd, schema)));
@@ -125,6 +130,7 @@ async function verifyFolder(
     setup,
     last,
     rowsPerTable: rows,
+    skipsMissingExtensions: skipMissingExtensions,
     direction: upOnly === true ? ("up" as const) : ("both" as const),
     onProgress: ({ done, total, file }: { done: number; total: number; file: string | undefined }) => {
       if (output.verbose && file !== undefined) output.note(printable(`${done + 1} of ${total}: ${file}`));

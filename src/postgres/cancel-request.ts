@@ -1,6 +1,7 @@
 // The cancel request of the protocol: a second, short connection that names the backend to interrupt.
 import pg from "pg";
 import type { PoolClient } from "pg";
+import { ConnectionRefusedError } from "./errors.ts";
 
 /** How long the request may take to reach the server. */
 const CANCEL_LIMIT_MS = 5_000;
@@ -28,10 +29,15 @@ interface CancelWire {
  */
 export function sendCancelRequest(client: PoolClient): Promise<void> {
   const { processID, secretKey, host, port, ssl } = client as unknown as ClientInternals;
-  if (processID === null) return Promise.reject(new Error("the server gave no key to cancel with"));
+  if (processID === null)
+    return Promise.reject(
+      new ConnectionRefusedError("the server, or a pooler in front of it, gave no key to cancel with", {
+        hint: "limit the statement itself: timeoutMs, or statement_timeout",
+      }),
+    );
   const wire = new (pg.Connection as unknown as new (config: unknown) => CancelWire)({ ssl });
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => finish(new Error("the cancel request took too long")), CANCEL_LIMIT_MS);
+    const timer = setTimeout(() => finish(tooLate()), CANCEL_LIMIT_MS);
     const finish = (error?: Error): void => {
       clearTimeout(timer);
       wire.stream.destroy();
@@ -48,5 +54,11 @@ export function sendCancelRequest(client: PoolClient): Promise<void> {
     }
     if (host.startsWith("/")) wire.connect(`${host}/.s.PGSQL.${port}`);
     else wire.connect(port, host);
+  });
+}
+
+function tooLate(): ConnectionRefusedError {
+  return new ConnectionRefusedError(`the cancel request did not reach the server in ${CANCEL_LIMIT_MS} ms`, {
+    hint: "check host, port and firewall: it goes over a connection of its own",
   });
 }

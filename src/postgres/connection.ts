@@ -167,7 +167,15 @@ export class LeasedConnection implements Connection {
   }
 
   async cancel(): Promise<void> {
-    await this.#environment.sendCancelRequest(this.client);
+    if (!this.#environment.canCancel)
+      throw new InvalidInputError("the embedded database cannot cancel a statement", {
+        hint: "use a server where statements have to be stopped",
+      });
+    try {
+      await this.#environment.sendCancelRequest(this.client);
+    } catch (error) {
+      throw toStewardError(error);
+    }
   }
 
   release(error?: Error): void {

@@ -72,7 +72,12 @@ export interface Connection extends Queryable, AsyncDisposable {
   /** The driver's client, for cursors and COPY. */
   readonly client: ClientBase;
   readonly transactionStatus: TransactionStatus;
-  /** Asks the server to cancel what this connection runs (a second, short connection). Resolves when the request was sent. */
+  /**
+   * Asks the server to cancel what this connection runs (a second, short connection). Resolves when the request was sent.
+   *
+   * @throws InvalidInputError on the embedded database
+   * @throws ConnectionRefusedError, ConnectionLostError when the request does not reach the server
+   */
   cancel(): Promise<void>;
   /** Gives it back. A connection that is not idle, or released with an error, is closed instead of reused. Idempotent. */
   release(error?: Error): void;

@@ -1,5 +1,6 @@
 // What the server is and what it lets this login do: version, role, extensions, rights, pooler. One query.
 import type { Connection, ServerFacts } from "./database.ts";
+import { AuthenticationFailedError } from "./errors.ts";
 
 // Everything here is readable by any login; `pg_roles` hides only passwords. A superuser may do what its flags do not say.
 const SERVER_FACTS_SQL = `
@@ -43,7 +44,10 @@ interface FactsRow {
 export async function readServerFacts(connection: Connection): Promise<ServerFacts> {
   const { rows } = await connection.query<FactsRow>(SERVER_FACTS_SQL);
   const [row] = rows;
-  if (row === undefined) throw new Error("the server does not know the role of this connection");
+  if (row === undefined)
+    throw new AuthenticationFailedError("the server does not know the role of this connection any more", {
+      hint: "it was dropped meanwhile: log in as another one",
+    });
   const { kind } = connection.database;
   return {
     // Distributions add to it: "17.11 (Debian 17.11-0+deb13u1)".

@@ -70,6 +70,8 @@ test("a refused script is an error of SQL, not a lost connection, and the databa
   await using database = await openDatabase(`pglite:${filled}`);
   await expect(database.exec("SELECT FROM nowhere")).rejects.toThrow(InvalidSqlError);
   expect((await database.query("SELECT value FROM kept")).rows).toEqual([{ value: 7 }]);
+  await using connection = await database.connect();
+  await expect(connection.cancel()).rejects.toMatchObject({ code: "INVALID_INPUT" });
 });
 
 test("a folder that is open in another process is refused, whatever name it goes by", async () => {

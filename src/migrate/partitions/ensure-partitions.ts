@@ -6,6 +6,7 @@ import {
   DeadlockError,
   identifier,
   InsufficientPrivilegeError,
+  InvalidInputError,
   LockNotAvailableError,
   SQLSTATE,
   type Connection,
@@ -61,7 +62,7 @@ export interface PartitionRun {
  * A new partition is made beside the table and attached, which lets reads and writes of the table go on; CREATE … PARTITION OF would
  * stop them. DETACH is CONCURRENTLY unless there is a default partition, where PostgreSQL refuses that.
  *
- * @throws InvalidInputError when the table is not partitioned, or not as the policy says, and behind a pooler
+ * @throws InvalidInputError when the table is not partitioned, or not as the policy says, for an option out of range, and behind a pooler
  * @throws LockNotAvailableError naming the holder, when another run works on the table
  */
 export async function ensurePartitions(
@@ -69,6 +70,7 @@ export async function ensurePartitions(
   policy: PartitionPolicy,
   options: EnsurePartitionsOptions = {},
 ): Promise<PartitionRun> {
+  checkNumbers(options);
   await using connection = await database.connect({ signal: options.signal });
   requireOwnSession(connection, "changes of partitions");
   const name = `${policy.schema}.${policy.table}`;
@@ -86,6 +88,15 @@ export async function ensurePartitions(
   return await withRightsNamed(connection, asked, () =>
     withNamedLock(connection, lock, () => new Ensure(connection, policy, options).run()),
   );
+}
+
+function checkNumbers(options: EnsurePartitionsOptions): void {
+  for (const name of ["lockTimeoutMs", "retries", "maxRowsMoved", "timeoutMs", "waitMs"] as const) {
+    const value = options[name];
+    const most = 2 ** 31 - 2; // one more is asked for, to know whether there are more
+    if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= most)) continue;
+    throw new InvalidInputError(`${name} must be a whole number from 0 to ${most}, not ${String(value)}`);
+  }
 }
 
 class Ensure {

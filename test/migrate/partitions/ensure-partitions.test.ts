@@ -264,6 +264,11 @@ describeDatabases((_, open) => {
       { kind: "hash", schema: "shop", table: "events", modulus: 4 } as const,
     ])
       expect(await failureOf(ensurePartitions(database, policy, { now }))).toBeInstanceOf(InvalidInputError);
+    for (const options of [{ lockTimeoutMs: -1 }, { timeoutMs: 0.5 }, { retries: Number.NaN }, { waitMs: 2 ** 31 }])
+      expect(await failureOf(ensurePartitions(database, monthly, { now, ...options }))).toMatchObject({
+        code: "INVALID_INPUT",
+        message: expect.stringContaining(Object.keys(options)[0] ?? "") as string,
+      });
   });
 });
 

@@ -79,10 +79,14 @@ export class Output {
     else this.note(text());
   }
 
-  /** Prints an error and returns the exit code it stands for. */
-  error(thrown: unknown): number {
+  /**
+   * Prints an error and returns the exit code it stands for.
+   *
+   * @param code - the exit code when it is not the error's own, as after SIGTERM
+   */
+  error(thrown: unknown, code?: number): number {
     const error = asStewardError(thrown);
-    const { exitCode } = ERROR_CODES[error.code];
+    const exitCode = code ?? ERROR_CODES[error.code].exitCode;
     const message = redactText(error.message);
     const hint = error.hint === undefined ? undefined : redactText(error.hint);
     if (this.json) {

@@ -59,8 +59,11 @@ export async function runCli(args: readonly string[]): Promise<number> {
     const output = outputFor({});
     if (abort.signal.aborted) {
       const reason: unknown = abort.signal.reason;
-      output.note("stopped");
-      return reason === "SIGTERM" ? 143 : 130;
+      const code = reason === "SIGTERM" ? 143 : 130;
+      if (!output.json) output.note("stopped");
+      // What is done and how to go on is in the command's own error.
+      else output.error(thrown instanceof CancelledError ? thrown : new CancelledError("stopped"), code);
+      return code;
     }
     return output.error(thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown);
   } finally {
@@ -135,7 +138,10 @@ function namedCommand(program: Command, args: readonly string[]): Command | unde
 
 /** commander's complaint as one of our errors, with the nearest command or option. */
 function usageError(error: CommanderError, program: Command, args: readonly string[]): InvalidInputError {
-  const message = error.message.replace(/^error: /, "").replaceAll("'", "");
+  const message = error.message
+    .replace(/^error: (?:command-argument value)?/, "")
+    .replaceAll("'", "")
+    .trim();
   const wrong = /'([^']*)'/.exec(error.message)?.[1] ?? "";
   const command = namedCommand(program, args);
   const known =

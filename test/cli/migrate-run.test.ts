@@ -102,17 +102,22 @@ hint: correct line 3; statement 1 of 2 of 0003_wrong.sql is done and stays: pgst
 test("Ctrl-C cancels the statement that runs, and says how to go on", async () => {
   await using database = await testDatabase();
   const cwd = folderWith({ "migrations/1_slow.sql": "-- migrate:up\nCREATE TABLE a ();\nSELECT pg_sleep(60);\n" });
-  const cli = startCli(["migrate", "up"], { cwd, env: { DATABASE_URL: database.url } });
-  for (;;) {
-    const { rows } = await database.query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'");
-    if (rows.length > 0) break;
-  }
-  cli.child.kill("SIGINT");
-  const { code, stderr } = await cli.ended;
-  expect(code).toBe(130);
-  expect(stderr).toContain(
-    "1_slow.sql:3: cancelled in statement 2 of 2; nothing of 1_slow.sql was kept: pgsteward migrate up begins with it again",
-  );
+  const interrupted = async (...flags: readonly string[]): Promise<string> => {
+    const cli = startCli(["migrate", "up", ...flags], { cwd, env: { DATABASE_URL: database.url } });
+    for (;;) {
+      const { rows } = await database.query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'");
+      if (rows.length > 0) break;
+    }
+    cli.child.kill("SIGINT");
+    const { code, stderr } = await cli.ended;
+    expect(code).toBe(130);
+    return stderr;
+  };
+  const how = "nothing of 1_slow.sql was kept: pgsteward migrate up begins with it again";
+  expect(await interrupted()).toContain(`1_slow.sql:3: cancelled in statement 2 of 2; ${how}`);
+  expect(JSON.parse(await interrupted("--json"))).toMatchObject({
+    error: { code: "CANCELLED", message: "1_slow.sql:3: cancelled in statement 2 of 2", hint: how, exitCode: 130 },
+  });
   expect((await database.query("SELECT to_regclass('a') AS a")).rows).toEqual([{ a: null }]);
 });
 

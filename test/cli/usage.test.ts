@@ -73,13 +73,20 @@ test("with --json an error is one JSON document on stderr", async () => {
   expect(code).toBe(64);
 });
 
-test("a program is no SQL file, and a loop of links no fault of pgsteward: both are said with a way out", async () => {
-  const cwd = folderWith({ "schema.ts": "export const x = 1;", "migrations/.keep": "" });
+test("a program is no SQL file, a loop of links no fault of pgsteward, another tool's folder not all done", async () => {
+  const cwd = folderWith({
+    "schema.ts": "export const x = 1;",
+    "migrations/.keep": "",
+    "prisma/20260801_a/migration.sql": "SELECT 1;",
+  });
   symlinkSync("0001_loop.sql", join(cwd, "migrations", "0001_loop.sql"));
-  const [program, loop] = await Promise.all([
+  const [program, loop, other] = await Promise.all([
     runCli(["lint", "schema.ts"], { cwd }),
     runCli(["migrate", "status", "--database", "pglite:"], { cwd }),
+    runCli(["migrate", "up", "--folder", "prisma", "--database", "pglite:"], { cwd }),
   ]);
+  expect(other).toMatchObject({ code: 64, stdout: "" });
+  expect(other.stderr).toMatch(/prisma holds SQL in folders only \(20260801_a\/migration\.sql\)\nhint: /);
   expect(program).toMatchObject({ code: 64, stdout: "" });
   expect(program.stderr).toMatch(/schema\.ts is a program, not SQL\nhint: .*pgsteward diff empty/);
   expect(loop).toMatchObject({ code: 64, stdout: "" });

@@ -1,5 +1,5 @@
 // What the commands that run migrations have in common: their options, the folder, and the databases or schemas they run on.
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import {
@@ -130,7 +130,7 @@ export async function withMigrations(
   if (flags.schemas !== undefined && flags.databases !== undefined)
     throw new InvalidInputError("--schemas and --databases exclude each other", { hint: "give one of them" });
   const folder = flags.folder ?? settings.settings.migrations ?? "migrations";
-  const migrations = readMigrations(resolve(context.cwd, folder));
+  const migrations = readFolder(context, folder);
   if (flags.databases !== undefined) {
     const tenants = readDatabaseList(context, flags.databases);
     return await action({
@@ -158,6 +158,27 @@ export async function withMigrations(
       }
     },
   });
+}
+
+/** The migrations of a folder. One that holds only what `up` cannot run must not look like one where everything is done. */
+function readFolder({ cwd, output }: CommandContext, folder: string): readonly Migration[] {
+  const path = resolve(cwd, folder);
+  if (!existsSync(path)) {
+    throw new InvalidInputError(`the folder of migrations ${folder} does not exist`, {
+      hint: "check the path, or name it with --folder; pgsteward migrate generate writes the first migration",
+    });
+  }
+  const migrations = readMigrations(path);
+  if (migrations.length > 0) return migrations;
+  const inside = withFileFaults(folder, () => readdirSync(path, { recursive: true, encoding: "utf8" }));
+  const [other] = inside.filter((name) => name.toLowerCase().endsWith(".sql")).sort();
+  if (other !== undefined) {
+    throw new InvalidInputError(`the folder of migrations ${folder} holds SQL in folders only (${other})`, {
+      hint: "give the folder that holds files like 0007_add_owner.sql; lint and migrate verify read other tools' folders",
+    });
+  }
+  output.note(`the folder of migrations ${folder} is empty`);
+  return migrations;
 }
 
 function open(context: CommandContext, settings: CommandSettings, url: string, mayCreate: boolean): Promise<Database> {

@@ -7,6 +7,7 @@ import type {
   TenantReport,
 } from "../../../migrate/index.ts";
 import type { LockHolder } from "../../../postgres/index.ts";
+import { counted } from "../../counts-text.ts";
 import { alignColumns, printable, type Output } from "../../output.ts";
 import type { Targets } from "./run-flags.ts";
 
@@ -83,7 +84,8 @@ export function tenantNote(tenant: string, outcome: TenantOutcome<unknown>, ende
 }
 
 export function runText({ done, appliedBefore }: MigrationRun): string {
-  if (done.length === 0) return `nothing to do: ${appliedBefore} migrations are applied`;
+  if (done.length === 0)
+    return `nothing to do: ${counted(appliedBefore, "migration")} ${appliedBefore === 1 ? "is" : "are"} applied`;
   return alignColumns(
     done.map(({ direction, version, name, durationMs }) => [
       direction,

@@ -109,6 +109,13 @@ test.each([
   ["BEGIN; CREATE TYPE mood AS ENUM ('ok'); ALTER TYPE mood ADD VALUE 'calm'; COMMIT;", []],
   ["ALTER SEQUENCE s MINVALUE 5;", ["sequence-change"]],
   ["ALTER SEQUENCE s NO MINVALUE;", []],
+  ["ALTER INDEX i SET TABLESPACE fast;", ["rewrite-maintenance"]],
+  ["CREATE TABLE t (a int PRIMARY KEY); ALTER INDEX t_pkey SET TABLESPACE fast;", []],
+  ["ALTER MATERIALIZED VIEW v SET TABLESPACE fast;", ["rewrite-maintenance"]],
+  ["ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast;", ["rewrite-maintenance"]],
+  ["ALTER INDEX ALL IN TABLESPACE slow SET TABLESPACE slow;", []],
+  ["ALTER TABLE t RENAME TO t;", []],
+  ["CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED);", []],
 ])("%s: %s", async (sql, expected) => {
   expect(await rulesIn(sql, {})).toEqual(expected);
 });

@@ -20,6 +20,8 @@ const REWRITING: Readonly<Record<string, string>> = {
   AT_SetLogged: "SET LOGGED",
   AT_SetUnLogged: "SET UNLOGGED",
   AT_SetTableSpace: "SET TABLESPACE",
+  "OBJECT_INDEX AT_SetTableSpace": "SET TABLESPACE",
+  "OBJECT_MATVIEW AT_SetTableSpace": "SET TABLESPACE",
   AT_SetAccessMethod: "SET ACCESS METHOD",
   AT_SetExpression: "SET EXPRESSION",
 };
@@ -225,14 +227,25 @@ export const indexRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "rewrite-maintenance",
+    on: ["VacuumStmt", "ClusterStmt", "AlterTableMoveAllStmt", ...Object.keys(REWRITING)],
     title: "VACUUM FULL, CLUSTER, SET LOGGED, SET TABLESPACE and the like write the table anew",
     severity: "error",
     isRecommended: true,
-    why: "ACCESS EXCLUSIVE while the whole table is copied.",
+    why: "ACCESS EXCLUSIVE while the whole table, index or materialized view is copied.",
     bad: "VACUUM FULL users;",
     good: "VACUUM users;",
-    check({ action, isLive }) {
+    check({ action, isLive, state }) {
       const { kind, node } = action;
+      const rewrite = "-- pg_repack, or a new table that is filled in batches and swapped";
+      const from = textOf(node, "orig_tablespacename");
+      if (from !== undefined) {
+        const to = textOf(node, "new_tablespacename");
+        return from === to ? undefined : { message: `everything of ${from} is copied under ACCESS EXCLUSIVE`, rewrite };
+      }
+      // An index is not in the tables; one that is not known is in use.
+      const index = kind === "OBJECT_INDEX AT_SetTableSpace" ? state.tableOfIndex(action.table?.name ?? "") : undefined;
+      if (index?.isNew === true || (kind.startsWith("OBJECT_MATVIEW") && state.newViews.has(action.table?.name ?? "")))
+        return undefined;
       const what =
         kind === "VacuumStmt" && hasOption(node, "options", "full")
           ? "VACUUM FULL"
@@ -248,7 +261,7 @@ export const indexRules: readonly LintRule[] = [
       if (live.length === 0 && tables.length > 0) return undefined;
       return {
         message: `${what} copies ${live.map(sqlName).join(", ") || "every table"} under ACCESS EXCLUSIVE`,
-        rewrite: "-- pg_repack, or a new table that is filled in batches and swapped",
+        rewrite,
       };
     },
   }),

@@ -83,7 +83,8 @@ export const renameRules: readonly LintRule[] = [
           ({ kind, node, table }) =>
             kind === "RenameStmt" && node["renameType"] === "OBJECT_TABLE" && table?.name === target,
         );
-      if (isKept || takesFreedName) return undefined;
+      // Under the same name: the server refuses it.
+      if (isKept || takesFreedName || (isRename && target === old)) return undefined;
       const to = isMove
         ? `${word(textOf(action.node, "newschema") ?? "")}.${word(old)}`
         : word(textOf(action.node, "newname") ?? "");

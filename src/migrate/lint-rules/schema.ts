@@ -1,6 +1,7 @@
 // Types, names and security of what is created: most are house style and off until asked for.
 import {
   childOf,
+  constraintOf,
   constraintsOf,
   droppedNames,
   flagOf,
@@ -277,7 +278,9 @@ export const schemaRules: readonly LintRule[] = [
       const parts = ["partbound", "partspec", "inhRelations", "ofTypename"];
       if (table === undefined || parts.some((part) => node[part] !== undefined)) return undefined;
       if (flagOf(node, "if_not_exists") && state.find(table)?.isDropped === false) return undefined;
-      const columns = tableColumns(node).map((column) => textOf(column, "colname") ?? "");
+      const columns = tableColumns(node)
+        .filter((column) => constraintOf(column, "CONSTR_GENERATED") === undefined)
+        .map((column) => textOf(column, "colname") ?? "");
       const isSet = columns.length < 2 || columns.every((column) => /(?:^|_)id$/i.test(column));
       if (isSet || childOf(node, "relation")?.["relpersistence"] === "t") return undefined;
       const has = listOf(node, "tableElts").some(

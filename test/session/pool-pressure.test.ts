@@ -66,7 +66,8 @@ test("with the guard off and the thinking inside the unit, the same pool runs dr
     pool: { size: POOL, acquireTimeoutMs: 1_000, queueLimit: 400 },
   });
   // All connections are made before: on a busy machine that alone can take longer than an agent waits here.
-  await Promise.all(Array.from({ length: POOL }, () => database.query("SELECT pg_sleep(0.2)")));
+  const made = await Promise.all(Array.from({ length: POOL }, () => database.connect({ timeoutMs: 30_000 })));
+  for (const connection of made) connection.release();
   const sessions = createSessionFactory(database, { guard: "off", limits: { gapWarningMs: 0, unitWarningMs: 0 } });
   const outcomes = await Promise.all(
     agents.map((id) =>

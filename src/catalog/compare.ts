@@ -2,8 +2,8 @@
 import { InvalidInputError } from "../postgres/index.ts";
 import type { Catalog } from "./model.ts";
 import type { CatalogObject } from "./object-facts.ts";
-import { catalogObjects } from "./objects.ts";
-import { withOwners, type OwnerOptions } from "./owners.ts";
+import { objectsToCompare } from "./members.ts";
+import type { OwnerOptions } from "./owners.ts";
 
 export interface FactChange {
   readonly fact: string;
@@ -37,10 +37,7 @@ export function compareCatalogs(
 ): readonly Change[] {
   if (!Array.isArray(before.tables) || !Array.isArray(after.tables))
     throw new InvalidInputError("two catalogs are compared: give what readCatalog() returned");
-  const objects =
-    options.owners === undefined
-      ? { before: catalogObjects(before), after: catalogObjects(after) }
-      : withOwners(before, after, options.owners);
+  const objects = objectsToCompare(before, after, options.owners);
   return [...compareObjects(objects.before, objects.after), ...compareUnknown(before, after)];
 }
 

@@ -5,7 +5,14 @@ import type { CatalogObject, FactsOfKind } from "./object-facts.ts";
 import { MASKED } from "./masked.ts";
 import { operatorName, spellingOf } from "./spelling.ts";
 
-export type OtherObjectKind = OtherKind | "shell type" | "publication table" | "publication schema" | "security label";
+export type OtherObjectKind =
+  | OtherKind
+  | "shell type"
+  | "publication table"
+  | "publication schema"
+  | "security label"
+  | "extension member"
+  | "extension dependency";
 
 type Create = { readonly [K in OtherObjectKind]: (object: CatalogObject<K>) => readonly string[] };
 
@@ -278,6 +285,8 @@ export const CREATE_OTHERS: Create = {
       `CREATE ${spellingOf("subscription", object)} CONNECTION ${literal(`dbname=${MASKED}`)} PUBLICATION ${publications.map((name) => identifier(name)).join(", ")} WITH (${options.join(", ")})`,
     ];
   },
+  "extension member": ({ facts }) => [`ALTER EXTENSION ${identifier(facts.extension)} ADD ${facts.on}`],
+  "extension dependency": ({ facts }) => [`ALTER ${facts.on} DEPENDS ON EXTENSION ${identifier(facts.extension)}`],
   "security label": ({ facts }) => [
     `SECURITY LABEL FOR ${identifier(facts.provider)} ON ${facts.on} IS ${literal(facts.label)}`,
   ],

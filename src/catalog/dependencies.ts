@@ -50,6 +50,40 @@ export function resolveDependencies(
   return dependencies;
 }
 
+/**
+ * @param members - classid and objid of what an extension brought along, and the extension's oid
+ * @returns by the extension's name its members that are relations, types or functions
+ */
+export function extensionMembers(
+  members: readonly number[],
+  named: readonly (readonly NamedObject[])[],
+): ReadonlyMap<string, readonly ObjectReference[]> {
+  const extensions = new Map<number, Map<number, number>>();
+  for (let at = 0; at < members.length; at += 3)
+    within(extensions, members[at] ?? 0).set(members[at + 1] ?? 0, members[at + 2] ?? 0);
+  const names = new Map<number, string>();
+  const found: { readonly extension: number; readonly member: ObjectReference }[] = [];
+  if (extensions.size === 0) return new Map();
+  for (const list of named) {
+    for (const { catalog, oid, kind, schema, name, part } of list) {
+      if (name === undefined) continue;
+      if (catalog === CATALOG_OIDS.pg_extension) names.set(oid, name);
+      const extension = extensions.get(catalog)?.get(oid);
+      if (extension !== undefined && kind !== undefined)
+        found.push({ extension, member: { kind, schema, name, part } });
+    }
+  }
+  const byName = new Map<string, ObjectReference[]>();
+  for (const { extension, member } of found) {
+    const name = names.get(extension);
+    if (name === undefined) continue;
+    const list = byName.get(name);
+    if (list === undefined) byName.set(name, [member]);
+    else list.push(member);
+  }
+  return byName;
+}
+
 class References {
   /** By the oid of the catalog they stand in, then by their own. */
   readonly #objects = new Map<number, Map<number, NamedObject>>();

@@ -1,6 +1,6 @@
 // The kinds of objects beside tables, views, functions and common types: what extends PostgreSQL itself, foreign data, replication.
 // Types only. Names of functions, types and operators inside are SQL, qualified unless they are pg_catalog's.
-import type { Grant } from "./model.ts";
+import type { Grant, ObjectReference } from "./model.ts";
 
 /** What every object of these kinds has; those that PostgreSQL gives no owner have none. */
 interface Described {
@@ -203,6 +203,17 @@ export interface Extension {
   readonly usualVersion: string | undefined;
   /** On its members, where they are not those that its script left; those are there too, as `isInitial`. */
   readonly grants: readonly MemberGrant[];
+  /** Tables, views, sequences, types and functions; empty when dependencies were not read. */
+  readonly members: readonly ObjectReference[];
+  /** What is to go with it: `ALTER … DEPENDS ON EXTENSION`. */
+  readonly dependents: readonly ObjectReference[];
+  /** On its members; `on` as COMMENT ON names it. */
+  readonly comments: readonly {
+    readonly on: string;
+    readonly text: string;
+    /** Its script wrote it. */
+    readonly isInitial: boolean;
+  }[];
 }
 
 export interface MemberGrant extends Grant {

@@ -63,6 +63,10 @@ export interface FactsOfKind extends FactsOfOthers {
   readonly "publication schema": { readonly schema: string };
   readonly subscription: Omit<OtherObjects["subscription"], NotFacts | "isEnabled">;
   readonly "security label": SecurityLabel;
+  /** What `ALTER EXTENSION … ADD` made a member; `on` is what that names, as SQL. */
+  readonly "extension member": { readonly extension: string; readonly on: string };
+  /** `on` is what `ALTER … DEPENDS ON EXTENSION` names, as SQL. */
+  readonly "extension dependency": { readonly extension: string; readonly on: string };
   /** `on` as ALTER … OWNER TO names it. */
   readonly owner: { readonly on: string; readonly role: string };
   readonly extension: Pick<Extension, "version" | "schema" | "isRelocatable">;

@@ -8,6 +8,7 @@ import { addOtherObjects } from "./other-objects.ts";
 import { PartLookup } from "./part-lookup.ts";
 import { privilegeObjects } from "./privileges.ts";
 import { RelationObjects, sequenceFacts, type ObjectSink } from "./relation-objects.ts";
+import { routineArguments } from "./spelling.ts";
 import { stableFacts } from "./stable-text.ts";
 
 /** Objects by id, in the order of the catalog. */
@@ -84,6 +85,7 @@ function flatten(catalog: Catalog): CatalogObjects {
     collector.comment("event trigger", named, undefined, `EVENT TRIGGER ${identifier(trigger.name)}`, trigger.comment);
   }
   addOtherObjects(catalog, collector);
+  for (const extension of catalog.extensions) collector.dependents(extension);
   return collector.finish();
 }
 
@@ -207,6 +209,27 @@ class Collector implements ObjectSink {
     this.#note(objectId("comment", undefined, on), { initialText: usualComment });
   }
 
+  /** What is to go with an extension. */
+  dependents({ name: extension, dependents }: Catalog["extensions"][number]): void {
+    for (const { kind, schema, name, part } of dependents) {
+      if (kind !== "function" && kind !== "trigger" && kind !== "index" && kind !== "constraint" && kind !== "view")
+        continue;
+      const parent = objectId(kind, schema, name, part);
+      if (!this.#objects.has(parent)) continue;
+      const relation = identifier(schema ?? "", name);
+      const on =
+        kind === "function"
+          ? `ROUTINE ${relation}(${routineArguments(part ?? "")})`
+          : kind === "view"
+            ? `MATERIALIZED VIEW ${relation}`
+            : kind === "trigger"
+              ? `TRIGGER ${identifier(part ?? "")} ON ${relation}`
+              : `INDEX ${identifier(schema ?? "", part ?? "")}`;
+      const needs = [objectId("extension", undefined, extension)];
+      this.add("extension dependency", undefined, on, extension, { extension, on }, needs, { parent });
+    }
+  }
+
   #note(id: string, more: { readonly namedVersion: string } | { readonly initialText: string }): void {
     const object = this.#objects.get(id);
     if (object !== undefined) this.#objects.set(id, { ...object, ...more });
@@ -262,6 +285,10 @@ class Collector implements ObjectSink {
   finish(): CatalogObjects {
     for (const object of privilegeObjects(this.#catalog, this.#objects)) this.#objects.set(object.id, object);
     const has = (id: string): boolean => this.#objects.has(id);
+    // Of a member of an extension nothing is written, its sequences' owners neither.
+    for (const { schema, name, ownedBy } of this.#catalog.sequences)
+      if (ownedBy !== undefined && !has(objectId("table", ownedBy.schema, ownedBy.table)))
+        this.#objects.delete(objectId("sequence owner", schema, name));
     for (const object of this.#objects.values()) {
       if (!object.needs.every(has)) (object as { needs: readonly string[] }).needs = object.needs.filter(has);
     }

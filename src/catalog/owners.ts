@@ -11,7 +11,7 @@ export interface OwnerOptions {
   readonly builder?: string | undefined;
 }
 
-interface ObjectsToCompare {
+export interface ObjectsToCompare {
   readonly before: CatalogObjects;
   readonly after: CatalogObjects;
 }

@@ -58,6 +58,8 @@ const KINDS: readonly ObjectKind[] = [
   "publication schema",
   "subscription",
   "event trigger",
+  "extension dependency",
+  "extension member",
   "comment",
   "security label",
   "privileges",
@@ -163,7 +165,12 @@ function notWritten(catalog: Catalog, objects: CatalogObjects): readonly string[
   const secrets = [...objects.values()].flatMap((object) =>
     holdsSecret(object) ? [`-- to be filled in, a password is never read: ${MASKED} in ${object.id}`] : [],
   );
-  return [...unknown, ...settings, ...secrets].map((line) => `${line.replaceAll(/\s+/g, " ")}\n`);
+  const comments = catalog.extensions.flatMap(({ name, comments: ofMembers }) =>
+    ofMembers.flatMap(({ on, isInitial }) =>
+      isInitial ? [] : [`-- not written: the comment on ${on}, a member of the extension ${name}`],
+    ),
+  );
+  return [...unknown, ...settings, ...comments, ...secrets].map((line) => `${line.replaceAll(/\s+/g, " ")}\n`);
 }
 
 /**

@@ -1,12 +1,13 @@
 // The statements that a reading of the catalog is made of, and the catalog that is put together from their results.
 import { InternalError, InvalidInputError, type QueryResult } from "../postgres/index.ts";
-import { resolveDependencies } from "./dependencies.ts";
-import type { Catalog, CompositeType, Dependency, Domain, Index, Table, View } from "./model.ts";
+import { extensionMembers, resolveDependencies } from "./dependencies.ts";
+import type { Catalog, CompositeType, Domain, Index, Table, View } from "./model.ts";
 import { columns } from "./queries/columns.ts";
 import { constraints } from "./queries/constraints.ts";
 import { dependencies, otherNames } from "./queries/dependencies.ts";
 import { databaseName, extensions, schemas } from "./queries/database.ts";
-import type { Part, Scope } from "./queries/family.ts";
+import { extensionParts } from "./queries/extension-parts.ts";
+import type { NamedObject, Part, Scope } from "./queries/family.ts";
 import { functions } from "./queries/functions.ts";
 import { grants } from "./queries/grants.ts";
 import { memberGrants } from "./queries/member-grants.ts";
@@ -41,6 +42,7 @@ export function partsOf(scope: Scope, includeDependencies: boolean) {
     eventTriggers: eventTriggers(scope),
     grants: grants(scope),
     memberGrants: memberGrants(scope),
+    extensionParts: extensionParts(scope),
     others: otherObjects(scope),
     securityLabels: securityLabels(scope),
     settings: databaseSettings(),
@@ -91,6 +93,8 @@ export function assemble(
       });
     }
   }
+  const named = read.dependencies === undefined ? [] : namedObjects(read, parts, results);
+  const members = extensionMembers(read.dependencies?.members ?? [], named);
   return {
     serverVersion,
     databaseName: read.databaseName,
@@ -117,6 +121,8 @@ export function assemble(
     extensions: read.extensions.map((extension) => ({
       ...extension,
       grants: read.memberGrants.get(extension.name) ?? [],
+      members: members.get(extension.name) ?? [],
+      ...read.extensionParts(extension.name),
     })),
     grants: read.grants,
     statistics: read.statistics,
@@ -125,7 +131,7 @@ export function assemble(
     securityLabels: read.securityLabels,
     settings: read.settings,
     unknownObjects: read.unknownObjects,
-    dependencies: dependenciesOf(read, parts, results),
+    dependencies: read.dependencies === undefined ? [] : resolveDependencies(read.dependencies, named, read.columns),
   };
 }
 
@@ -138,13 +144,16 @@ function mapParts(parts: Parts, results: readonly QueryResult[]): PartsRead {
   return Object.fromEntries(entries) as PartsRead;
 }
 
-function dependenciesOf(read: PartsRead, parts: Parts, results: readonly QueryResult[]): readonly Dependency[] {
-  if (read.dependencies === undefined) return [];
+function namedObjects(
+  read: PartsRead,
+  parts: Parts,
+  results: readonly QueryResult[],
+): readonly (readonly NamedObject[])[] {
   const named = Object.values<Part<unknown>>(parts).map((part, position) => {
     const result = results[position];
     return result === undefined ? [] : (part.names?.(result) ?? []);
   });
-  return resolveDependencies(read.dependencies, [...named, read.otherNames ?? []], read.columns);
+  return [...named, read.otherNames ?? []];
 }
 
 function checkSchemas(asked: readonly string[] | undefined, read: PartsRead): void {

@@ -1,10 +1,9 @@
 // Turns the difference of two catalogs into ordered statements: what depends on what decides the order, and what PostgreSQL allows
 // inside a transaction decides the groups.
 import {
-  catalogObjects,
   compareCatalogs,
   compareObjects,
-  withOwners,
+  objectsToCompare,
   type Catalog,
   type Change,
   type OwnerOptions,
@@ -48,10 +47,7 @@ export interface PlanOptions {
  */
 export function planMigration(before: Catalog, after: Catalog, options: PlanOptions = {}): Plan {
   const changes = compareCatalogs(before, after, { owners: options.owners });
-  const { before: known, after: wanted } =
-    options.owners === undefined
-      ? { before: catalogObjects(before), after: catalogObjects(after) }
-      : withOwners(before, after, options.owners);
+  const { before: known, after: wanted } = objectsToCompare(before, after, options.owners);
   const renamed = planRenames(known, wanted, options.renames ?? [], changes);
   const old = renamed.before;
   const serverVersion = options.serverVersion ?? before.serverVersion;

@@ -2,7 +2,7 @@
 // transactions of others, and the number of statements.
 import { randomBytes } from "node:crypto";
 import { expect, inject, test } from "vitest";
-import { readCatalog, type Catalog, type Table } from "../../src/catalog/index.ts";
+import { compareCatalogs, printCatalog, readCatalog, type Catalog, type Table } from "../../src/catalog/index.ts";
 import { identifier, openDatabase } from "../../src/postgres/index.ts";
 import { createSessionFactory } from "../../src/session/index.ts";
 import { runOnServer, testDatabase, testPglite } from "../support/test-database.ts";
@@ -346,4 +346,41 @@ test("an aborted reading is cancelled and gives its connection back", async () =
   await expect(readCatalog(database, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "CANCELLED" });
   expect(database.leases()).toEqual([]);
   expect((await readCatalog(database)).tables).toEqual([]);
+});
+
+test("what is said of members of extensions, and of what the server makes for others, is a difference", async () => {
+  await using database = await testDatabase({
+    setup: `
+      CREATE EXTENSION citext;
+      CREATE TABLE shop (id int PRIMARY KEY);
+      CREATE TABLE sale (shop int REFERENCES shop);
+      CREATE DOMAIN amount AS int NOT NULL;
+      CREATE VIEW shops AS TABLE shop;
+      CREATE TYPE span AS RANGE (subtype = int);`,
+  });
+  const before = await readCatalog(database);
+  await database.exec(`
+    COMMENT ON FUNCTION citext_eq(citext, citext) IS 'mine';
+    COMMENT ON TYPE shop IS 'rows';
+    COMMENT ON TYPE amount[] IS 'amounts';
+    COMMENT ON RULE "_RETURN" ON shops IS 'all';
+    COMMENT ON FUNCTION span(int, int) IS 'makes one';
+    GRANT USAGE ON TYPE shop TO pg_monitor;
+    ALTER TABLE sale DISABLE TRIGGER ALL;`);
+  const after = await readCatalog(database);
+  const changes = compareCatalogs(before, after);
+  expect(changes.filter(({ kind }) => kind !== "unknown")).toMatchObject([
+    { kind: "create", after: { kind: "comment", name: "FUNCTION public.citext_eq(public.citext,public.citext)" } },
+  ]);
+  expect(changes.flatMap((change) => (change.kind === "unknown" ? [change.object.name] : []))).toEqual([
+    "on the array of amount: amounts",
+    "on the function span of a range type: makes one",
+    "on the row type of shop: rows",
+    "on the rule _RETURN of shops: all",
+    "sale_shop_fkey of sale on sale: not enforced, its triggers are disabled",
+    expect.stringMatching(/^on the row type of shop: .*pg_monitor=U/),
+  ]);
+  const sql = printCatalog(after);
+  expect(sql).toContain("-- not written: the comment on FUNCTION public.citext_eq(public.citext,public.citext)");
+  expect(sql).toContain("-- not written: foreign key public.sale_shop_fkey of sale on sale: not enforced");
 });

@@ -61,7 +61,7 @@ interface ExtensionRow {
 }
 
 /** All extensions: they belong to the database, so a choice of schemas does not narrow them. */
-export function extensions(): Part<readonly Omit<Extension, "grants">[]> {
+export function extensions(): Part<readonly Omit<Extension, "grants" | "members" | "dependents" | "comments">[]> {
   return {
     statement: { text: EXTENSIONS_SQL },
     map: (result) =>

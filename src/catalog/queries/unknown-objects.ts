@@ -2,7 +2,7 @@
 // labels, settings of the database.
 import type { DatabaseSetting, SecurityLabel } from "../model-others.ts";
 import type { UnknownObject } from "../model.ts";
-import { inSchemas, optional, rowsOf, schemaValues, type Part, type Scope } from "./family.ts";
+import { inSchemas, notInternal, optional, rowsOf, schemaValues, type Part, type Scope } from "./family.ts";
 import { FIRST_USER_OID } from "./other-objects.ts";
 
 /**
@@ -78,6 +78,84 @@ const notMember = (catalog: string, oid: string): string => `NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend AS m
     WHERE m.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND m.objid = ${oid} AND m.deptype IN ('e', 'i'))`;
 
+const madeForOther = (oid: string): string => `NOT (${notInternal("pg_proc", oid)})`;
+
+const commentOn = (what: string, catalog: string, from: string, condition: string): string => `
+  SELECT 'comment', n.nspname::text, ${what} || ': ' || c.description
+  FROM pg_catalog.pg_description AS c
+  ${from}
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+  WHERE c.classoid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND ${condition} AND ${inSchemas("n")}`;
+
+/**
+ * What people can say of objects that the server makes for others, and the model has no place for: comments and rights on row types,
+ * comments on the rule of a view and on what comes down to partitions and heirs, foreign keys that are switched off.
+ */
+const STATES_SQL = [
+  commentOn(
+    "'on the row type of ' || r.relname",
+    "pg_type",
+    `JOIN pg_catalog.pg_type AS t ON t.oid = c.objoid
+  LEFT JOIN pg_catalog.pg_type AS element ON element.typarray = t.oid
+  JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(element.typrelid, t.typrelid)`,
+    "(r.relkind <> 'c' OR element.oid IS NOT NULL)",
+  ),
+  commentOn(
+    "'on the rule _RETURN of ' || r.relname",
+    "pg_rewrite",
+    `JOIN pg_catalog.pg_rewrite AS w ON w.oid = c.objoid
+  JOIN pg_catalog.pg_class AS r ON r.oid = w.ev_class`,
+    "w.rulename = '_RETURN'",
+  ),
+  commentOn(
+    "'on the inherited constraint ' || con.conname || ' of ' || r.relname",
+    "pg_constraint",
+    `JOIN pg_catalog.pg_constraint AS con ON con.oid = c.objoid
+  JOIN pg_catalog.pg_class AS r ON r.oid = con.conrelid`,
+    "((con.contype = 'f' AND con.conparentid <> 0) OR (con.contype = 'n' AND NOT con.conislocal))",
+  ),
+  `
+  SELECT 'comment', n.nspname::text, 'on the constraint NOT NULL of the domain ' || t.typname || ': ' || c.description
+  FROM pg_catalog.pg_description AS c
+  JOIN pg_catalog.pg_constraint AS con ON con.oid = c.objoid AND con.contype = 'n'
+  JOIN pg_catalog.pg_type AS t ON t.oid = con.contypid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+  WHERE c.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND ${inSchemas("n")}`,
+  `
+  SELECT 'comment', n.nspname::text, 'on the array of ' || element.typname || ': ' || c.description
+  FROM pg_catalog.pg_description AS c
+  JOIN pg_catalog.pg_type AS element ON element.typarray = c.objoid AND element.typrelid = 0
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = element.typnamespace
+  WHERE c.classoid = 'pg_catalog.pg_type'::pg_catalog.regclass AND ${inSchemas("n")}`,
+  `
+  SELECT 'comment', n.nspname::text, 'on the function ' || p.proname || ' of a range type: ' || c.description
+  FROM pg_catalog.pg_description AS c
+  JOIN pg_catalog.pg_proc AS p ON p.oid = c.objoid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+  WHERE c.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND ${madeForOther("p.oid")} AND ${inSchemas("n")}`,
+  `
+  SELECT 'privileges', n.nspname::text, 'on the function ' || p.proname || ' of a range type: ' || p.proacl::text
+  FROM pg_catalog.pg_proc AS p
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+  WHERE p.proacl IS NOT NULL AND ${madeForOther("p.oid")} AND ${inSchemas("n")}`,
+  `
+  SELECT 'privileges', n.nspname::text, 'on the row type of ' || r.relname || ': ' || t.typacl::text
+  FROM pg_catalog.pg_type AS t
+  JOIN pg_catalog.pg_class AS r ON r.oid = t.typrelid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+  WHERE t.typacl IS NOT NULL AND r.relkind <> 'c' AND ${inSchemas("n")}`,
+  `
+  SELECT DISTINCT 'foreign key', n.nspname::text, con.conname || ' of ' || owner.relname || ' on ' || r.relname
+    || CASE t.tgenabled WHEN 'D' THEN ': not enforced, its triggers are disabled' WHEN 'R' THEN ': enforced in a replica only'
+      ELSE ': enforced in a replica, too' END
+  FROM pg_catalog.pg_trigger AS t
+  JOIN pg_catalog.pg_constraint AS con ON con.oid = t.tgconstraint AND con.contype = 'f'
+  JOIN pg_catalog.pg_class AS owner ON owner.oid = con.conrelid
+  JOIN pg_catalog.pg_class AS r ON r.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+  WHERE t.tgisinternal AND t.tgenabled <> 'O' AND ${inSchemas("n")}`,
+].join("\n  UNION ALL");
+
 // A kind that a newer server added has its objects in a catalog of its own: pg_depend tells, and the server names them.
 const UNKNOWN_OBJECTS_SQL = `
 WITH known AS MATERIALIZED (
@@ -123,18 +201,23 @@ ${LETTERS.map(
     AND ${inSchemas("n")}
     AND ${notMember("pg_operator", "o.oid")}
 )
-SELECT i.type AS kind, i.schema,
-  CASE WHEN pg_catalog.strpos(i.identity, pg_catalog.quote_ident(i.schema) || '.') = 1
-    THEN pg_catalog.substr(i.identity, pg_catalog.length(pg_catalog.quote_ident(i.schema)) + 2) ELSE i.identity END AS name
-FROM found AS f
-CROSS JOIN LATERAL pg_catalog.pg_identify_object(f.catalog, f.oid, 0) AS i
-WHERE i.type IS NOT NULL
-  AND (i.schema IS NULL OR $1::text[] IS NULL OR i.schema = ANY ($1::text[]) OR i.schema IN ('pg_catalog', 'information_schema'))
-ORDER BY i.type COLLATE "C", i.schema COLLATE "C" NULLS FIRST, 3`;
+SELECT s.kind, s.schema, s.name
+FROM (
+  SELECT i.type AS kind, i.schema,
+    CASE WHEN pg_catalog.strpos(i.identity, pg_catalog.quote_ident(i.schema) || '.') = 1
+      THEN pg_catalog.substr(i.identity, pg_catalog.length(pg_catalog.quote_ident(i.schema)) + 2) ELSE i.identity END AS name
+  FROM found AS f
+  CROSS JOIN LATERAL pg_catalog.pg_identify_object(f.catalog, f.oid, 0) AS i
+  WHERE i.type IS NOT NULL
+    AND (i.schema IS NULL OR $1::text[] IS NULL OR i.schema = ANY ($1::text[]) OR i.schema IN ('pg_catalog', 'information_schema'))
+  UNION ALL
+${STATES_SQL}
+) AS s
+ORDER BY s.kind COLLATE "C", s.schema COLLATE "C" NULLS FIRST, s.name COLLATE "C"`;
 
 /**
  * What no other statement reads, under the server's own names for it: kinds of objects that a newer server has, objects that
- * somebody put into a schema of the system's, operators that exist in name only.
+ * somebody put into a schema of the system's, operators that exist in name only, and what is said of objects that have no place.
  */
 export function unknownObjects(scope: Scope): Part<readonly UnknownObject[]> {
   return {

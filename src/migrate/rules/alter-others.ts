@@ -258,5 +258,7 @@ export const ALTER_OTHERS: Alter = {
   "publication table": recreate,
   "publication schema": recreate,
   subscription: alterSubscription,
+  "extension member": replace,
+  "extension dependency": replace,
   "security label": replace,
 };

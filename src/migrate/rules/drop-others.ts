@@ -18,6 +18,7 @@ const PASSWORD: readonly Hazard[] = [
 function plainly(object: CatalogObject<OtherObjectKind>): readonly string[] {
   const { kind } = object;
   if (kind === "publication table" || kind === "publication schema" || kind === "security label") return [];
+  if (kind === "extension member" || kind === "extension dependency") return [];
   return [`DROP ${spellingOf(kind, object)}`];
 }
 
@@ -63,5 +64,7 @@ export const DROP_OTHERS: Drop = {
       statement(`DROP ${spelled}`, PASSWORD),
     ];
   },
+  "extension member": ({ facts }) => [`ALTER EXTENSION ${identifier(facts.extension)} DROP ${facts.on}`],
+  "extension dependency": ({ facts }) => [`ALTER ${facts.on} NO DEPENDS ON EXTENSION ${identifier(facts.extension)}`],
   "security label": ({ facts }) => [`SECURITY LABEL FOR ${identifier(facts.provider)} ON ${facts.on} IS NULL`],
 };

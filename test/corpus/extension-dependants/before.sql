@@ -1,0 +1,8 @@
+CREATE EXTENSION citext;
+CREATE TABLE notes (id integer PRIMARY KEY, body citext);
+CREATE FUNCTION hello(a integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER touched BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE MATERIALIZED VIEW bodies AS SELECT body FROM notes;
+CREATE INDEX notes_body ON notes (body);
+ALTER FUNCTION touch() DEPENDS ON EXTENSION citext;

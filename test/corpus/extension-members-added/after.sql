@@ -1,0 +1,10 @@
+CREATE EXTENSION citext;
+CREATE TYPE state AS ENUM ('open', 'done');
+CREATE TABLE notes (id integer PRIMARY KEY, state state, size integer CHECK (size > 0));
+CREATE VIEW open_notes AS SELECT id FROM notes WHERE state = 'open';
+CREATE FUNCTION hello() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE SCHEMA apart;
+ALTER EXTENSION citext ADD TYPE state;
+ALTER EXTENSION citext ADD TABLE notes;
+ALTER EXTENSION citext ADD VIEW open_notes;
+ALTER EXTENSION citext ADD SCHEMA apart;

@@ -13,7 +13,8 @@ export type {
 export type { PlaceholderValues } from "./unit-query.ts";
 export type { ColumnCasing } from "./casing.ts";
 export { DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
-export { UnitDatabase, type Schema } from "./unit-database.ts";
+export { UnitDatabase } from "./unit-database.ts";
+export type { Schema } from "./unit-session.ts";
 export type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
 export type { EndRecord, FlushRecord, ObservedStatement, ObservedUnit, UnitObserver } from "./unit-observer.ts";
 export type { ClaimOptions, LockMode, LockOptions, LockWait } from "./locking.ts";

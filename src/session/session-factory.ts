@@ -31,7 +31,8 @@ import type {
 import { ContextSigner } from "./signed-context.ts";
 import { SingleFlush } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
-import { schemaConfig, UnitDatabase, type Schema } from "./unit-database.ts";
+import { UnitDatabase } from "./unit-database.ts";
+import { schemaConfig, type Schema } from "./unit-session.ts";
 import { UnitOfWork } from "./unit-of-work.ts";
 import { plainQueries, preparedQuery, type PlainQuery } from "./unit-query.ts";
 import { observationOf, type UnitObservation } from "./unit-observer.ts";

@@ -1,26 +1,17 @@
 // What a unit's function gets as `tx`: Drizzle's typed statements, carried by the unit of work instead of Drizzle's own
 // transaction (which leaks its client when BEGIN fails and reports success after a silent rollback).
 import { and, is, SQL, TransactionRollbackError, type SQLWrapper } from "drizzle-orm";
-import { NodePgSession, type NodePgClient, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
+import type { NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
 import {
   PgDatabase,
   PgTable,
   type PgColumn,
-  type PgPreparedQuery,
   type PgSelectBase,
   type PgSelectBuilder,
   type PgSession,
-  type PgTransaction,
-  type PreparedQueryConfig,
   type SelectedFields,
 } from "drizzle-orm/pg-core";
-import {
-  createTableRelationsHelpers,
-  extractTablesRelationalConfig,
-  type ExtractTablesWithRelations,
-  type RelationalSchemaConfig,
-  type TablesRelationalConfig,
-} from "drizzle-orm/relations";
+import type { RelationalSchemaConfig } from "drizzle-orm/relations";
 import { InvalidInputError } from "../postgres/index.ts";
 import { bulkInsert, type BulkInserted, type BulkInsertOptions, type BulkReturned, type Returning } from "./bulk.ts";
 import { bulkUpdate, type BulkUpdated, type BulkUpdateOptions } from "./bulk-update.ts";
@@ -50,39 +41,13 @@ import { UnitSelectBuilder } from "./unit-select.ts";
 import { upsertRows, type Upserted, type UpsertedRow, type UpsertOptions } from "./upsert.ts";
 import { preparedQuery, UnitQuery, type RowOfQuery } from "./unit-query.ts";
 import { noteBuilders, noteRelational } from "./note-built.ts";
-
-export type Schema = Record<string, unknown>;
-type Relations<TSchema extends Schema> = ExtractTablesWithRelations<TSchema>;
-
-type DrizzleTransaction<TSchema extends Schema> = PgTransaction<NodePgQueryResultHKT, TSchema, Relations<TSchema>>;
-
-/** Drizzle's description of the tables and relations of a program, made once per factory. */
-export type SchemaConfig = RelationalSchemaConfig<TablesRelationalConfig> | undefined;
-
-export function schemaConfig(schema: Schema | undefined): SchemaConfig {
-  if (schema === undefined) return undefined;
-  const { tables, tableNamesMap } = extractTablesRelationalConfig(schema, createTableRelationsHelpers);
-  return { fullSchema: schema, schema: tables, tableNamesMap };
-}
-
-export { dialect };
-
-class UnitSession extends NodePgSession<Schema, TablesRelationalConfig> {
-  readonly #unit: UnitOfWork;
-
-  constructor(unit: UnitOfWork, schema: SchemaConfig) {
-    super(unit as unknown as NodePgClient, dialect, schema);
-    this.#unit = unit;
-  }
-
-  override prepareQuery<T extends PreparedQueryConfig = PreparedQueryConfig>(
-    ...[query, fields, name, isResponseInArrayMode, customResultMapper]: Parameters<
-      NodePgSession<Schema, TablesRelationalConfig>["prepareQuery"]
-    >
-  ): PgPreparedQuery<T> {
-    return new UnitQuery<T>(this.#unit, query, fields, name, isResponseInArrayMode, customResultMapper);
-  }
-}
+import {
+  UnitSession,
+  type DrizzleTransaction,
+  type Relations,
+  type Schema,
+  type SchemaConfig,
+} from "./unit-session.ts";
 
 /**
  * Typed select, insert, update, delete, relational queries (`tx.query.…`, when the factory was given a schema) and raw

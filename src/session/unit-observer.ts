@@ -150,6 +150,19 @@ export function observeFlush(
   for (const observer of observers) observer.flushed?.(record);
 }
 
+/** Tells the observers of a statement that went neither with others nor through the queue of its unit. */
+export function observeStatement(
+  observers: readonly UnitObserver[],
+  unit: UnitObservation,
+  ran: Pick<ObservedStatement, "statement" | "rowCount">,
+  sentAt: number,
+  error: StewardError | undefined,
+): void {
+  const statements = [{ ...ran, issuedAt: unit.issuer }];
+  const record: FlushRecord = { unit, statements, tookMs: performance.now() - sentAt, waitedMs: 0, error };
+  for (const observer of observers) observer.flushed?.(record);
+}
+
 export function observeEnd(
   observers: readonly UnitObserver[],
   unit: UnitObservation,

@@ -21,12 +21,10 @@ import {
   type Statement,
   type StewardError,
 } from "../postgres/index.ts";
-import { askOutcome, evidenceStatement, mayWrite, readEvidence, type CommitEvidence } from "./commit-outcome.ts";
 import { isOutdated, isSuspicious } from "./outdated-statements.ts";
 import { readPosition } from "./replicas.ts";
 import { isStaleStatement, noteOutdated } from "./retry.ts";
 import {
-  commitOutcomeUnknown,
   connectionHeldError,
   notDeclaredYetError,
   silentRollbackError,
@@ -35,9 +33,10 @@ import {
   unitFailedError,
 } from "./unit-errors.ts";
 import { Savepoints } from "./savepoints.ts";
+import { lostCommitError, UnitCommit } from "./unit-commit.ts";
 import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
-import { observationOf, observeEnd, observeFlush, type FlushRecord, type UnitObservation } from "./unit-observer.ts";
+import { observationOf, observeEnd, observeFlush, observeStatement, type UnitObservation } from "./unit-observer.ts";
 import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
 import { commitStatements, isTransactionControl, openingStatements } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
@@ -66,12 +65,9 @@ export class UnitOfWork implements OpenUnit {
   #failure: StewardError | undefined;
   /** The connection, or the whole unit, is gone: nothing but the end is possible. */
   #isLost = false;
-  readonly #beforeCommit: (() => Promise<void>)[] = [];
   #held: ConnectionHold | undefined;
-  readonly #last: LastStatement[] = [];
-  #lastHook: (() => Promise<void>) | undefined;
+  #madeCommit: UnitCommit | undefined;
   #madeWatch: UnitWatch | undefined;
-  #evidence: CommitEvidence | undefined;
   readonly #names: StatementNames;
   /** What was refused, perhaps for what its prepared statement remembers. */
   #suspect: { readonly wire: WireStatement; readonly error: StewardError } | undefined;
@@ -187,20 +183,13 @@ export class UnitOfWork implements OpenUnit {
 
   /** Tells observers of a statement that `exclusive` work ran by itself. */
   observeOwn(statement: Statement, rowCount: number | null, sentAt: number, error: StewardError | undefined): void {
-    if (this.observation === undefined) return;
-    const record: FlushRecord = {
-      unit: this.observation,
-      statements: [{ statement, rowCount, issuedAt: this.observation.issuer }],
-      tookMs: performance.now() - sentAt,
-      waitedMs: 0,
-      error,
-    };
-    for (const observer of this.settings.observers) observer.flushed?.(record);
+    if (this.observation !== undefined)
+      observeStatement(this.settings.observers, this.observation, { statement, rowCount }, sentAt, error);
   }
 
   /** Runs just before COMMIT; what it sends is part of the unit. */
   beforeCommit(hook: () => Promise<void>): void {
-    this.#beforeCommit.push(hook);
+    this.#commit.before(hook);
   }
 
   /**
@@ -208,13 +197,12 @@ export class UnitOfWork implements OpenUnit {
    * became of it, so the transaction's id has to be known before.
    */
   get canSendWithCommit(): boolean {
-    const isKnowable = !this.settings.checksCommit || this.database.kind !== "server" || this.#evidence !== undefined;
-    return this.#isStarted && isKnowable;
+    return this.#isStarted && this.#commit.isKnowable;
   }
 
   /** For the hook of `lastBeforeCommit`, when {@link canSendWithCommit}. */
   sendWithCommit(last: LastStatement): void {
-    this.#last.push(last);
+    this.#commit.carry(last);
   }
 
   observeSavepoints(observer: SavepointObserver): void {
@@ -223,7 +211,7 @@ export class UnitOfWork implements OpenUnit {
 
   /** The one hook that runs after all `beforeCommit` ones; only there statements may be left for the flush of COMMIT. */
   lastBeforeCommit(hook: () => Promise<void>): void {
-    this.#lastHook = hook;
+    this.#commit.lastBefore(hook);
   }
 
   /** Runs `work` in a flow whose current unit is this one. */
@@ -265,8 +253,7 @@ export class UnitOfWork implements OpenUnit {
    */
   async commit(): Promise<void> {
     this.#held?.stop();
-    for (const hook of this.#beforeCommit.splice(0)) await hook();
-    await this.#lastHook?.();
+    await this.#madeCommit?.runHooks();
     while (this.#pumping !== undefined) await this.#pumping;
     if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
     if (this.guard?.violation !== undefined) throw this.guard.violation;
@@ -277,11 +264,7 @@ export class UnitOfWork implements OpenUnit {
     if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
 
     const prefix = this.#takePrefix();
-    const last = this.#last.map((item) => ({
-      ...item,
-      wire: this.#names.wireOf(item.statement),
-      issuedAt: this.observation?.issuer,
-    }));
+    const last = this.#madeCommit?.carried(this.observation?.issuer) ?? [];
     const sentAt = performance.now();
     const sent = await this.#connection.tryBatch(
       [...prefix, ...last.map(({ wire }) => wire), ...commitStatements(this.settings, this.#names)],
@@ -306,20 +289,12 @@ export class UnitOfWork implements OpenUnit {
     last.forEach((item, index) => item.committed(sent.results[prefix.length + index] as QueryResult));
   }
 
-  /** The answer to COMMIT was lost: the server is asked what became of it, where that can be known. */
   async #settleLostCommit(error: StewardError): Promise<void> {
-    const evidence = this.#evidence;
     this.#connection?.release(error); // first: the question may need its place in the pool
     this.#connection = undefined;
-    const { database, openedAt, signal } = this.settings;
-    const outcome = evidence === undefined ? "unknown" : await askOutcome(database, evidence, openedAt, signal);
-    this.#close(outcome === "aborted" ? "rolled back" : outcome);
-    if (outcome === "unknown") throw commitOutcomeUnknown(error);
-    if (outcome === "committed") return;
-    throw new ConnectionLostError("the connection was lost while the unit was committing, and nothing of it was kept", {
-      cause: error,
-      hint: "run the unit of work again",
-    });
+    const outcome = await this.#commit.outcome();
+    this.#close(outcome);
+    if (outcome !== "committed") throw lostCommitError(outcome, error);
   }
 
   /** Undoes an interactive unit; a failing ROLLBACK closes the connection, which has the same effect, and masks nothing. */
@@ -394,7 +369,7 @@ export class UnitOfWork implements OpenUnit {
     const prelude = isFirst ? this.#opening(connection.serverVersion) : [];
     const prefix = this.#takePrefix();
     const lead = [...prelude, ...prefix];
-    const trail = this.#trail(items);
+    const trail = this.#commit.question(items);
     const sentAt = performance.now();
     this.observation?.startFlush();
     this.#isStarted = true;
@@ -427,7 +402,7 @@ export class UnitOfWork implements OpenUnit {
         this.#failure = transactionControlError();
         this.#isLost = true;
       }
-      if (trail.length > 0) this.#evidence = readEvidence(sent.results.at(-1));
+      if (trail.length > 0) this.#commit.answered(sent.results.at(-1));
       items.forEach((item, index) => item.resolve(sent.results[lead.length + index] as QueryResult));
       return;
     }
@@ -493,14 +468,6 @@ export class UnitOfWork implements OpenUnit {
     });
   }
 
-  /** What travels behind the unit's own statements. */
-  #trail(items: readonly QueuedStatement[]): Statement[] {
-    const { checksCommit, isReadOnly } = this.settings;
-    const isWanted = checksCommit && !isReadOnly && this.#evidence === undefined && this.database.kind === "server";
-    if (!isWanted || !mayWrite(items.map(({ wire }) => wire.statement))) return [];
-    return [evidenceStatement((text) => this.#names.nameOf(text))];
-  }
-
   #takePrefix(): Statement[] {
     return this.#savepoints.takeUnsent().map((text) => ({ text }));
   }
@@ -512,6 +479,10 @@ export class UnitOfWork implements OpenUnit {
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
     if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
     return this.#failure === undefined ? undefined : this.#failedError();
+  }
+
+  get #commit(): UnitCommit {
+    return (this.#madeCommit ??= new UnitCommit(this.settings, this.#names));
   }
 
   get #watch(): UnitWatch {

@@ -3,7 +3,7 @@ import { getTableConfig, integer, pgTable, text, timestamp } from "drizzle-orm/p
 import { relations } from "drizzle-orm/relations";
 import { expect, expectTypeOf, test } from "vitest";
 import { createSessionFactory, defineTable, livingOnly, partialUnique } from "../../src/session/index.ts";
-import { dialect } from "../../src/session/unit-database.ts";
+import { dialect } from "../../src/session/dialect.ts";
 import { describeDatabases } from "../support/test-database.ts";
 
 const deleted_at = timestamp({ withTimezone: true });

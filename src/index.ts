@@ -1,4 +1,4 @@
-// The names most programs need. Everything else is in the subpaths: pgsteward/session, /catalog, /advise, /postgres.
+// The names most programs need. Everything else is in the subpaths: pgsteward/session, /migrate, /catalog, /advise, /postgres.
 
 // A database: one pool per URL and process.
 export { openDatabase, identifier } from "./postgres/index.ts";

@@ -20,6 +20,7 @@ export interface RuleReport {
   readonly note: string | undefined;
 }
 
+/** What a check found, what was silenced, and what each rule looked at: a rule that looked at nothing says so. */
 export interface CheckReport {
   /** Errors first, then by subject and rule. */
   readonly findings: readonly Finding[];

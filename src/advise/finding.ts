@@ -21,6 +21,7 @@ export interface Subject {
   readonly name: string;
 }
 
+/** What a rule saw in one place, why it matters, and the remedy. */
 export interface Finding {
   /** The rule's id, e.g. `foreign-key-without-index`. */
   readonly rule: string;

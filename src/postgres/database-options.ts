@@ -2,6 +2,7 @@
 import type { Backend, DatabaseKind } from "./database.ts";
 import { InvalidInputError } from "./errors.ts";
 
+/** Limits of the pool: whole numbers; an unknown name is refused. */
 export interface PoolOptions {
   /** Most connections open at once. Default 10; always 1 for `pglite:`. */
   readonly size?: number;
@@ -17,6 +18,7 @@ export interface PoolOptions {
   readonly prePingAfterMs?: number;
 }
 
+/** What `openDatabase()` takes beside the URL. A second open of the same URL must have the same pool, name, and statement options. */
 export interface DatabaseOptions {
   /**
    * `postgres://user:password@host:port/name?sslmode=…`, `pglite:` (memory) or `pglite:./folder`. Several hosts,

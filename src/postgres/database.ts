@@ -83,6 +83,7 @@ export interface Connection extends Queryable, AsyncDisposable {
   release(error?: Error): void;
 }
 
+/** How a pool stands now. Handles of one URL share it. */
 export interface PoolFigures {
   /** Open connections, free ones among them, callers waiting, and the limits. */
   readonly total: number;
@@ -124,6 +125,7 @@ export interface ServerFacts {
   };
 }
 
+/** What `health()` found out by one round trip. It never rejects: what fails is told here. */
 export interface Health {
   readonly ok: boolean;
   /** Round trip of one `SELECT` in milliseconds, waiting for a connection not included. */

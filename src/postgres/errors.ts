@@ -80,6 +80,7 @@ export const ERROR_CODES = {
   UNKNOWN_KEY: { httpStatus: 500, exitCode: 78 },
 } as const satisfies Record<string, { httpStatus: number; exitCode: number }>;
 
+/** Every code that an error of ours has: the rows of docs/errors.md. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** An argument, option, URL or name that cannot be used. */
@@ -132,18 +133,23 @@ export abstract class DatabaseError extends StewardError implements ServerErrorF
 
 /** A constraint refused the row: `constraint`, `table` and, where the server tells, `columns` are set. */
 export abstract class IntegrityError extends DatabaseError {}
+/** A row with this key is there already (SQLSTATE 23505). */
 export class UniqueViolationError extends IntegrityError {
   readonly code = "UNIQUE_VIOLATION";
 }
+/** The row refers to one that is not there, or is still referred to (23503, 23001). */
 export class ForeignKeyViolationError extends IntegrityError {
   readonly code = "FOREIGN_KEY_VIOLATION";
 }
+/** A CHECK constraint or a domain refused the value (23514). */
 export class CheckViolationError extends IntegrityError {
   readonly code = "CHECK_VIOLATION";
 }
+/** A column that must have a value got none (23502). */
 export class NotNullViolationError extends IntegrityError {
   readonly code = "NOT_NULL_VIOLATION";
 }
+/** An EXCLUDE constraint refused the row, e.g. overlapping times (23P01). */
 export class ExclusionViolationError extends IntegrityError {
   readonly code = "EXCLUSION_VIOLATION";
 }
@@ -192,6 +198,7 @@ export class LockNotAvailableError extends DatabaseError {
     if (names.length > 0) this.message += `; it is held by ${names.join(" and by ")}`;
   }
 }
+/** A statement ran longer than its limit, and the server cancelled it (57014). */
 export class StatementTimeoutError extends DatabaseError {
   readonly code = "STATEMENT_TIMEOUT";
 }
@@ -199,6 +206,7 @@ export class StatementTimeoutError extends DatabaseError {
 export class TransactionTimeoutError extends DatabaseError {
   readonly code = "TRANSACTION_TIMEOUT";
 }
+/** The role may not do this, or row-level security refused the row (42501). */
 export class InsufficientPrivilegeError extends DatabaseError {
   readonly code = "INSUFFICIENT_PRIVILEGE";
 }
@@ -226,9 +234,11 @@ export class ConnectionLostError extends StewardError {
 export class ConnectionRefusedError extends StewardError {
   readonly code = "CONNECTION_REFUSED";
 }
+/** The server refuses user or password, or pg_hba.conf has no line for them. */
 export class AuthenticationFailedError extends StewardError {
   readonly code = "AUTHENTICATION_FAILED";
 }
+/** The server has no database of this name (3D000). */
 export class DatabaseNotFoundError extends StewardError {
   readonly code = "DATABASE_NOT_FOUND";
 }
@@ -260,6 +270,7 @@ export class QueueFullError extends StewardError {
 export class NestedCheckoutError extends StewardError {
   readonly code = "NESTED_CHECKOUT";
 }
+/** The database, this handle of it, or the connection was closed or given back before. */
 export class DatabaseClosedError extends StewardError {
   readonly code = "DATABASE_CLOSED";
 }
@@ -275,6 +286,7 @@ export class FolderInUseError extends StewardError {
 export class FolderBrokenError extends StewardError {
   readonly code = "FOLDER_BROKEN";
 }
+/** The embedded PostgreSQL server did not start; the message holds its last words. */
 export class EmbeddedServerFailedError extends StewardError {
   readonly code = "EMBEDDED_SERVER_FAILED";
 }

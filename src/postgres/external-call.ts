@@ -65,6 +65,8 @@ const allowances = new AsyncLocalStorage<Allowance>();
 /**
  * Lets the calls made by `work`, and by nothing else, go out although a unit of work is open. The permission ends when
  * `work` ends; timers it left behind have none. The database connection stays taken meanwhile: prefer calling outside.
+ *
+ * @returns what `work` returns; what it throws is thrown. Outside of a unit it is only called
  */
 export function allowExternal<T>(work: () => T): T {
   const guard = currentUnit()?.guard;

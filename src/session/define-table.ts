@@ -46,6 +46,9 @@ export interface TableMetadata<T extends PgTable = PgTable> {
 }
 
 /**
+ * Says of a Drizzle table what Drizzle cannot: tenant, version and soft-delete columns, and what migrations write for it. Returns the
+ * same table.
+ *
  * @example
  * export const documents = defineTable(
  *   pgTable("documents", { id: uuid().primaryKey(), tenant_id: uuid().notNull(), version: integer().notNull().default(1) }),

@@ -39,6 +39,10 @@ import { observationOf, type UnitObservation } from "./unit-observer.ts";
 import type { UnitSettings, UnitWarning } from "./unit-settings.ts";
 
 /**
+ * What a program runs its units of work with: one factory per database, role and set of tables. Nothing is sent until the first unit.
+ * With a guard it wraps the process's ways to the outside world, once, for units only.
+ *
+ * @throws InvalidInputError for an option that cannot be used
  * @example
  * const sessions = createSessionFactory(db, { role: "app", schema });
  * const rows = await sessions.run({ tenantId }, (tx) => tx.select().from(agents).where(eq(agents.id, id)));

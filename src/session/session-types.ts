@@ -11,6 +11,7 @@ import type { UnitObserver } from "./unit-observer.ts";
 import type { PlaceholderValues } from "./unit-query.ts";
 import type { IsolationLevel, UnitWarning } from "./unit-settings.ts";
 
+/** What holds for every unit of a factory. Limits and retries of a unit come on top of these. */
 export interface SessionFactoryOptions<TSchema extends Schema = Record<string, never>> {
   /** Drizzle tables and relations, for `tx.query.…`. */
   readonly schema?: TSchema;
@@ -25,6 +26,7 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
   readonly guard?: GuardMode;
   /** Hosts that may be called all the same, e.g. a trace collector. */
   readonly allowHosts?: readonly (string | RegExp)[];
+  /** In milliseconds; what is left out has its default. */
   readonly limits?: Partial<SessionLimits>;
   /** What `context.tenantId` must look like. Default `"uuid"`. */
   readonly tenantIdType?: "uuid" | "text";
@@ -40,7 +42,7 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
    * tenant then. Needs `createSignedContextFunctions()`. See docs/signed-context.md.
    */
   readonly signedContext?: SignedContextFactoryOptions;
-  /** Told about every flush and every end of a unit, without values. */
+  /** Told about every flush, with its statements and their values, and every end of a unit. */
   readonly observers?: readonly UnitObserver[];
   /** How units that the server or the network undid are run again; `false`: never. A unit's own options come on top. */
   readonly retry?: RetryOptions | false;
@@ -59,10 +61,13 @@ export interface SessionFactoryOptions<TSchema extends Schema = Record<string, n
   readonly replicaWaitMs?: number;
 }
 
+/** What one unit does otherwise than its factory says. */
 export interface UnitOptions {
   /** Shown in warnings and records, e.g. `"claim task"`. */
   readonly name?: string;
+  /** Default: the server's `default_transaction_isolation`, mostly read committed. */
   readonly isolation?: IsolationLevel;
+  /** In milliseconds; what is left out is the factory's. */
   readonly limits?: Partial<SessionLimits>;
   /** Aborting cancels the running statement on the server and rolls the unit back. */
   readonly signal?: AbortSignal;
@@ -97,6 +102,7 @@ export type DeclaredResult<Q> = Q extends readonly Declared[]
   ? { -readonly [K in keyof Q]: Awaited<Q[K]> }
   : Awaited<Q>;
 
+/** Runs units of work. Inside an open unit on the same database each of these joins it, when the context is the same. */
 export interface SessionFactory<TSchema extends Schema = Record<string, never>> {
   readonly database: Database;
   /**
@@ -110,12 +116,12 @@ export interface SessionFactory<TSchema extends Schema = Record<string, never>> 
   ): Promise<DeclaredResult<Q>>;
   /**
    * The queries of a `run` built once, with `sql.placeholder(name)` where each run puts its value. Building the SQL text is
-   * the largest part of what a short unit costs this process: prepared it costs about half.
+   * the largest part of what a short unit costs this process: prepared it costs about half. With `readOnly` it is READ ONLY, on the
+   * factory's own database: only `read` goes to replicas.
    *
    * @example
    * const todoById = sessions.prepare((tx) => tx.select().from(todos).where(eq(todos.id, sql.placeholder("id"))));
    * const [todo] = await todoById({ tenantId }, { id });
-   * With `readOnly` it is READ ONLY, on the factory's own database: only `read` goes to replicas.
    *
    * @throws InvalidInputError for anything but Drizzle's own queries, and on a call for a placeholder without a value
    */

@@ -2,6 +2,7 @@
 import {
   identifier,
   InsufficientPrivilegeError,
+  InvalidInputError,
   type Connection,
   type Row,
   type Statement,
@@ -75,6 +76,8 @@ const ADDED_COLUMNS: Readonly<Record<string, string>> = {
   is_baseline: "boolean NOT NULL DEFAULT false",
 };
 
+const FIRST_COLUMNS = ["version", "name", "checksum", "applied_at", "duration"];
+
 const COLUMNS_SQL = `
 SELECT a.attname AS name
 FROM pg_catalog.pg_attribute AS a
@@ -85,11 +88,24 @@ WHERE a.attrelid = pg_catalog.to_regclass($1)
 // Two histories in one schema may be made at the same time; CREATE SCHEMA IF NOT EXISTS fails for the second one.
 const BOOTSTRAP_LOCK_SQL = "SELECT pg_catalog.pg_advisory_xact_lock(7420001807042)";
 
+/** A table of that name that somebody else keeps, e.g. another migration tool: nothing may be added to it. */
+function refuseOtherTable({ schema, table }: HistoryTable, present: ReadonlySet<string>): void {
+  const missing = FIRST_COLUMNS.filter((name) => !present.has(name));
+  if (present.size === 0 || missing.length === 0) return;
+  throw new InvalidInputError(
+    `the table ${schema}.${table} is no history of pgsteward: it lacks ${missing.join(", ")}`,
+    {
+      hint: "rename it, or keep the history under another name; what another tool applied is marked with pgsteward migrate baseline",
+    },
+  );
+}
+
 /** Makes the history table, or brings one of an older version up to date; changes nothing when it is as it should be. */
 export async function ensureHistory(connection: Connection, history: HistoryTable): Promise<void> {
   const table = quoted(history);
   const { rows } = await connection.query<{ name: string }>(COLUMNS_SQL, [table]);
   const present = new Set(rows.map(({ name }) => name));
+  refuseOtherTable(history, present);
   if (present.size > 0 && Object.keys(ADDED_COLUMNS).every((name) => present.has(name))) return;
   const columns = Object.entries(ADDED_COLUMNS);
   try {

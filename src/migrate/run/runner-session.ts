@@ -69,17 +69,32 @@ function checkOptions({ count, to }: RunMigrationsOptions): void {
 
 /** @throws InvalidInputError, ReadOnlyError when migrations cannot run on this server */
 export async function checkServer(connection: Connection): Promise<void> {
-  const { rows } = await connection.query<{ number: number; version: string; is_replica: boolean }>(
+  const { rows } = await connection.query<{
+    number: number;
+    version: string;
+    is_replica: boolean;
+    is_read_only: boolean;
+    role: string;
+  }>(
     `SELECT pg_catalog.current_setting('server_version_num')::int AS number,
-       pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS is_replica`,
+       pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS is_replica,
+       pg_catalog.current_setting('default_transaction_read_only')::bool AS is_read_only, CURRENT_USER AS role`,
   );
-  const { number = 0, version = "", is_replica: isReplica = false } = rows[0] ?? {};
+  const { number = 0, version = "", is_replica: isReplica, is_read_only: isReadOnly, role = "" } = rows[0] ?? {};
   refuseOldServer(number, version);
-  if (isReplica)
+  if (isReplica === true)
     throw new ReadOnlyError(
       "this server is a replica: migrations run on the primary",
       { sqlState: SQLSTATE.readOnlyTransaction },
       { hint: "give the primary's URL, or several hosts with target_session_attrs=primary" },
+    );
+  if (isReadOnly === true)
+    throw new ReadOnlyError(
+      `transactions of the role ${role} are read-only here: default_transaction_read_only is on`,
+      { sqlState: SQLSTATE.readOnlyTransaction },
+      {
+        hint: `take a login that may write, or let this one: ALTER ROLE ${identifier(role)} SET default_transaction_read_only = off`,
+      },
     );
 }
 

@@ -106,3 +106,34 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;`,
     await runOnServer(database.url, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
 });
+
+test("a login whose transactions are read-only is told how it may write; its time limits do not end a migration", async () => {
+  await using database = await testDatabase();
+  const role = `limited_${process.pid}`;
+  await runOnServer(
+    inject("serverUrl"),
+    `CREATE ROLE ${role} LOGIN PASSWORD 'x'; ALTER ROLE ${role} SET default_transaction_read_only = on;
+     ALTER ROLE ${role} SET statement_timeout = '50ms'; ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '50ms';
+     ALTER ROLE ${role} SET default_transaction_isolation = 'serializable'`,
+  );
+  try {
+    await database.exec(`GRANT CREATE ON DATABASE ${new URL(database.url).pathname.slice(1)} TO ${role}`);
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = "x";
+    const files = [migration("1_a.sql", "CREATE SCHEMA shop;\nSELECT pg_sleep(0.1);")];
+    {
+      await using limited = await openDatabase({ url: url.href });
+      await expect(runMigrations(limited, files)).rejects.toMatchObject({
+        code: "READ_ONLY",
+        hint: expect.stringContaining(`ALTER ROLE "${role}" SET default_transaction_read_only = off`) as unknown,
+      });
+    }
+    await runOnServer(inject("serverUrl"), `ALTER ROLE ${role} SET default_transaction_read_only = off`);
+    await using limited = await openDatabase({ url: url.href });
+    expect((await runMigrations(limited, files)).done).toHaveLength(1);
+  } finally {
+    await database.exec(`DROP OWNED BY ${role} CASCADE`);
+    await runOnServer(inject("serverUrl"), `DROP ROLE ${role}`);
+  }
+});

@@ -155,6 +155,21 @@ test("a migration of the database that the folder lacks, and one that comes too 
   expect((await readMigrationHistory(database)).map(({ version }) => version)).toEqual(["1", "10"]);
 });
 
+test("a table of that name that another tool keeps is refused, and stays as it is", async () => {
+  await database.exec(
+    "CREATE SCHEMA shop; CREATE TABLE shop.schema_migrations (version bigint PRIMARY KEY, dirty boolean)",
+  );
+  const history = { schema: "shop", table: "schema_migrations" };
+  await expect(runMigrations(database, [migration("1_a.sql", "SELECT 1;")], { history })).rejects.toMatchObject({
+    code: "INVALID_INPUT",
+    message:
+      "the table shop.schema_migrations is no history of pgsteward: it lacks name, checksum, applied_at, duration",
+    hint: expect.stringContaining("pgsteward migrate baseline") as unknown,
+  });
+  const { rows } = await database.query("SELECT * FROM information_schema.columns WHERE table_schema = 'shop'");
+  expect(rows).toHaveLength(2);
+});
+
 test("a migration without a way back stays applied; one with its own COMMIT is refused", async () => {
   const one = migration("1_a.sql", "CREATE SCHEMA shop;");
   await runMigrations(database, [one]);

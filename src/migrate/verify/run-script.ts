@@ -70,7 +70,9 @@ function otherLanguage(sql: string, position: number): string {
   const name = names.find((part) => part !== undefined);
   if (whole !== undefined && name !== undefined)
     return `\n  ${whole} is a variable of its tool: give its value with --set ${name}=VALUE`;
-  return /^[^'$-]*`\w+`/m.test(sql) ? "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL" : "";
+  if (/^[^'$-]*`\w+`/m.test(sql)) return "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL";
+  const word = /\bauto_increment\b|\)\s*engine\s*=\s*\w+/i.exec(sql)?.[0].replace(/^\)\s*/, "");
+  return word === undefined ? "" : `\n  ${word} is not PostgreSQL's: it seems to be for MySQL`;
 }
 
 /** The file's own BEGIN and COMMIT taken off where they are around all of it. */

@@ -355,6 +355,7 @@ test("what needs an extension that is not there is not examined, and says how it
     { up: "CREATE TABLE ${prefix}_d (id int);" },
     { up: "CREATE TABLE e (id int);\nCREATE TABLE :APP_SCHEMA.f (id int);" },
     { up: "CREATE TABLE ${flyway:user}_g (id int);" },
+    { up: "CREATE TABLE h (id INT NOT NULL AUTO_INCREMENT, PRIMARY KEY (id)) ENGINE=INNODB;" },
   ]);
   expect(brief(report)).toEqual([
     ["reversible"],
@@ -363,7 +364,11 @@ test("what needs an extension that is not there is not examined, and says how it
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
+    ["failed", "up-fails error"],
   ]);
+  expect(report.migrations[6]?.findings[0]?.message).toContain(
+    "AUTO_INCREMENT is not PostgreSQL's: it seems to be for MySQL",
+  );
   expect(report.migrations[1]?.findings[0]?.message).toContain(
     "this server lacks nowhere: name one that has it with --database",
   );

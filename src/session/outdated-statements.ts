@@ -43,7 +43,8 @@ function hasOwnSession({ database }: LeasedConnection): boolean {
 
 /**
  * Asks the server, in the unit's own context, with a transaction of its own that is rolled back. A new connection knows nothing of
- * an outdated statement, unless it comes from a pooler: there the text has no name from now on.
+ * an outdated statement, unless it comes from a pooler. There the question may reach another server connection than the one that
+ * refused, so the answer is always yes; where it is known to be true, the text has no name from now on.
  *
  * @param connection - idle
  * @returns false as well when it cannot be found out
@@ -55,8 +56,9 @@ export async function isOutdated(
   error: StewardError,
 ): Promise<boolean> {
   const isTrue = await typesDiffer(connection, settings, text, error);
-  if (isTrue && !hasOwnSession(connection)) leaveUnnamed(text);
-  return isTrue;
+  if (hasOwnSession(connection)) return isTrue;
+  if (isTrue) leaveUnnamed(text);
+  return true;
 }
 
 async function typesDiffer(

@@ -38,14 +38,21 @@ export async function runCli(args: readonly string[]): Promise<number> {
       color: options.color ?? !args.includes("--no-color"),
     });
 
+  const unwatch = watchSignals(abort);
   const run: Run = async (command, action) => {
     refuseEmptyValues(command);
     const options: GlobalOptions = command.optsWithGlobals();
-    const context = { output: outputFor(options), cwd: process.cwd(), env: process.env, signal: abort.signal, options };
+    const context = {
+      output: outputFor(options),
+      cwd: process.cwd(),
+      env: process.env,
+      signal: abort.signal,
+      leaveNothingBehind: unwatch,
+      options,
+    };
     exitCode = await untilAborted(action(context), abort.signal);
   };
   const program = await makeProgram(run, args);
-  const unwatch = watchSignals(abort);
   const unwarn = noteWarnings(outputFor({}));
   try {
     if (args.length === 0) {

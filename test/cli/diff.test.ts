@@ -1,6 +1,6 @@
 // `pgsteward diff` as a user runs it.
 import { expect, test } from "vitest";
-import { folderWith, runCli } from "./run.ts";
+import { folderWith, runCli, startCli } from "./run.ts";
 
 test("two SQL files are compared, and the SQL between them is printed, with a limit on waiting for locks", async () => {
   const cwd = folderWith({
@@ -17,6 +17,15 @@ COMMIT;
 CREATE INDEX CONCURRENTLY users_email ON public.users USING btree (email);
 `);
   expect(code).toBe(1);
+});
+
+test("Ctrl-C ends what works in memory at once, also while nothing hears a handler", async () => {
+  const cwd = folderWith({ "models.ts": 'console.log("imported"); for (;;);' });
+  const diff = startCli(["diff", "empty", "models.ts"], { cwd });
+  await diff.waitFor(/imported/);
+  diff.child.kill("SIGINT");
+  await diff.ended;
+  expect(diff.child.signalCode).toBe("SIGINT");
 });
 
 test("equal schemas differ in nothing, and a plan is data with --json", async () => {

@@ -73,6 +73,7 @@ async function check(
     report = await checkDatabase(database, settings, schemas);
   } else {
     shown = chosen ?? "";
+    context.leaveNothingBehind();
     report = await withLoadedSql(path, context, async (database, loaded) => {
       notices = loaded.notices;
       return checkDatabase(database, settings, schemas);

@@ -13,7 +13,7 @@ import { redactText } from "../../logging/redact.ts";
 import type { Run } from "../command.ts";
 import { readCommandSettings, requireValid, withCasing, type CommandContext } from "../context.ts";
 import { offeredRenames, readRenames, withRenameOptions, type RenameOptions } from "../renames.ts";
-import { openSource, SOURCE_HELP } from "../sources.ts";
+import { isDatabaseUrl, openSource, SOURCE_HELP } from "../sources.ts";
 
 interface Options extends RenameOptions {
   readonly exitCode?: boolean;
@@ -61,6 +61,7 @@ async function diff(context: CommandContext, from: string, to: string, options: 
   const settings = withCasing(await readCommandSettings(context), options.casing);
   requireValid(settings);
   const renames = await readRenames(options);
+  if (![from, to].some(isDatabaseUrl)) context.leaveNothingBehind();
   await using first = await openSource(context, settings, from);
   await using second = await openSource(context, settings, to);
   const { source } = first;

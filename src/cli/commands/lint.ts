@@ -139,6 +139,7 @@ async function lintWith(
     await using database = await openExisting(context, settings, url);
     return await lintKnowing(await readCatalog(database, { signal: context.signal }));
   }
+  context.leaveNothingBehind();
   if (flags.schema !== undefined) {
     const { withLoadedSql } = await import("../loaded-sql.ts");
     const { readCatalog } = await import("../../catalog/index.ts");

@@ -99,6 +99,7 @@ async function generate(context: CommandContext, given: string, options: Options
   const folder = resolve(context.cwd, options.from ?? settings.settings.migrations ?? DEFAULT_FOLDER);
   const out = options.out === undefined ? folder : resolve(context.cwd, options.out);
   const wanted = wantedSource(settings, options);
+  if (options.to === undefined || !isDatabaseUrl(options.to)) context.leaveNothingBehind();
   await using to = await openWanted(context, settings, wanted);
   const { from: present, to: first } = await readSources(presentSource(folder, options.from), to.source, {
     isComplete: options.complete,

@@ -71,7 +71,9 @@ Exit codes: 0 written, 64 there is no such migration.
       const repair: Repair | undefined =
         flags.done === true ? "done" : flags.undone === true ? "undone" : flags.accept === true ? "accept" : undefined;
       if (repair === undefined)
-        throw new InvalidInputError("nothing was said about the migration", { hint: "say --done, --undone or --accept" });
+        throw new InvalidInputError("nothing was said about the migration", {
+          hint: "say --done, --undone or --accept",
+        });
       return withMigrations(context, flags, async ({ migrations, onTargets }) => {
         const targets = await onTargets(async (database, target) => {
           await repairMigration(database, migrations, version, repair, { ...target, actor: flags.actor });

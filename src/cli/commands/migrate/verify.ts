@@ -28,6 +28,7 @@ import {
   type CommandContext,
   type CommandSettings,
 } from "../../context.ts";
+import { counted } from "../../counts-text.ts";
 import { alignColumns, printable, type Paint, type Style } from "../../output.ts";
 import { USUAL_FOLDERS } from "../lint.ts";
 
@@ -137,7 +138,10 @@ async function verifyFolder(
     },
   };
   // Only a server that is named here: DATABASE_URL may be one on which nothing should be made.
-  if (options.database === undefined) return verifyMigrations(migrations, verifyOptions);
+  if (options.database === undefined) {
+    context.leaveNothingBehind();
+    return verifyMigrations(migrations, verifyOptions);
+  }
   await using database = await openExisting(context, settings, options.database);
   return await verifyMigrations(migrations, { ...verifyOptions, database });
 }
@@ -176,7 +180,7 @@ function verifyText({ migrations, examined, shadow, tookMs }: VerifyReport, pain
     ...details,
     ...(hasNoDowns ? ["no migration has a way back: only that each applies was examined"] : []),
     ...(unseeded.length === 0 ? [] : [`without rows, so that none could be lost:\n${unseeded.join("\n")}`]),
-    `${summary}; ${examined.ups} applied, ${examined.downs} taken back, ${examined.seededRows} rows in ${examined.seededTables} tables, PostgreSQL ${shadow.version} (${shadow.kind}), ${(tookMs / 1_000).toFixed(1)} s`,
+    `${summary}; ${examined.ups} applied, ${examined.downs} taken back, ${counted(examined.seededRows, "row")} in ${counted(examined.seededTables, "table")}, PostgreSQL ${shadow.version} (${shadow.kind}), ${(tookMs / 1_000).toFixed(1)} s`,
   ].join("\n\n");
 }
 

@@ -38,17 +38,24 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
 
 const SERIALS = new Set(["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"]);
 
+/** Several rules ask for the type of each column. */
+const TYPES = new WeakMap<Node, ColumnType>();
+
 /** Of a TypeName node. */
 export function typeOf(node: Node | undefined): ColumnType | undefined {
   if (node === undefined) return undefined;
+  const known = TYPES.get(node);
+  if (known !== undefined) return known;
   const { schema, name } = nameOfParts(stringsOf(node, "names"));
   const modifiers = listOf(node, "typmods").map(({ node: value }) => integerOf(value));
-  return {
+  const type = {
     name: SHORT_NAMES[name] ?? name,
     schema: schema === "pg_catalog" ? undefined : schema,
     modifiers,
     isArray: listOf(node, "arrayBounds").length > 0,
   };
+  TYPES.set(node, type);
+  return type;
 }
 
 function integerOf(node: Node): number {

@@ -21,6 +21,7 @@ import { changingFunctionIn } from "../default-volatility.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
+const KEY_LISTS = ["keys", "pk_attrs", "fk_attrs"] as const;
 const WITH_CONSTRAINTS = ["CreateStmt", "AT_AddConstraint", "AT_AddColumn"];
 
 /** Constraints that the action makes, each with the column it is written at. */
@@ -145,7 +146,8 @@ export const keyRules: readonly LintRule[] = [
     good: "CREATE TABLE orders (id bigint, line int, PRIMARY KEY (id, line));",
     check({ action }) {
       return madeConstraints(action).flatMap(({ node }) =>
-        ["keys", "pk_attrs", "fk_attrs"].flatMap((list) => {
+        KEY_LISTS.flatMap((list) => {
+          if (node[list] === undefined) return [];
           const columns = stringsOf(node, list);
           const twice = columns.filter((column, index) => columns.indexOf(column) < index);
           if (twice.length === 0) return [];

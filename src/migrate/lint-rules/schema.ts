@@ -278,18 +278,18 @@ export const schemaRules: readonly LintRule[] = [
       const parts = ["partbound", "partspec", "inhRelations", "ofTypename"];
       if (table === undefined || parts.some((part) => node[part] !== undefined)) return undefined;
       if (flagOf(node, "if_not_exists") && state.find(table)?.isDropped === false) return undefined;
-      const columns = tableColumns(node)
-        .filter((column) => constraintOf(column, "CONSTR_GENERATED") === undefined)
-        .map((column) => textOf(column, "colname") ?? "");
-      const isSet = columns.length < 2 || columns.every((column) => /(?:^|_)id$/i.test(column));
-      if (isSet || childOf(node, "relation")?.["relpersistence"] === "t") return undefined;
       const has = listOf(node, "tableElts").some(
         ({ kind, node: element }) =>
           kind === "TableLikeClause" ||
           namesRows(kind === "Constraint" ? [element] : constraintsOf(element)) ||
           isSerial(childOf(element, "typeName")),
       );
-      return has || isNamedLater(table.name, later())
+      if (has || childOf(node, "relation")?.["relpersistence"] === "t") return undefined;
+      const columns = tableColumns(node)
+        .filter((column) => constraintOf(column, "CONSTR_GENERATED") === undefined)
+        .map((column) => textOf(column, "colname") ?? "");
+      const isSet = columns.length < 2 || columns.every((column) => /(?:^|_)id$/i.test(column));
+      return isSet || isNamedLater(table.name, later())
         ? undefined
         : {
             message: `${sqlName(table)} has no primary key`,

@@ -183,10 +183,12 @@ export const transactionRules: readonly LintRule[] = [
     why: "The first table stays locked while the second one is waited for, and a transaction that takes them in another order deadlocks.",
     bad: "BEGIN;\nALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;\nCOMMIT;",
     good: "ALTER TABLE users ADD COLUMN a int;\nALTER TABLE orders ADD COLUMN b int;",
-    check({ before, effects, state }) {
+    check(context) {
+      const { before, state } = context;
+      if (before === undefined || before.held.length === 0) return undefined;
       if ((state.settings.get("lock_timeout") ?? "0") !== "0") return undefined;
-      const mine = effects.find(({ mode }) => mode === "ACCESS EXCLUSIVE")?.table;
-      const other = before?.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== mine);
+      const mine = context.effects.find(({ mode }) => mode === "ACCESS EXCLUSIVE")?.table;
+      const other = before.held.find(({ mode, table }) => mode === "ACCESS EXCLUSIVE" && table !== mine);
       if (mine === undefined || other === undefined) return undefined;
       return {
         message: `${other.table.name} is locked already when ${mine.name} is locked`,
@@ -245,9 +247,9 @@ export const transactionRules: readonly LintRule[] = [
     why: "The limit that the role or the runner sets no longer holds: the statement waits behind the longest query, and everybody else behind the statement.",
     bad: "SET lock_timeout = 0;\nALTER TABLE users ADD COLUMN email text;",
     good: "SET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;",
-    check({ effects, state }) {
-      if (!/^0+(?:us|ms|s|min|h|d)?$/.test(state.settings.get("lock_timeout") ?? "")) return undefined;
-      const strong = effects.find(({ mode }) => blocksWrites(mode));
+    check(context) {
+      if (!/^0+(?:us|ms|s|min|h|d)?$/.test(context.state.settings.get("lock_timeout") ?? "")) return undefined;
+      const strong = context.effects.find(({ mode }) => blocksWrites(mode));
       return strong === undefined
         ? undefined
         : {

@@ -18,7 +18,7 @@ export interface PoolOptions {
   readonly prePingAfterMs?: number;
 }
 
-/** What `openDatabase()` takes beside the URL. A second open of the same URL must have the same pool, name, and statement options. */
+/** A second open of the same URL must have the same `pool`, `applicationName`, `preparedStatements` and `backend`. */
 export interface DatabaseOptions {
   /**
    * `postgres://user:password@host:port/name?sslmode=…`, `pglite:` (memory) or `pglite:./folder`. Several hosts,

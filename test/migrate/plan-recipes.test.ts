@@ -242,6 +242,18 @@ describe("a partition", () => {
     ]);
   });
 
+  test("builds its part of a new key CONCURRENTLY", async () => {
+    const tables = `CREATE TABLE p (at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE d PARTITION OF p DEFAULT;`;
+    const plan = await planOf(tables, `${tables} ALTER TABLE p ADD CONSTRAINT p_at UNIQUE (at);`);
+    expect(lines(plan)).toEqual([
+      "1 ALTER TABLE ONLY p ADD CONSTRAINT p_at UNIQUE (at)",
+      "2! CREATE UNIQUE INDEX CONCURRENTLY d_at_key ON d (at)",
+      "3 ALTER TABLE d ADD CONSTRAINT d_at_key UNIQUE USING INDEX d_at_key",
+      "3 ALTER INDEX p_at ATTACH PARTITION d_at_key",
+    ]);
+    expect(plan.steps.flatMap(({ hazards }) => hazards).map(({ kind }) => kind)).toEqual(["may fail"]);
+  });
+
   test("leaves CONCURRENTLY, and at once where a default partition forbids that", async () => {
     expect(lines(await planOf(`${table}${attach}`, table))).toEqual([
       "1! ALTER TABLE p DETACH PARTITION c CONCURRENTLY",

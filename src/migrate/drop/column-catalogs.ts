@@ -106,6 +106,7 @@ export function bareCatalog(dropped: DroppedColumn): Catalog {
             }),
       };
     }),
+    publications: dropped.unpublished.catalog.publications,
     statistics: catalog.statistics.filter((object) => !dropped.statistics.includes(object)),
   };
 }

@@ -15,6 +15,7 @@ import { leadsTo } from "./column-catalogs.ts";
 import { columnFamily } from "./column-family.ts";
 import { refuseDependants, type DropChange } from "./drop-parts.ts";
 import { keptCopies, type KeptCopy } from "./kept-copy.ts";
+import { withoutPublishedColumn, type Unpublished } from "./published.ts";
 import { KEPT_SCHEMA, keptColumnTable } from "./kept-names.ts";
 
 /** What one of the tables has on the column. */
@@ -38,6 +39,8 @@ export interface DroppedColumn {
   readonly incoming: readonly IncomingKey[];
   /** Over several columns: the server drops them with the column. */
   readonly statistics: readonly Statistics[];
+  /** Without the column in the lists of publications. */
+  readonly unpublished: Unpublished;
   /** Of a serial or an identity column. */
   readonly sequence: Sequence | undefined;
 }
@@ -57,13 +60,14 @@ export function droppedColumn(
   const users = catalog.dependencies
     .filter(({ to }) => to.kind === "column" && to.part === name && isOneOf(members, to.schema, to.name))
     .map(({ from }) => from);
-  const ofColumn = new Set(["constraint", "index", "default", "sequence", "statistics"]);
+  const ofColumn = new Set(["constraint", "index", "default", "sequence", "statistics", "publication table"]);
   const triggers = members.flatMap((member) =>
     member.triggers
       .filter(({ updateColumns, isLocal }) => isLocal && updateColumns.includes(name))
       .map((trigger) => ({ kind: "trigger" as const, schema: member.schema, name: member.name, part: trigger.name })),
   );
   refuseDependants(full, [...users.filter(({ kind }) => !ofColumn.has(kind)), ...triggers]);
+  const unpublished = withoutPublishedColumn(catalog, members, name);
   const parts = new Map(members.map((member) => [member, holdOf(member, name, users)]));
   for (const [member, { indexes }] of parts) {
     const identity = indexes.find(({ isReplicaIdentity }) => isReplicaIdentity);
@@ -94,6 +98,7 @@ export function droppedColumn(
     statistics: catalog.statistics.filter((object) =>
       users.some((user) => user.kind === "statistics" && user.schema === object.schema && user.name === object.name),
     ),
+    unpublished,
     sequence: sequenceOf(catalog, table, name),
   };
 }

@@ -28,6 +28,7 @@ export function dropColumn(dropped: DroppedColumn): readonly ExpandGroup[] {
   return [
     ...copies.flatMap((copy) => inTransaction(createKeptSchema(), ...createCopy(copy))),
     ...copies.flatMap(fillCopy),
+    ...plannedWay(dropped.catalog, dropped.unpublished.catalog).groups,
     ...inTransaction(
       `LOCK TABLE ${[...new Set(relations)].join(", ")} IN ACCESS EXCLUSIVE MODE`,
       ...incoming.map(

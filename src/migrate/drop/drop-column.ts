@@ -10,6 +10,7 @@ import { childrenOf } from "./column-family.ts";
 import { droppedColumn, firedBy, type DroppedColumn } from "./column-parts.ts";
 import { dropColumn, refuseNulls, restoreColumn } from "./column-statements.ts";
 import type { DropChange } from "./drop-parts.ts";
+import { publishedNotice } from "./published.ts";
 import { keptTable } from "./kept-copy.ts";
 
 type ColumnDrop = Extract<DropChange, { readonly kind: "column" }>;
@@ -147,6 +148,7 @@ function keptNotices(dropped: DroppedColumn): readonly string[] {
     .map(({ schema, name }) => `${schema}.${name}`);
   const byTriggers = copies.filter(({ hasTriggers }) => hasTriggers);
   return [
+    ...publishedNotice(dropped.unpublished, column.name),
     ...copies
       .filter(({ hasTriggers }) => !hasTriggers)
       .map(

@@ -5,6 +5,7 @@ import { inTransaction, type ExpandGroup, type ExpandPhase } from "../expand/cha
 import { addForeignKey, createKeptSchema, dropKeptSchema, refuseDependants, type DropChange } from "./drop-parts.ts";
 import { plannedWay } from "./column-catalogs.ts";
 import { childrenOf, parentsOf } from "./column-family.ts";
+import { publishedNotice, withoutPublished } from "./published.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 import { fileWords } from "../expand/names.ts";
 import { findTable, type IncomingKey } from "../expand/parts.ts";
@@ -20,6 +21,8 @@ export function tableDropPhases(
   const family = familyOf(catalog, table);
   refuseUsers(catalog, table, family);
   const leaving = leaveParent(catalog, table);
+  const unpublished = withoutPublished(catalog, family);
+  const notices = [...leaving.notices, ...publishedNotice(unpublished, table.name)];
   const keys = keysInTheWay(catalog, table, family);
   // Those that come from the parent can only go when it has been left.
   const [inherited, own] = [keys.filter(({ key }) => !key.isLocal), keys.filter(({ key }) => key.isLocal)];
@@ -42,6 +45,7 @@ export function tableDropPhases(
     name: fileWords("drop", table.name),
     why: [...why, ...familyText(table, family), ...leaving.why],
     up: [
+      ...plannedWay(catalog, unpublished.catalog).groups,
       ...leaving.up,
       ...inTransaction(
         createKeptSchema(),
@@ -64,6 +68,7 @@ export function tableDropPhases(
       ),
       ...addKeys(inherited, () => true),
       ...leaving.down,
+      ...plannedWay(unpublished.catalog, catalog).groups,
     ],
     backfill: undefined,
   };
@@ -71,7 +76,7 @@ export function tableDropPhases(
     return {
       phases: [drop],
       notices: [
-        ...leaving.notices,
+        ...notices,
         `nothing has to be done for the first release: bring out programs without ${table.name}, then run ${drop.name}`,
       ],
     };
@@ -87,7 +92,7 @@ export function tableDropPhases(
     down: addKeys(own.toReversed(), canWait),
     backfill: undefined,
   };
-  return { phases: [release, drop], notices: leaving.notices };
+  return { phases: [release, drop], notices };
 
   function addKeys(back: readonly IncomingKey[], mayWait: (relation: Table) => boolean): readonly ExpandGroup[] {
     return back.flatMap(({ schema, table: name, key }) =>
@@ -96,9 +101,11 @@ export function tableDropPhases(
   }
 }
 
+/** Before PostgreSQL 18 a detached partition has lost those of its parent by then. */
 function dropKeys(keys: readonly IncomingKey[]): readonly string[] {
   return keys.map(
-    ({ schema, table, key }) => `ALTER TABLE ${identifier(schema, table)} DROP CONSTRAINT ${identifier(key.name)}`,
+    ({ schema, table, key }) =>
+      `ALTER TABLE ${identifier(schema, table)} DROP CONSTRAINT ${key.isLocal ? "" : "IF EXISTS "}${identifier(key.name)}`,
   );
 }
 
@@ -201,7 +208,7 @@ function familyOf(catalog: Catalog, table: Table): readonly Table[] {
   return family;
 }
 
-/** Views, functions, rules, policies of other tables, columns of the table's row type, publications that name it. */
+/** Views, functions, rules, policies of other tables, columns of the table's row type. */
 function refuseUsers(catalog: Catalog, table: Table, family: readonly Table[]): void {
   const isOwn = (schema: string | undefined, name: string): boolean =>
     family.some((member) => member.schema === schema && member.name === name);
@@ -219,6 +226,7 @@ function refuseUsers(catalog: Catalog, table: Table, family: readonly Table[]): 
       isOwn(from.schema, from.name) ||
       (from.kind === "sequence" && isOwnSequence(from.schema, from.name)) ||
       from.kind === "statistics" ||
+      from.kind === "publication table" ||
       (from.kind === "constraint" && isForeignKey(catalog, from.schema, from.name, from.part));
     return isUsed && !isInside ? [from] : [];
   });

@@ -194,7 +194,9 @@ function constraintStatements(
       validation: [validation(object, context)],
     };
   }
-  const key = isPartitioned || object.inheritedFrom !== undefined ? undefined : keyParts(object);
+  // ONLY reads nothing; the partitions' own keys are built beforehand, and then join it.
+  if (isPartitioned) return done(plain.map((sql) => statement(sql)));
+  const key = keyParts(object);
   if (key === undefined) {
     return done(
       plain.map((sql) =>

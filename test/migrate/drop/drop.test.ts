@@ -306,7 +306,7 @@ test("what depends on it is named, and what would not come back is refused", asy
       CREATE FUNCTION shop.text() RETURNS text LANGUAGE sql AS 'SELECT max(code) FROM shop.orders';
       CREATE TABLE shop.loose (a int, b int); CREATE TABLE shop.nulls (id int PRIMARY KEY, c int UNIQUE NULLS NOT DISTINCT, d int NOT NULL UNIQUE);
       CREATE TABLE shop.drawers (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
-      CREATE TABLE shop.days (day date PRIMARY KEY, note text) PARTITION BY RANGE (day); CREATE TABLE shop.days_rest PARTITION OF shop.days DEFAULT; CREATE TABLE shop.heir (b int, d int) INHERITS (shop.loose); CREATE PUBLICATION shop_news FOR TABLE shop.labels;`,
+      CREATE TABLE shop.days (day date PRIMARY KEY, note text) PARTITION BY RANGE (day); CREATE TABLE shop.days_rest PARTITION OF shop.days DEFAULT; CREATE TABLE shop.heir (b int, d int) INHERITS (shop.loose); CREATE PUBLICATION shop_news FOR TABLE shop.labels WHERE (words <> '');`,
   });
   const refused: readonly (readonly [string, string])[] = [
     [
@@ -324,7 +324,7 @@ test("what depends on it is named, and what would not come back is refused", asy
     ["column shop.nulls.c", "takes NULL for a value"],
     ["column shop.orders.nothing", "has no column nothing"],
     ["table shop.orders", "function shop.sum, view shop.totals depend on shop.orders"],
-    ["table shop.labels", "publication shop_news depends on shop.labels"],
+    ["column shop.labels.words", "the publication shop_news chooses rows of shop.labels by words"],
     ["table shop.nothing", "there is no table shop.nothing"],
     ["shop.orders", "does not say what is to go"],
   ];
@@ -459,6 +459,20 @@ const FAMILIES: readonly Family[] = [
       INSERT INTO shop.t SELECT i, 'c' || i FROM generate_series(1, 20) AS i;`,
     words: "column shop.t.d",
     rows: "SELECT id, d FROM shop.t",
+  },
+  {
+    name: "a published column",
+    setup: `CREATE TABLE shop.t (id int PRIMARY KEY, c text); INSERT INTO shop.t VALUES (1, 'x');
+      CREATE PUBLICATION shop_columns FOR TABLE shop.t (id, c) WHERE (id > 0);`,
+    words: "column shop.t.c",
+    rows: "SELECT id, c FROM shop.t",
+  },
+  {
+    name: "a published table",
+    setup: `CREATE TABLE shop.t (id int PRIMARY KEY, c text); INSERT INTO shop.t VALUES (1, 'x');
+      CREATE PUBLICATION shop_tables FOR TABLE shop.t (id) WHERE (id > 0);`,
+    words: "table shop.t",
+    rows: "SELECT id, c FROM shop.t",
   },
   {
     name: "a column of an exclusion constraint",

@@ -71,8 +71,10 @@ function otherLanguage(sql: string, position: number): string {
   if (whole !== undefined && name !== undefined)
     return `\n  ${whole} is a variable of its tool: give its value with --set ${name}=VALUE`;
   if (/^[^'$-]*`\w+`/m.test(sql)) return "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL";
-  const word = /\bauto_increment\b|\)\s*engine\s*=\s*\w+/i.exec(sql)?.[0].replace(/^\)\s*/, "");
-  return word === undefined ? "" : `\n  ${word} is not PostgreSQL's: it seems to be for MySQL`;
+  const mysql = /\bauto_increment\b|(?<=\)\s*)engine\s*=\s*\w+/i.exec(sql)?.[0];
+  const lite = /\bautoincrement\b/i.exec(sql)?.[0];
+  if (mysql !== undefined) return `\n  ${mysql} is not PostgreSQL's: it seems to be for MySQL`;
+  return lite === undefined ? "" : `\n  ${lite} is not PostgreSQL's: it seems to be for SQLite`;
 }
 
 /** The file's own BEGIN and COMMIT taken off where they are around all of it. */

@@ -356,6 +356,7 @@ test("what needs an extension that is not there is not examined, and says how it
     { up: "CREATE TABLE e (id int);\nCREATE TABLE :APP_SCHEMA.f (id int);" },
     { up: "CREATE TABLE ${flyway:user}_g (id int);" },
     { up: "CREATE TABLE h (id INT NOT NULL AUTO_INCREMENT, PRIMARY KEY (id)) ENGINE=INNODB;" },
+    { up: "CREATE TABLE i (id INTEGER PRIMARY KEY AUTOINCREMENT);" },
   ]);
   expect(brief(report)).toEqual([
     ["reversible"],
@@ -365,7 +366,11 @@ test("what needs an extension that is not there is not examined, and says how it
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
+    ["failed", "up-fails error"],
   ]);
+  expect(report.migrations[7]?.findings[0]?.message).toContain(
+    "AUTOINCREMENT is not PostgreSQL's: it seems to be for SQLite",
+  );
   expect(report.migrations[6]?.findings[0]?.message).toContain(
     "AUTO_INCREMENT is not PostgreSQL's: it seems to be for MySQL",
   );

@@ -108,11 +108,11 @@ const STATES_SQL = [
     "w.rulename = '_RETURN'",
   ),
   commentOn(
-    "'on the inherited constraint ' || con.conname || ' of ' || r.relname",
+    "'on the constraint ' || con.conname || ' of ' || r.relname",
     "pg_constraint",
     `JOIN pg_catalog.pg_constraint AS con ON con.oid = c.objoid
   JOIN pg_catalog.pg_class AS r ON r.oid = con.conrelid`,
-    "((con.contype = 'f' AND con.conparentid <> 0) OR (con.contype = 'n' AND NOT con.conislocal))",
+    "(con.contype = 't' OR (con.contype = 'f' AND con.conparentid <> 0) OR (con.contype = 'n' AND NOT con.conislocal))",
   ),
   `
   SELECT 'comment', n.nspname::text, 'on the constraint NOT NULL of the domain ' || t.typname || ': ' || c.description

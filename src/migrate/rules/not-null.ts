@@ -74,10 +74,11 @@ export function nullability(before: Column, after: Column, context: RuleContext)
       statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
     ];
   }
-  // A partition that was NOT NULL with the table has the constraint under its name.
-  const isTaken = [...context.before.values()].some(
-    (object) => object.kind === "column" && object.notNullName === usualName,
-  );
+  // A partition that was NOT NULL with the table has the constraint under its name, and a new one is made with it.
+  const isNamed = (object: CatalogObject): boolean => object.kind === "column" && object.notNullName === usualName;
+  const isTaken =
+    [...context.before.values()].some(isNamed) ||
+    [...context.after.values()].some((object) => isNamed(object) && !context.before.has(object.parent ?? ""));
   const proof = isTaken ? identifier(`${usualName.slice(0, 57)}_check`) : name;
   return [
     statement(`${start} ADD CONSTRAINT ${proof} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),

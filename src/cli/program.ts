@@ -23,7 +23,7 @@ const EXAMPLES = `Examples:
 const EXIT_CODES = `
 Exit codes:
   0 done   1 findings at or above --fail-on   64 wrong use   65 wrong data   69 not reachable   70 fault in pgsteward
-  73 cannot create   75 try again later   77 not allowed   78 wrong configuration   130 Ctrl-C   143 SIGTERM
+  73 cannot create   74 output lost   75 try again later   77 not allowed   78 wrong configuration   130 Ctrl-C   143 SIGTERM
 
 Environment: PGSTEWARD_DATABASE_URL, DATABASE_URL, PGSTEWARD_LOG_LEVEL, NO_COLOR, DEBUG; all in docs/configuration.md`;
 

@@ -8,7 +8,7 @@ import { afterEach, inject, vi } from "vitest";
 // A test here runs up to eight processes, most of which start an embedded database (3-7 s CPU each), on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
 
-const MAIN = join(inject("packageFolder"), "dist", "cli", "main.js");
+export const MAIN = join(inject("packageFolder"), "dist", "cli", "main.js");
 
 export interface CliResult {
   readonly code: number | null;

@@ -1,9 +1,10 @@
-import { symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ERROR_CODES } from "../../src/postgres/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { folderWith, runCli, startCli } from "./run.ts";
+import { folderWith, MAIN, runCli, startCli } from "./run.ts";
 
 test("--help begins with examples, names every command and the exit codes, on stdout", async () => {
   const { code, stdout, stderr } = await runCli(["--help"]);
@@ -180,4 +181,20 @@ test("a reader that leaves early is no fault", async () => {
   const running = startCli(["--help"]);
   running.child.stdout?.destroy();
   expect(await running.ended).toMatchObject({ code: 0, stderr: "" });
+});
+
+test("output that does not go anywhere, because the disk is full, is a failure", () => {
+  const full = openSync("/dev/full", "w"); // https://man7.org/linux/man-pages/man4/full.4.html
+  try {
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, "--help"], {
+      stdio: ["ignore", full, "pipe"],
+      encoding: "utf8",
+    });
+    expect(status).toBe(74);
+    expect(stderr).toBe(
+      "error: the output is lost: ENOSPC: no space left on device, write\nhint: make room, or send it elsewhere\n",
+    );
+  } finally {
+    closeSync(full);
+  }
 });

@@ -29,7 +29,9 @@ export function nullability(before: Column, after: Column, context: RuleContext)
     const dropped = statement(`${start} ALTER COLUMN ${column} DROP NOT NULL`);
     const kept = keepingHeirs(before, context);
     // From 18 on an heir makes the constraint its own before it is lost; before, it has to be set again.
-    return context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION ? [...kept, dropped] : [dropped, ...kept];
+    if (context.serverVersion < NOT_NULL_CONSTRAINT_VERSION) return [dropped, ...kept];
+    // A partition that was given its part of a primary key has made the constraint its own.
+    return [...kept, dropped, ...(passesNotNullDown(before) ? takenFromAll(before, context) : [])];
   }
   const usualName = after.notNullName ?? `${after.name.slice(0, 24)}_${(after.part ?? "").slice(0, 24)}_not_null`;
   const name = identifier(usualName);
@@ -104,16 +106,13 @@ function keepingHeirs(column: Column, { before, after, serverVersion }: RuleCont
   });
 }
 
-/**
- * Takes NOT NULL from the heirs, of every generation, that are not to have it: they keep it as their own when the constraint of their
- * parent's column becomes NO INHERIT again.
- */
-export function takenFromHeirs(
-  column: Column,
-  wanted: Column,
-  { before, after }: RuleContext,
-): readonly PlannedStatement[] {
-  if (column.facts.isNotNullNoInherit || !wanted.facts.isNotNullNoInherit) return [];
+/** What heirs keep as their own when the constraint of their parent's column becomes NO INHERIT again. */
+export function takenFromHeirs(column: Column, wanted: Column, context: RuleContext): readonly PlannedStatement[] {
+  return column.facts.isNotNullNoInherit || !wanted.facts.isNotNullNoInherit ? [] : takenFromAll(column, context);
+}
+
+/** Takes NOT NULL from the heirs, of every generation, that are not to have it. Where it is gone already, nothing happens. */
+function takenFromAll(column: Column, { before, after }: RuleContext): readonly PlannedStatement[] {
   const found: PlannedStatement[] = [];
   for (const generation = [column]; ;) {
     const parent = generation.shift();

@@ -40,6 +40,7 @@ export function applyAction(state: BatchState, action: Action): void {
     const name = kind === "CompositeTypeStmt" ? relationName(childOf(node, "typevar")) : typeNameOf(node);
     state.newTypes.add(name?.name ?? "");
   } else if (kind === "CreateDomainStmt") createDomain(state, node);
+  else if (kind === "AlterDomainStmt") alterDomain(state, node);
   else if (kind === "CreateFunctionStmt") createFunction(state, node);
   else if (kind === "VariableSetStmt") set(state, node);
   else if (kind === "SelectStmt") setByCall(state, node);
@@ -347,6 +348,14 @@ function createDomain(state: BatchState, node: Node): void {
     base: base === undefined ? undefined : parseType(base.name).name,
   });
   state.newTypes.add(name);
+}
+
+/** A constraint or NOT NULL that it gets. Whether one that goes was the last is not known. */
+function alterDomain(state: BatchState, node: Node): void {
+  const { name } = nameOfParts(stringsOf(node, "typeName"));
+  const domain = state.domains.get(name);
+  if (domain === undefined || !["C", "O"].includes(textOf(node, "subtype") ?? "")) return;
+  state.domains.set(name, { ...domain, isConstrained: true });
 }
 
 function createFunction(state: BatchState, node: Node): void {

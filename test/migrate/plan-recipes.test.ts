@@ -77,12 +77,14 @@ describe("NOT NULL", () => {
 });
 
 describe("a type change", () => {
-  test("that needs no rewrite says so", async () => {
+  test("that needs a rewrite says so, and a column of a new domain with a condition does", async () => {
     const plan = await planOf("CREATE TABLE t (a varchar(10), b integer)", "CREATE TABLE t (a varchar(20), b bigint)");
     expect(plan.steps.map(({ locks, hazards }) => [locks[0]?.rewrite, hazards.map(({ kind }) => kind)])).toEqual([
       [false, []],
       [true, ["rewrite"]],
     ]);
+    const domain = await planOf("CREATE TABLE t ()", "CREATE DOMAIN p AS int CHECK (value > 0); CREATE TABLE t (a p)");
+    expect(domain.steps.at(-1)?.locks[0]?.rewrite).toBe(true);
   });
 });
 

@@ -301,7 +301,7 @@ class Factory<TSchema extends Schema> implements SessionFactory<TSchema> {
       database,
       context,
       role: context.role ?? role,
-      limits: options.limits === undefined ? this.#limits : checkedLimits(this.#limits, options.limits),
+      limits: checkedLimits(this.#limits, options.limits),
       isolation: options.isolation,
       ...kind,
       name: options.name,
@@ -377,7 +377,8 @@ function isCausedBy(error: unknown, cause: Error): boolean {
 }
 
 function checkedLimits(base: SessionLimits, changes: Partial<SessionLimits> | undefined): SessionLimits {
-  const given = givenOptions(changes ?? {});
+  if (changes === undefined) return base;
+  const given = givenOptions(changes);
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(DEFAULT_LIMITS, name))
       throw new InvalidInputError(`there is no limit ${name}`, {

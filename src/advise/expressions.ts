@@ -1,12 +1,12 @@
 // Reading policy expressions as pg_get_expr prints them: which part isolates tenants, how settings are read.
 // Only the few forms the rules need; anything else is left alone rather than guessed.
 import type { Column, Policy } from "../catalog/index.ts";
-import { identifier } from "../postgres/index.ts";
+import { identifier, literal } from "../postgres/index.ts";
 import { escapeRegExp } from "./objects.ts";
 
 /** The text with the inside of string literals blanked, so that positions stay and only code is searched. */
 function withoutLiterals(expression: string): string {
-  return expression.replaceAll(/'(?:[^']|'')*'/g, (literal) => `'${" ".repeat(literal.length - 2)}'`);
+  return expression.replaceAll(/'(?:[^']|'')*'/g, (quoted) => `'${" ".repeat(quoted.length - 2)}'`);
 }
 
 /** Position of the parenthesis that closes the one at `open`; -1 when there is none. `code` has no literals. */
@@ -105,7 +105,7 @@ export const rolesSql = (roles: readonly string[]): string =>
 
 /** The tenant comparison to write: null instead of an error when the setting is missing or empty, computed once per statement. */
 export function tenantPredicate(column: Column, setting: string): string {
-  const value = `nullif(current_setting('${setting.replaceAll("'", "''")}', true), '')`;
+  const value = `nullif(current_setting(${literal(setting)}, true), '')`;
   const isText =
     ["text", "varchar", "bpchar"].includes(column.typeName.name) && column.typeName.schema === "pg_catalog";
   const type =
@@ -138,8 +138,8 @@ export function settingCalls(expression: string): SettingCall[] {
     const close = closingParenthesis(code, open);
     if (close < 0) continue;
     const [setting = "", missing] = splitOutside(expression.slice(open + 1, close), /\s*,\s*/);
-    const literal = /^'((?:[^']|'')*)'/.exec(setting)?.[1];
-    if (literal !== undefined && !literal.includes(".")) continue;
+    const name = /^'((?:[^']|'')*)'/.exec(setting)?.[1];
+    if (name !== undefined && !name.includes(".")) continue;
     const missingText = missing === undefined ? "false" : stripParentheses(missing).toLowerCase();
     calls.push({
       start: match.index,

@@ -56,6 +56,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   extra_float_digits: "1",
   bytea_output: "hex",
   quote_all_identifiers: "off",
+  standard_conforming_strings: "on",
   jit: "off",
 };
 const NAMES = Object.keys(SETTINGS);

@@ -10,13 +10,12 @@ import {
   type CatalogObjects,
   type Change,
 } from "../catalog/index.ts";
-import { identifier } from "../postgres/index.ts";
+import { identifier, printedIdentifier } from "../postgres/index.ts";
 import { NewNames } from "./rename-names.ts";
 import { renamedObjects } from "./rename-objects.ts";
 import { resolveRename, type Rename, type RenameKind, type ResolvedRename } from "./renames.ts";
 import { keyParts } from "./rules/create.ts";
 import { routine } from "./rules/drop.ts";
-import { printedName } from "./sql-tokens.ts";
 import { statement, undoneBy, type Hazard, type PlannedStatement } from "./rules/statement.ts";
 
 export interface RenamePlan {
@@ -92,8 +91,8 @@ function resolved(object: CatalogObject, newName: string): ResolvedRename {
   const from = [schema, ...(kind === "index" ? [] : [name]), part].filter((text) => text !== undefined);
   const rename = {
     kind: kindOf(object),
-    from: from.map((text) => printedName(text)).join("."),
-    to: printedName(newName),
+    from: from.map((text) => printedIdentifier(text)).join("."),
+    to: printedIdentifier(newName),
   };
   return { rename, object, label: undefined, newSchema: schema, newName };
 }
@@ -363,10 +362,10 @@ export function reverseRenames(renames: readonly Rename[], before: Catalog): rea
     const parts = [...(object.kind === "schema" ? [] : [renamed.schema]), ...(kind === "index" ? [] : [renamed.name])];
     if (object.part !== undefined && kind !== "function") parts.push(renamed.part);
     if (label !== undefined) parts.push(newName);
-    const from = parts.filter((part) => part !== undefined).map((part) => printedName(part));
+    const from = parts.filter((part) => part !== undefined).map((part) => printedIdentifier(part));
     const isMoved = renamed.schema !== names.schema(object.schema ?? "") && object.schema !== undefined;
     const old = label ?? (kind === "function" ? object.name : (object.part ?? object.name));
-    const to = isMoved ? `${printedName(object.schema ?? "")}.${printedName(old)}` : printedName(old);
+    const to = isMoved ? `${printedIdentifier(object.schema ?? "")}.${printedIdentifier(old)}` : printedIdentifier(old);
     return { kind, from: `${from.join(".")}${kind === "function" ? `(${renamed.part ?? ""})` : ""}`, to };
   });
 }

@@ -8,9 +8,10 @@ import {
   type CatalogObjects,
   type ObjectKind,
 } from "../catalog/index.ts";
+import { printedIdentifier } from "../postgres/index.ts";
 import { planRenames } from "./plan-renames.ts";
 import { type Rename, type RenameKind } from "./renames.ts";
-import { printedName, tokensOf } from "./sql-tokens.ts";
+import { tokensOf } from "./sql-tokens.ts";
 
 export interface RenameCandidate {
   readonly rename: Rename;
@@ -246,11 +247,11 @@ function labelCandidates(
       const now = wanted.facts.labels[position] ?? label;
       if (now === label || wanted.facts.labels.includes(label) || old.facts.labels.includes(now)) return [];
       const { schema = "", name } = originals.get(old.id) ?? old;
-      const from = [schema, name, label].map(printedName).join(".");
+      const from = [schema, name, label].map(printedIdentifier).join(".");
       const similarity = round(0.6 + 0.4 * likeNames(label, now));
       return [
         {
-          rename: { kind: "enum value" as const, from, to: printedName(now) },
+          rename: { kind: "enum value" as const, from, to: printedIdentifier(now) },
           similarity,
           reason: "the same place among the values",
         },
@@ -265,13 +266,13 @@ function renameOf(original: CatalogObject, wanted: CatalogObject, renamed: Catal
   const parts = [schema, kind === "index" ? undefined : name, kind === "function" ? undefined : part];
   const from = parts
     .filter((text) => text !== undefined)
-    .map(printedName)
+    .map(printedIdentifier)
     .join(".");
   const isMoved = wanted.schema !== renamed.schema && wanted.schema !== undefined;
-  const to = printedName(ownName(wanted));
+  const to = printedIdentifier(ownName(wanted));
   return {
     kind: isType ? "type" : (kind as RenameKind),
     from: kind === "function" ? `${from}(${part ?? ""})` : from,
-    to: isMoved ? `${printedName(wanted.schema)}.${to}` : to,
+    to: isMoved ? `${printedIdentifier(wanted.schema)}.${to}` : to,
   };
 }

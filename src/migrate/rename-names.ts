@@ -1,8 +1,8 @@
 // Names before and after renames: of objects, and inside of SQL that the server prints with every name qualified.
-import { identifier } from "../postgres/index.ts";
-import { literal, type CatalogObject } from "../catalog/index.ts";
+import { identifier, printedIdentifier } from "../postgres/index.ts";
+import type { CatalogObject } from "../catalog/index.ts";
 import type { ResolvedRename } from "./renames.ts";
-import { printedName, tokensOf, type Token } from "./sql-tokens.ts";
+import { printedText, textOf, tokensOf, type Token } from "./sql-tokens.ts";
 
 const TYPES: ReadonlySet<CatalogObject["kind"]> = new Set<CatalogObject["kind"]>([
   "enum",
@@ -97,8 +97,8 @@ export class NewNames {
       if (isQualified && next !== undefined) {
         const isCall = tokens[index + 3]?.raw === "(";
         const renamed = this.#qualified({ schema: token.value, name: next.value }, isCall);
-        const schema = renamed.schema === token.value ? token.raw : printedName(renamed.schema);
-        const name = renamed.name === next.value ? next.raw : printedName(renamed.name);
+        const schema = renamed.schema === token.value ? token.raw : printedIdentifier(renamed.schema);
+        const name = renamed.name === next.value ? next.raw : printedIdentifier(renamed.name);
         result += `${token.space}${schema}.${name}`;
         index += 2;
       } else result += `${token.space}${this.#text(tokens, index, token)}`;
@@ -121,14 +121,15 @@ export class NewNames {
     const type = tokens[index + 2];
     if (token.kind !== "text" || tokens[index + 1]?.raw !== "::" || type === undefined) return token.raw;
     if (type.value === "regclass") {
-      const inner = this.sql(token.raw.slice(1, -1).replaceAll("''", "'"));
-      return `'${inner.replaceAll("'", "''")}'`;
+      const inner = textOf(token);
+      const renamed = this.sql(inner);
+      return renamed === inner ? token.raw : printedText(renamed, token);
     }
     const name = tokens[index + 4];
-    if (tokens[index + 3]?.raw !== "." || name === undefined || !token.raw.startsWith("'")) return token.raw;
-    const label = token.raw.slice(1, -1).replaceAll("''", "'");
+    if (tokens[index + 3]?.raw !== "." || name === undefined) return token.raw;
+    const label = textOf(token);
     const renamed = this.label(type.value, name.value, label);
-    return renamed === label ? token.raw : literal(renamed);
+    return renamed === label ? token.raw : printedText(renamed, token);
   }
 
   /** What COMMENT ON or GRANT names: `COLUMN "shop"."orders"."state"`, `TRIGGER "audit" ON "shop"."orders"`. */

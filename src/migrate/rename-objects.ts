@@ -1,9 +1,10 @@
 // The objects of the catalog before as they are once renames are done: PostgreSQL itself carries a new name into everything that
 // depends on it, except into the bodies of functions, which are text.
 import { objectId, type CatalogObject, type CatalogObjects } from "../catalog/index.ts";
+import { printedIdentifier } from "../postgres/index.ts";
 import { NewNames } from "./rename-names.ts";
 import type { ResolvedRename } from "./renames.ts";
-import { printedName, tokensOf, type Token } from "./sql-tokens.ts";
+import { tokensOf, type Token } from "./sql-tokens.ts";
 
 export interface RenamedObjects {
   readonly objects: CatalogObjects;
@@ -182,7 +183,7 @@ function follow(text: string, other: string | undefined, names: NewNames, pairs:
   return tokensOf(qualified)
     .map(({ kind, value, raw, space }) => {
       const renamed = kind === "name" ? pairs.columns.get(value) : undefined;
-      return `${space}${renamed === undefined ? raw : printedName(renamed)}`;
+      return `${space}${renamed === undefined ? raw : printedIdentifier(renamed)}`;
     })
     .join("");
 }

@@ -1,4 +1,5 @@
 // Cuts SQL as the server prints it into tokens, to compare two texts name by name.
+import { literal } from "../postgres/index.ts";
 
 export interface Token {
   readonly kind: "name" | "text" | "other";
@@ -11,7 +12,7 @@ export interface Token {
 }
 
 const TOKEN =
-  /(\s*)("(?:[^"]|"")*"|E?'(?:[^'\\]|''|\\.)*'|\$(\w*)\$[\s\S]*?\$\3\$|[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|[\s\S])/gu;
+  /(\s*)("(?:[^"]|"")*"|E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$[\s\S]*?\$\3\$|[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|[\s\S])/gsu;
 
 export function tokensOf(sql: string): readonly Token[] {
   return [...sql.matchAll(TOKEN)].map(([, space = "", raw = ""]) => {
@@ -21,7 +22,14 @@ export function tokensOf(sql: string): readonly Token[] {
   });
 }
 
-/** A name as the server prints it: quoted only where it has to be, or where it was. */
-export function printedName(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+/** Another text in the form of a token of kind text, so that it compares equal with what the server prints. */
+export function printedText(text: string, { raw }: Token): string {
+  return raw.startsWith("E") ? literal(text) : `'${text.replaceAll("'", "''")}'`;
+}
+
+/** What a token of kind text says. `pg_get_expr()` prints backslashes as they are, `quote_literal()` doubles them in `E'…'`. */
+export function textOf({ raw }: Token): string {
+  const isEscaped = raw.startsWith("E");
+  const text = raw.slice(isEscaped ? 2 : 1, -1).replaceAll("''", "'");
+  return isEscaped ? text.replaceAll(/\\(.)/gs, "$1") : text;
 }

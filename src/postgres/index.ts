@@ -18,7 +18,7 @@ export type {
   TransactionStatus,
 } from "./database.ts";
 export * from "./errors.ts";
-export { identifier, MAX_IDENTIFIER_BYTES } from "./identifier.ts";
+export { identifier, MAX_IDENTIFIER_BYTES, printedIdentifier } from "./identifier.ts";
 export { literal } from "./literal.ts";
 export { LOCK_HOLDER_COLUMNS, lockHolderOf, type LockHolderRow } from "./lock-holder.ts";
 export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";

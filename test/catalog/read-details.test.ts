@@ -266,14 +266,15 @@ test("inside a unit of work the outer handle reads what the unit made", async ()
 test("the session's settings change nothing in the result", async () => {
   await using database = await testDatabase({
     setup: `
-      CREATE TABLE public.days (at timestamptz, amount float8 DEFAULT 0.1, span interval DEFAULT '1 day 2 hours')
+      CREATE TABLE public.days (at timestamptz, amount float8 DEFAULT 0.1, path text DEFAULT 'a\\b', span interval DEFAULT '1 day 2 hours')
         PARTITION BY RANGE (at);
       CREATE TABLE public.day PARTITION OF public.days FOR VALUES FROM ('2024-06-01 00:00+00') TO ('2024-06-02 00:00+00');`,
   });
   await using connection = await database.connect();
   const plain = await readCatalog(connection);
   await connection.exec(`SET search_path = public; SET "TimeZone" = 'Asia/Tokyo'; SET "DateStyle" = 'German'; SET extra_float_digits = -10;
-    SET "IntervalStyle" = 'iso_8601'; SET quote_all_identifiers = on;`);
+    SET "IntervalStyle" = 'iso_8601'; SET quote_all_identifiers = on;
+    SET standard_conforming_strings = off;`);
   expect(await readCatalog(connection)).toEqual(plain);
   const { rows } = await connection.query("SELECT current_setting('search_path') AS path");
   expect(rows).toEqual([{ path: "public" }]);

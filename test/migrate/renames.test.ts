@@ -114,6 +114,24 @@ test("the body of a function is text: it is written anew where it names what was
   expect(plan.steps.map(({ kind, subject }) => `${kind} ${subject}`)).toContain("alter function public.f.");
 });
 
+test("new names that need quotes, and sequences with backslashes, are followed in what refers to them", async () => {
+  const define = (table: string, column: string, sequence: string): string => `CREATE SEQUENCE "${sequence}";
+    CREATE TABLE "${table}" (id integer DEFAULT nextval('"${sequence.replaceAll("'", "''")}"'), "${column}" text CHECK ("${column}" <> '\\' OR id > 0));
+    CREATE VIEW seen AS SELECT id, "${column}" AS said FROM "${table}";`;
+  const before = await catalogOf(define("orders", "state", "old\\it's"));
+  const after = await catalogOf(
+    define("order", "position", "new\\it's").replace("CHECK", "CONSTRAINT orders_state_check CHECK"),
+  );
+  const renames = ["table orders -> order", "column orders.state -> position", `sequence "old\\it's" -> "new\\it's"`];
+  const plan = planMigration(before, after, { renames: renames.map((line) => parseRename(line)) });
+  expect(plan.steps.map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+    "rename column public.orders.state",
+    "rename constraint public.orders.orders_check",
+    "rename sequence public.old\\it's",
+    "rename table public.orders",
+  ]);
+});
+
 test("without being said, a table is dropped and made, and the rename is offered with a reason", async () => {
   const before =
     await catalogOf(`CREATE TABLE orders (id bigint PRIMARY KEY, state text NOT NULL, total numeric, note text);

@@ -1,7 +1,13 @@
 // identifier() against the server itself: every name that it lets through must come back as it was given.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { identifier, MAX_IDENTIFIER_BYTES, type Database } from "../../src/postgres/index.ts";
+import {
+  identifier,
+  literal,
+  MAX_IDENTIFIER_BYTES,
+  printedIdentifier,
+  type Database,
+} from "../../src/postgres/index.ts";
 import { testDatabase } from "../support/test-database.ts";
 
 let database: Database;
@@ -113,6 +119,24 @@ test("qualified names are quoted part by part", () => {
   expect(identifier("tasks", "todo list")).toBe('"tasks"."todo list"');
   expect(identifier("a.b")).toBe('"a.b"');
   expect(identifier('a"b', "c")).toBe('"a""b"."c"');
+});
+
+test("a name is printed as the server prints it, for every word of its grammar", async () => {
+  const { rows } = await database.query<{ name: string; printed: string }>(
+    "SELECT w AS name, quote_ident(w) AS printed FROM (SELECT word FROM pg_get_keywords() UNION ALL SELECT unnest($1::text[])) AS k (w)",
+    [["plain", "a1_", "_a", "1a", "Mixed", "a b", "a$b", 'a"b', "é", "a\\b", "a\nb", "it's"]],
+  );
+  expect(rows.map(({ name }) => printedIdentifier(name))).toEqual(rows.map(({ printed }) => printed));
+});
+
+test("a literal says the same whatever standard_conforming_strings is", async () => {
+  const texts = ["it's", "a\\b", "\\", "\\'", "a\n'b\\n", "''", "$1", "é"];
+  await using connection = await database.connect();
+  for (const setting of ["on", "off"]) {
+    await connection.exec(`SET standard_conforming_strings = ${setting}`);
+    const { rows } = await connection.query(`SELECT ARRAY[${texts.map((text) => literal(text)).join(", ")}] AS texts`);
+    expect(rows).toEqual([{ texts }]);
+  }
 });
 
 test("any text of 1 to 63 bytes names a column", async () => {

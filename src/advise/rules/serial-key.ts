@@ -1,6 +1,6 @@
 // Key columns fed by a sequence through a column default (serial) instead of an identity column or a UUID.
 import type { Catalog, Column, Sequence, Table } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import { columnOf, escapeRegExp, nameOf, primaryKeyOf, sqlNameOf, wholeTables } from "../objects.ts";
 import { defineRule } from "../rule.ts";
 
@@ -69,7 +69,6 @@ function fixFor(catalog: Catalog, table: Table, column: Column): { description: 
     return byHand(`a function uses ${nameOf(sequence)}`);
   const target = sqlNameOf(table);
   const name = identifier(column.name);
-  const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
   // One implicit transaction when sent as one script. The new sequence goes on after the largest of: last value given out, largest key.
   // pg_get_serial_sequence() would find the old sequence first while the column still owns it.
   return {

@@ -1,7 +1,7 @@
 // Columns of type timestamp (without time zone).
 import { z } from "zod";
 import type { Catalog, Column, Table } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import { nameOf, sqlNameOf, typeChangeObstacle, wholeTables } from "../objects.ts";
 import { defineRuleWithOptions } from "../rule.ts";
 
@@ -54,7 +54,7 @@ function fixFor(
     return { description: `${change} Set the rule's option storedTimeZone to get the statement.`, sql: undefined };
   const name = identifier(column.name);
   const changes = [
-    `ALTER COLUMN ${name} TYPE timestamp${precision[1] ?? ""} with time zone USING ${name} AT TIME ZONE '${zone}'`,
+    `ALTER COLUMN ${name} TYPE timestamp${precision[1] ?? ""} with time zone USING ${name} AT TIME ZONE ${literal(zone)}`,
   ];
   if (column.default !== undefined) {
     // The old default gives local time; kept as it is, it would be read in the time zone of each session.
@@ -64,7 +64,7 @@ function fixFor(
       );
     changes.unshift(`ALTER COLUMN ${name} DROP DEFAULT`);
     changes.push(
-      `ALTER COLUMN ${name} SET DEFAULT ${isNow ? "now()" : `((${column.default})::timestamp without time zone AT TIME ZONE '${zone}')`}`,
+      `ALTER COLUMN ${name} SET DEFAULT ${isNow ? "now()" : `((${column.default})::timestamp without time zone AT TIME ZONE ${literal(zone)})`}`,
     );
   }
   return {

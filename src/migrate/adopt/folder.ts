@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileFault, withFileFaults } from "../../postgres/file-fault.ts";
-import { InvalidInputError } from "../../postgres/index.ts";
+import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
 import { layoutOf, listed } from "./layouts.ts";
@@ -248,10 +248,6 @@ function withVariable(text: string, name: string, value: string): string {
     "g",
   );
   return text.replaceAll(forms, (form) =>
-    form.startsWith(":'")
-      ? `'${value.replaceAll("'", "''")}'`
-      : form.startsWith(':"')
-        ? `"${value.replaceAll('"', '""')}"`
-        : value,
+    form.startsWith(":'") ? literal(value) : form.startsWith(':"') ? identifier(value) : value,
   );
 }

@@ -1,6 +1,6 @@
 // What can be dropped in two releases, and the statements that the drops of columns and of tables share.
 import type { Constraint, ObjectReference } from "../../catalog/index.ts";
-import { identifier, InvalidInputError } from "../../postgres/index.ts";
+import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 
@@ -69,5 +69,5 @@ export function addForeignKey(relation: string, key: Constraint, canWait: boolea
 }
 
 export function commentOn(what: string, comment: string | undefined): readonly string[] {
-  return comment === undefined ? [] : [`COMMENT ON ${what} IS '${comment.replaceAll("'", "''")}'`];
+  return comment === undefined ? [] : [`COMMENT ON ${what} IS ${literal(comment)}`];
 }

@@ -1,7 +1,7 @@
 // A backfill as one SQL statement, for a migration file that any tool can run: a DO block that commits after each batch. Stopped, it
 // is simply run again: the condition knows what is left.
 import type { BackfillDefinition } from "../backfill/definition.ts";
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import type { ExpandGroup } from "./change.ts";
 import { alone } from "./change.ts";
 
@@ -37,7 +37,7 @@ function backfillBlock({ schema, table, key, set, where, mustFinish, isOnly = fa
   const isLeft = `EXISTS (SELECT FROM ${rows} WHERE ${where})`;
   const finish = `
   IF ${isLeft} THEN
-    RAISE EXCEPTION 'rows of % are still to do', '${relation.replaceAll("'", "''")}'
+    RAISE EXCEPTION 'rows of % are still to do', ${literal(relation)}
       USING HINT = 'something writes them in the meantime: run this again';
   END IF;`;
   return batchedBlock(relation, key, {

@@ -1,6 +1,6 @@
 // The switch: in one short transaction the new column takes the names of everything that was the old one's. Only the catalog is
 // changed in it; what has to be scanned or built was, or is, done outside.
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
 import {
@@ -179,9 +179,7 @@ function createNaming(work: ColumnWork): readonly string[] {
   const statements = triggers.flatMap(({ name, definition, enabled, comment }) => [
     definition,
     ...(enabled === "origin" ? [] : [`ALTER TABLE ${relation} ${FIRING[enabled]} TRIGGER ${identifier(name)}`]),
-    ...(comment === undefined
-      ? []
-      : [`COMMENT ON TRIGGER ${identifier(name)} ON ${relation} IS '${comment.replaceAll("'", "''")}'`]),
+    ...(comment === undefined ? [] : [`COMMENT ON TRIGGER ${identifier(name)} ON ${relation} IS ${literal(comment)}`]),
   ]);
   const own = policies.map((policy) => ({ schema: table.schema, table: table.name, policy }));
   for (const { schema, table: on, policy } of [...own, ...dependants.policies]) {
@@ -208,7 +206,7 @@ function refuseUnfit({ parts, after }: ColumnWork): string {
 BEGIN
   IF EXISTS (SELECT FROM ${relation} WHERE ${condition}) THEN
     RAISE EXCEPTION 'there are rows whose value the old column cannot hold'
-      USING HINT = 'SELECT * FROM ${relation.replaceAll("'", "''")} WHERE ${condition.replaceAll("'", "''")}';
+      USING HINT = ${literal(`SELECT * FROM ${relation} WHERE ${condition}`)};
   END IF;
 END
 $pgsteward$`;

@@ -1,6 +1,6 @@
 // A table's new name, while programs still use the old one: the old name becomes a view, which PostgreSQL lets them write to.
 import type { Catalog, Table } from "../../catalog/index.ts";
-import { identifier, InvalidInputError } from "../../postgres/index.ts";
+import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import { inTransaction, type ExpandChange, type ExpandPhase } from "./change.ts";
 import { fileWords } from "./names.ts";
 import { findTable } from "./parts.ts";
@@ -66,7 +66,7 @@ function viewStatements(catalog: Catalog, table: Table, to: string): readonly st
   return [
     `CREATE VIEW ${view}${options} AS SELECT ${columns} FROM ${identifier(table.schema, to)}`,
     `ALTER VIEW ${view} OWNER TO ${identifier(table.owner)}`,
-    `COMMENT ON VIEW ${view} IS 'Old name of ${to.replaceAll("'", "''")}, for programs that still use it'`,
+    `COMMENT ON VIEW ${view} IS ${literal(`Old name of ${to}, for programs that still use it`)}`,
     ...rights.flatMap(({ grantee, privileges }) => {
       // What a view has no use for (TRUNCATE, REFERENCES, TRIGGER, MAINTAIN) stays with the table.
       const useful = privileges.filter((privilege) => ["SELECT", "INSERT", "UPDATE", "DELETE"].includes(privilege));

@@ -1,4 +1,5 @@
 // Columns that are added to or changed in a table others use.
+import { literal } from "../../postgres/index.ts";
 import { mentions } from "../batch-state.ts";
 import { addedColumn, columnTypeChange, provesNotNull } from "../locks.ts";
 import { childOf, constraintOf, stringsOf, tableColumns, textOf, walk } from "../syntax.ts";
@@ -80,7 +81,7 @@ export const columnRules: readonly LintRule[] = [
       const sequence = word(`${action.table?.name ?? "t"}_${column}_seq`);
       return {
         message: `a ${type} column gets a number for every row of ${sqlName(action.table)}, which is rewritten`,
-        rewrite: `CREATE SEQUENCE ${sequence};\n${backfillRecipe(action.table, column, type.startsWith("big") ? "bigint" : "integer", `nextval('${sequence}')`)}\nALTER SEQUENCE ${sequence} OWNED BY ${sqlName(action.table)}.${word(column)};`,
+        rewrite: `CREATE SEQUENCE ${sequence};\n${backfillRecipe(action.table, column, type.startsWith("big") ? "bigint" : "integer", `nextval(${literal(sequence)})`)}\nALTER SEQUENCE ${sequence} OWNED BY ${sqlName(action.table)}.${word(column)};`,
       };
     },
   ),

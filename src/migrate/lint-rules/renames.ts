@@ -1,4 +1,5 @@
 // Renames: programs that run at that moment know only the old name.
+import { literal } from "../../postgres/index.ts";
 import { childOf, nameOfParts, relationName, stringsOf, textOf, type Action, type Node } from "../syntax.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
@@ -128,7 +129,7 @@ export const renameRules: readonly LintRule[] = [
       if (action.kind !== "AlterEnumStmt" || old === undefined || state.newTypes.has(name)) return undefined;
       return {
         message: `'${old}' of ${name} becomes '${textOf(action.node, "newVal") ?? ""}'`,
-        rewrite: `ALTER TYPE ${word(name)} ADD VALUE '${textOf(action.node, "newVal") ?? ""}';\n-- move the programs, then the rows in batches`,
+        rewrite: `ALTER TYPE ${word(name)} ADD VALUE ${literal(textOf(action.node, "newVal") ?? "")};\n-- move the programs, then the rows in batches`,
       };
     },
   }),

@@ -1,4 +1,5 @@
 // Types, names and security of what is created: most are house style and off until asked for.
+import { literal } from "../../postgres/index.ts";
 import {
   childOf,
   constraintOf,
@@ -184,7 +185,7 @@ export const schemaRules: readonly LintRule[] = [
         return undefined;
       return {
         message: `'${textOf(node, "newVal") ?? ""}' becomes the last value`,
-        rewrite: `-- ADD VALUE '${textOf(node, "newVal") ?? ""}' AFTER '…'`,
+        rewrite: `-- ADD VALUE ${literal(textOf(node, "newVal") ?? "")} AFTER '…'`,
       };
     },
   }),

@@ -1,24 +1,13 @@
 // Texts that several rules share: names as SQL, the statements of the safe forms.
+import { printedIdentifier as word } from "../../postgres/index.ts";
 import type { Name } from "../syntax.ts";
+
+export { word };
 
 /** Quoted only where needed. */
 export function sqlName(name: Name | undefined): string {
   if (name === undefined) return "…";
   return name.schema === undefined ? word(name.name) : `${word(name.schema)}.${word(name.name)}`;
-}
-
-/** Words that mean something else without quotes. */
-const RESERVED = new Set(
-  `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
-  concurrently constraint create cross default deferrable desc distinct do else end except false fetch for foreign freeze from
-  full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit natural not
-  notnull null offset on only or order outer overlaps placing primary references returning right select similar some symmetric
-  table tablesample then to trailing true union unique user using variadic verbose when where window with`.split(/\s+/),
-);
-
-/** For texts a person reads: unlike `identifier()` it quotes only where needed, and refuses nothing. */
-export function word(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
 /** A statement's text with NOT VALID, and the validation that follows on its own. */

@@ -27,12 +27,13 @@ export function parseBound(text: string): PartitionBound {
 function readLists(text: string): readonly (readonly string[])[] {
   const lists: string[][] = [];
   let current: string[] | undefined;
-  const token = /\(|\)|(E?)'((?:[^'\\]|''|\\.)*)'|[^\s(),']+/g;
+  // A backslash stands for itself: the server prints no E'…' here.
+  const token = /\(|\)|'((?:[^']|'')*)'|[^\s(),']+/g;
   for (const match of text.matchAll(token)) {
-    const [whole, , quoted] = match;
+    const [whole, quoted] = match;
     if (whole === "(") lists.push((current = []));
     else if (whole === ")") current = undefined;
-    else if (quoted !== undefined) current?.push(quoted.replaceAll("''", "'").replaceAll(/\\(.)/gs, "$1"));
+    else if (quoted !== undefined) current?.push(quoted.replaceAll("''", "'"));
     else if (current !== undefined && !whole.startsWith("::")) current.push(whole);
   }
   return lists;

@@ -134,7 +134,8 @@ export async function readFamilies(
   const [, bounds] = await connection.batch([
     // Bounds are printed by the session's settings.
     {
-      text: `SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true)`,
+      text: `SELECT pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+        pg_catalog.set_config('standard_conforming_strings', 'on', true)`,
     },
     { text: PARTITIONS_SQL, values: [tables.map(({ oid }) => oid)] },
   ]);

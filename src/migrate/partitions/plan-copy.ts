@@ -1,6 +1,6 @@
 // A conversion that copies: where the rows of a table cannot stay together in one partition (hash), a partitioned table is filled beside
 // it, kept equal by a trigger, and takes its name in one short transaction. The old table then follows, until it is dropped.
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, inTransaction, nothingToUndo, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
 import { fileWords } from "../expand/names.ts";
@@ -121,7 +121,7 @@ function fillGroups({ parts, table, next, key, columns }: Copy): readonly Expand
     `EXISTS (SELECT FROM ${from} AS a WHERE NOT EXISTS (SELECT FROM ${to} AS b WHERE ${same}))`;
   const finish = `
   IF ${missing(table, next)} OR ${missing(next, table)} THEN
-    RAISE EXCEPTION 'the copy of % is not complete', '${parts.table.name.replaceAll("'", "''")}';
+    RAISE EXCEPTION 'the copy of % is not complete', ${literal(parts.table.name)};
   END IF;`;
   return alone("SET row_security = off", batchedBlock(table, key, { batch, finish }), "RESET row_security");
 }

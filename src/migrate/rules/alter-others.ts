@@ -11,7 +11,7 @@ import {
   type CatalogObject,
   type OtherObjectKind,
 } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import { alterBaseType, alterCollation } from "./alter-base.ts";
 import {
   inPlace,
@@ -138,7 +138,7 @@ function alterFamily(before: CatalogObject<"operator family">, after: CatalogObj
   ]);
 }
 
-const DICTIONARY_OPTION = /("(?:[^"]|"")+"|\w+) = (E?'(?:[^'\\]|''|\\.)*'|[^,]+)/g;
+const DICTIONARY_OPTION = /("(?:[^"]|"")+"|\w+) = (E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|[^,]+)/gs;
 
 function alterDictionary(
   before: CatalogObject<"text search dictionary">,
@@ -238,9 +238,7 @@ export const ALTER_OTHERS: Alter = {
     if (version === undefined && before.facts.version !== undefined) return "recreate";
     const start = `ALTER ${spellingOf("foreign server", after)}`;
     return inPlace([
-      ...(version === undefined || before.facts.version === version
-        ? []
-        : [`${start} VERSION '${version.replaceAll("'", "''")}'`]),
+      ...(version === undefined || before.facts.version === version ? [] : [`${start} VERSION ${literal(version)}`]),
       ...options(start, before.facts.options, after.facts.options),
     ]);
   },

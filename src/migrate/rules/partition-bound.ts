@@ -1,5 +1,6 @@
 // The bound of a partition as a condition over its rows, in the words in which the server itself checks it: a valid CHECK that says so spares
 // ATTACH from reading the table (measured on PostgreSQL 18: "is implied by existing constraints").
+import { literal } from "../../postgres/index.ts";
 
 const COLUMN = /^(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)$/;
 
@@ -39,7 +40,7 @@ function hashCondition(keys: readonly string[], bound: string, parent: string): 
   const found = /^FOR VALUES WITH \(modulus (\d+), remainder (\d+)\)$/i.exec(bound);
   if (found === null) return undefined;
   const [, modulus = "", remainder = ""] = found;
-  const table = `'${parent.replaceAll("'", "''")}'::pg_catalog.regclass`;
+  const table = `${literal(parent)}::pg_catalog.regclass`;
   return `pg_catalog.satisfies_hash_partition(${[table, modulus, remainder, ...keys].join(", ")})`;
 }
 

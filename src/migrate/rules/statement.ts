@@ -1,6 +1,6 @@
 // What the rules of object kinds hand to the planner: statements, how each may run, and what it may do to a live server.
 import type { CatalogObject, CatalogObjects } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { identifier, literal } from "../../postgres/index.ts";
 import type { BackfillDefinition } from "../backfill/definition.ts";
 import type { StepLock } from "../plan-locks.ts";
 
@@ -93,6 +93,6 @@ export function ownerOf(object: CatalogObject, objects: CatalogObjects): Catalog
 /** `setval` past the highest value of a column; a sequence that is ahead already stays. */
 export function setToHighest(schema: string, table: string, column: string): string {
   const name = identifier(schema, table);
-  const sequence = `pg_catalog.pg_get_serial_sequence('${name.replaceAll("'", "''")}', '${column.replaceAll("'", "''")}')`;
+  const sequence = `pg_catalog.pg_get_serial_sequence(${literal(name)}, ${literal(column)})`;
   return `SELECT pg_catalog.setval(${sequence}, highest.value) FROM (SELECT max(${identifier(column)}) AS value FROM ${name}) AS highest WHERE highest.value > 0`;
 }

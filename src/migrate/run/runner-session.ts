@@ -15,6 +15,9 @@ import { releaseRunnerLock, takeRunnerLock } from "./runner-lock.ts";
 
 const OLDEST_SERVER = 140_000;
 
+/** The server reads backslashes as the parser does that splits the files, and as the catalog prints them. */
+const STANDARD_STRINGS_SQL = "SET standard_conforming_strings = on";
+
 export interface Runner {
   readonly connection: Connection;
   readonly history: HistoryTable;
@@ -33,6 +36,7 @@ export async function withRunner<T>(
     await checkServer(connection);
     await checkSchema(connection, options.schema);
     const { runnerWaitMs: waitMs = 60_000, signal, onEvent } = options;
+    await connection.exec(STANDARD_STRINGS_SQL);
     await takeRunnerLock(connection, history, { waitMs, signal, onEvent });
     return await withGrantNamed(connection, history, async () => {
       await ensureHistory(connection, history);

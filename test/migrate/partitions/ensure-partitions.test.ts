@@ -230,13 +230,14 @@ describeDatabases((_, open) => {
       kind: "list",
       schema: "shop",
       table: "chats",
-      values: ["Acme, Inc.", "o'small 4", "ACME inc", "Acme, Inc."],
+      values: ["Acme, Inc.", "o'small 4", "ACME inc", "Acme, Inc.", "c:\\new\\"],
     } as const;
     const run = await ensurePartitions(database, policy);
     expect(run.created).toEqual([
       { name: "chats_p_acme_inc", bound: "FOR VALUES IN ('Acme, Inc.')", rowsMoved: 10 },
       { name: "chats_p_o_small_4", bound: "FOR VALUES IN ('o''small 4')", rowsMoved: 1 },
       { name: "chats_p_acme_inc_2", bound: "FOR VALUES IN ('ACME inc')", rowsMoved: 0 },
+      { name: "chats_p_c_new", bound: "FOR VALUES IN (E'c:\\\\new\\\\')", rowsMoved: 0 },
     ]);
     expect(await ensurePartitions(database, policy)).toMatchObject({ created: [] });
     expect((await database.query("SELECT count(*)::int4 AS rows FROM shop.chats")).rows).toEqual([{ rows: 30 }]);

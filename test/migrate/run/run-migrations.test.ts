@@ -68,6 +68,15 @@ test("the platform's migrations run up, down and up again, and make the same tab
   expect(await schemaText()).toBe(before);
 });
 
+test("a backslash in a file stands for itself, as for the parser, whatever the server's setting is", async () => {
+  await database.exec("SET standard_conforming_strings = off");
+  await runMigrations(database, [
+    migration("0001_a.sql", String.raw`CREATE TABLE public.kept AS SELECT 'a\b;\n' AS said`),
+  ]);
+  expect((await database.query("TABLE public.kept")).rows).toEqual([{ said: String.raw`a\b;\n` }]);
+  await database.exec("DROP TABLE public.kept");
+});
+
 test("a second run does nothing and knows what was applied", async () => {
   await runMigrations(database, own, platform);
   expect(await runMigrations(database, own, platform)).toEqual({ done: [], appliedBefore: own.length });

@@ -159,9 +159,9 @@ export class LeasedConnection implements Connection {
   interrupt(error: Error): void {
     const running = this.#running;
     if (running === undefined || !this.#environment.canCancel) return;
-    const timer = setTimeout(() => {
+    const timer = afterGrace(() => {
       if (this.#running === running) this.#destroySocket(error);
-    }, CANCEL_GRACE_MS);
+    });
     this.#cancelling = this.cancel().catch(() => undefined);
     void running.outcome.then(() => clearTimeout(timer));
   }
@@ -250,10 +250,9 @@ export class LeasedConnection implements Connection {
     let graceTimer: NodeJS.Timeout | undefined;
     const cancel = (): void => {
       if (cancelling !== undefined || isStopped) return;
-      graceTimer = setTimeout(
-        () => this.#destroySocket(new Error("the server did not stop the statement in time")),
-        CANCEL_GRACE_MS,
-      );
+      graceTimer = afterGrace(() => {
+        if (!isStopped) this.#destroySocket(new Error("the server did not stop the statement in time"));
+      });
       // A refused cancel request leaves the socket's end to the grace timer.
       cancelling = this.cancel().catch(() => undefined);
     };
@@ -277,6 +276,14 @@ export class LeasedConnection implements Connection {
       error,
     );
   }
+}
+
+/**
+ * Where the process itself stood still for so long, the timer is looked at before the sockets: an answer that has been there for
+ * a while is read first.
+ */
+function afterGrace(work: () => void): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(work), CANCEL_GRACE_MS);
 }
 
 /** Quoted text, dollar-quoted text and comments, in which a word means nothing. */

@@ -288,8 +288,10 @@ export class Engine {
             ),
           ),
         );
-      // One that is idle for each of those who ask: it comes in the next tick, and needs no limit.
-      const timer = this.pool.idleCount > this.pool.waitingCount ? undefined : setTimeout(onTimeout, limitMs);
+      // One that is idle for each of those who ask: it comes in the next tick, and needs no limit. After a time in which the process
+      // stood still, what the server sent meanwhile is read first.
+      const hasOne = this.pool.idleCount > this.pool.waitingCount;
+      const timer = hasOne ? undefined : setTimeout(() => setImmediate(onTimeout), limitMs);
       options.signal?.addEventListener("abort", onAbort, { once: true });
       const queued = this.pool.waitingCount;
       this.pool.connect((error, client, release) => {

@@ -3,7 +3,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import type { ClientConfig } from "pg";
-import { ConnectionRefusedError, InvalidInputError } from "./errors.ts";
+import {
+  AuthenticationFailedError,
+  ConnectionRefusedError,
+  DatabaseNotFoundError,
+  InvalidInputError,
+} from "./errors.ts";
 import { toStewardError } from "./server-errors.ts";
 
 /** libpq's names. `primary` and `read-write`: the one that can be written to; `standby` and `read-only`: a replica. */
@@ -123,7 +128,8 @@ export class HostChooser {
       try {
         return await this.#look();
       } catch (error) {
-        if (signal?.aborted === true || Date.now() + PAUSE_MS > deadline) throw error;
+        const mayPass = !(error instanceof AuthenticationFailedError || error instanceof DatabaseNotFoundError);
+        if (!mayPass || signal?.aborted === true || Date.now() + PAUSE_MS > deadline) throw error;
       }
     }
   }

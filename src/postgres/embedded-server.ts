@@ -219,7 +219,9 @@ async function tryStart(
   while (!hasEnded) {
     // The eighth line is the state; it depends neither on the language nor on the destination of the log.
     const text = await readFile(pidFile, "utf8").catch(() => "");
-    if (text !== staleText && text.split("\n")[7]?.trim() === "ready") {
+    // A start that was given up is not carried out, also when it came to its end in the same moment.
+    const isReady = text !== staleText && text.split("\n")[7]?.trim() === "ready";
+    if (isReady && signal?.aborted !== true) {
       letGo(child);
       return { kind: "ready", child };
     }

@@ -41,10 +41,10 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Waits for something another process does; fails after 20 s. */
+/** Waits for something another process does; fails after a minute. */
 async function eventually(condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await sleep(50)) {
-    if (Date.now() > deadline) throw new Error("it did not come true in 20 s");
+  for (const deadline = Date.now() + 60_000; !(await condition()); await sleep(20)) {
+    if (Date.now() > deadline) throw new Error("it did not come true in a minute");
   }
 }
 

@@ -45,6 +45,8 @@ async function startServer(running: AsyncDisposable[]): Promise<string> {
       wal_level: "logical",
       max_connections: "200",
       max_prepared_transactions: "10",
+      // Else its workers come whenever they like: an ANALYZE changes row counts and plans in the middle of a test.
+      autovacuum_naptime: "2000000",
     },
   });
   running.push(server);

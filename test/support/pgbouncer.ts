@@ -3,11 +3,12 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serverUser } from "../../src/postgres/embedded-binaries.ts";
+import { ownPort } from "./own-port.ts";
 
 export interface PgBouncer extends AsyncDisposable {
   /** The server's URL, led through PgBouncer. */
@@ -42,7 +43,7 @@ export async function startPgBouncer(serverUrl: string, options: PgBouncerOption
   const target = new URL(serverUrl);
   const user = await serverUser(); // it refuses to run as root
   const folder = await mkdtemp(join(tmpdir(), "pgsteward-pgbouncer-"));
-  const port = await freePort();
+  const port = await ownPort();
   const { poolSize = 4, maxPreparedStatements = 0 } = options;
   const quote = (text: string): string => `"${decodeURIComponent(text).replaceAll('"', '""')}"`;
   const files = {
@@ -82,7 +83,7 @@ ${program.minor >= 21 ? `max_prepared_statements = ${maxPreparedStatements}` : "
     await ended;
     await rm(folder, { recursive: true, force: true });
   };
-  for (const deadline = Date.now() + 15_000; !(await answers(port)); await sleep(30)) {
+  for (const deadline = Date.now() + 60_000; !(await answers(port)); await sleep(30)) {
     if (child.exitCode === null && Date.now() < deadline) continue;
     await stop();
     throw new Error(`pgbouncer did not start: ${log}`);
@@ -100,16 +101,5 @@ function answers(port: number): Promise<boolean> {
       resolve(true);
     });
     socket.once("error", () => resolve(false));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
   });
 }

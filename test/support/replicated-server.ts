@@ -4,16 +4,18 @@ import { execFile } from "node:child_process";
 import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { startEmbeddedServer, type EmbeddedServer } from "../../src/postgres/index.ts";
+import { ownPort } from "./own-port.ts";
 
 const run = promisify(execFile);
 
 export interface ReplicatedServer extends AsyncDisposable {
   readonly primary: EmbeddedServer;
   readonly replicas: readonly EmbeddedServer[];
-  /** Holds a replica back, or lets it go on. */
+  /** Holds a replica back, or lets it go on. Resolves when it does. */
   pauseReplay(replica: EmbeddedServer, isPaused: boolean): Promise<void>;
   /** Makes a replica a primary of its own, on the next timeline. */
   promote(replica: EmbeddedServer): Promise<void>;
@@ -34,17 +36,24 @@ export async function startReplicatedServer(
   try {
     const primary = await startEmbeddedServer({
       dataDir: join(parent, "primary"),
+      port: await ownPort(),
       settings: { fsync: "off", wal_level: "replica", max_wal_senders: "8", max_connections: "60", ...settings },
     });
     servers.push(primary);
     for (let number = 1; number <= replicaCount; number++)
       servers.push(await startReplica(primary, join(parent, `replica${number}`), settings));
+    // A replica answers before it has found its primary.
+    const streaming = "SELECT FROM pg_stat_replication WHERE state = 'streaming'";
+    while ((await ask(primary, streaming)).length < replicaCount) await sleep(20);
     return {
       primary,
       replicas: servers.slice(1),
       ask,
       async pauseReplay(replica, isPaused) {
         await ask(replica, isPaused ? "SELECT pg_wal_replay_pause()" : "SELECT pg_wal_replay_resume()");
+        // Asking for the pause is not yet having it.
+        const state = `SELECT FROM (SELECT pg_get_wal_replay_pause_state()) AS s (now) WHERE now = '${isPaused ? "paused" : "not paused"}'`;
+        while ((await ask(replica, state)).length === 0) await sleep(5);
       },
       async promote(replica) {
         await ask(replica, "SELECT pg_promote(true, 30)");
@@ -66,7 +75,7 @@ async function startReplica(
   await client.connect();
   try {
     await client.query("SELECT pg_backup_start('replica', true)");
-    await run("cp", ["-a", primary.dataDir, dataDir]);
+    await copyFolder(primary.dataDir, dataDir);
     const { rows } = await client.query<{ labelfile: string }>("SELECT labelfile FROM pg_backup_stop(false)");
     const { uid, gid } = await stat(join(dataDir, "PG_VERSION"));
     for (const [name, content] of [
@@ -83,6 +92,7 @@ async function startReplica(
   const { hostname, port, username, password } = new URL(primary.url);
   return startEmbeddedServer({
     dataDir,
+    port: await ownPort(),
     settings: {
       fsync: "off",
       max_connections: "60",
@@ -91,6 +101,14 @@ async function startReplica(
       hot_standby: "on",
       primary_conninfo: `host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}`,
     },
+  });
+}
+
+/** Of a server that runs: a file that goes away meanwhile (a cache that is written anew) is no loss, the log has what it meant. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await run("cp", ["-a", from, to], { env: { ...process.env, LC_ALL: "C" } }).catch((error: { stderr?: string }) => {
+    const complaints = (error.stderr ?? "").trim().split("\n");
+    if (!complaints.every((line) => line.endsWith("No such file or directory"))) throw error;
   });
 }
 

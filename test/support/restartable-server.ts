@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startEmbeddedServer } from "../../src/postgres/index.ts";
+import { ownPort } from "./own-port.ts";
 
 export interface RestartableServer extends AsyncDisposable {
   /** Superuser, database `postgres`. */
@@ -23,8 +24,9 @@ export async function startRestartableServer(
   await chmod(parent, 0o755); // as root, another user runs the server
   const dataDir = join(parent, "data");
   const options = { dataDir, settings: { ...settings, synchronous_commit: "on" } };
-  let server = await startEmbeddedServer(options);
-  const { url, port } = server;
+  const port = await ownPort();
+  let server = await startEmbeddedServer({ ...options, port });
+  const { url } = server;
   return {
     url,
     port,

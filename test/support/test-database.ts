@@ -27,7 +27,7 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   await runOnServer(serverUrl, `CREATE DATABASE ${identifier(name)} TEMPLATE template0`);
-  const drop = (): Promise<void> => runOnServer(serverUrl, `DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
+  const drop = (): Promise<void> => dropDatabase(serverUrl, name);
   try {
     const database = await openDatabase({ ...openOptions, url: url.href });
     if (setup !== undefined) await database.exec(setup);
@@ -81,6 +81,18 @@ export function describeDatabases(
   describe("on PGlite", () => {
     define("pglite", testPglite);
   });
+}
+
+/** The server waits for 5 s until those that it ended are gone; a busy machine may need longer. */
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await runOnServer(serverUrl, `DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "55006" || attempt === 10) throw error;
+    }
+  }
 }
 
 /** Runs a script as superuser on the run's server, outside any test database (roles, settings). */

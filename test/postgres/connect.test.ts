@@ -9,6 +9,9 @@ import { startRestartableServer, type RestartableServer } from "../support/resta
 import { testDatabase } from "../support/test-database.ts";
 import { ownUrl } from "./own-url.ts";
 
+/** Of the server that goes away. */
+const MAX_CONNECTIONS = 12;
+
 describe("one engine per URL", () => {
   test("a second open shares the pool, and the last close ends it", async () => {
     await using first = await testDatabase();
@@ -114,7 +117,7 @@ describe("what cannot be opened says why, without the password", () => {
   const broken = async (change: (url: URL) => void) => {
     const url = new URL(inject("serverUrl"));
     change(url);
-    await using database = await openDatabase({ url: url.href, pool: { acquireTimeoutMs: 3_000 } });
+    await using database = await openDatabase({ url: url.href, pool: { acquireTimeoutMs: 60_000 } });
     const error = await failureOf(database.query("SELECT 1"));
     const health = await database.health();
     expect(inspect([error, health], { depth: 8 })).not.toContain("s3cret");
@@ -179,10 +182,9 @@ describe("what cannot be opened says why, without the password", () => {
     const { port } = other.address() as AddressInfo;
     await using database = await openDatabase({
       url: `postgres://u:s3cret@127.0.0.1:${port}/x`,
-      pool: { acquireTimeoutMs: 1_000 },
     });
     expect(await failureOf(database.query("SELECT 1"))).toMatchObject({
-      code: expect.stringMatching(/^(CONNECTION_LOST|CONNECTION_REFUSED|ACQUIRE_TIMEOUT)$/) as string,
+      code: expect.stringMatching(/^(CONNECTION_LOST|CONNECTION_REFUSED)$/) as string,
     });
     other.close();
   });
@@ -200,14 +202,15 @@ test("a login that was given up leaves no connection behind", async () => {
     );
     return rows.length;
   };
-  await expect.poll(waiting).toBe(0);
+  // The server itself would end it after authentication_timeout, a minute.
+  await expect.poll(waiting, { timeout: 30_000 }).toBe(0);
 });
 
 describe("a server that goes away", () => {
   let server: RestartableServer;
   beforeAll(async () => {
     server = await startRestartableServer({
-      max_connections: "12",
+      max_connections: String(MAX_CONNECTIONS),
       superuser_reserved_connections: "0",
       reserved_connections: "0",
     });
@@ -220,8 +223,8 @@ describe("a server that goes away", () => {
       await database.exec("CREATE TABLE IF NOT EXISTS kept (id int)");
       await database.query("INSERT INTO kept VALUES (1)");
       const running = failureOf(database.query("SELECT pg_sleep(30)"));
-      await expect.poll(() => database.leases().length).toBe(1);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await using watcher = await testWatcher(server.url);
+      await expect.poll(watcher.sleeping).toBe(1);
       await server[how]();
       expect(await running).toMatchObject({
         code: expect.stringMatching(/^(CONNECTION_LOST|COMMIT_OUTCOME_UNKNOWN)$/) as string,
@@ -260,9 +263,21 @@ test("health tells latency, pool and server", async () => {
   expect(health.latencyMs).toBeGreaterThan(0);
 });
 
+/** A connection that looks at what the others do. */
+async function testWatcher(url: string) {
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  return {
+    sleeping: async () => (await client.query("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).rowCount,
+    [Symbol.asyncDispose]: () => client.end().catch(() => undefined),
+  };
+}
+
+/** Connections that were closed a moment ago may still have their place. */
 async function takeAllConnections(url: string): Promise<pg.Client[]> {
   const clients: pg.Client[] = [];
-  for (;;) {
+  while (clients.length < MAX_CONNECTIONS) {
     const client = new pg.Client({ connectionString: url });
     client.on("error", () => undefined);
     const refused = await client.connect().then(
@@ -272,7 +287,7 @@ async function takeAllConnections(url: string): Promise<pg.Client[]> {
         return true;
       },
     );
-    if (refused) return clients;
-    clients.push(client);
+    if (!refused) clients.push(client);
   }
+  return clients;
 }

@@ -298,8 +298,11 @@ describe("errors of the moment", () => {
 
   test("a transaction that idles for too long", async () => {
     await using connection = await database.connect();
+    const { rows } = await connection.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
     await connection.exec("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 30");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const isThere = async (): Promise<number | null> =>
+      (await database.query("SELECT FROM pg_stat_activity WHERE pid = $1", [rows[0]?.pid])).rowCount;
+    await expect.poll(isThere).toBe(0);
     const thrown = await failureOf(connection.query("SELECT 1"));
     expect(thrown).toMatchObject({ code: expect.stringMatching(/^(TRANSACTION_TIMEOUT|CONNECTION_LOST)$/) as string });
   });

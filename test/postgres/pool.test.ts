@@ -1,6 +1,6 @@
 // A pool whose connections are all taken, and one whose connections die.
 import { describe, expect, test } from "vitest";
-import { openDatabase, type Connection, type Database } from "../../src/postgres/index.ts";
+import { openDatabase, type AcquireOptions, type Connection, type Database } from "../../src/postgres/index.ts";
 import { failureOf } from "../support/failure-of.ts";
 import { proxiedDatabase } from "../support/proxied-database.ts";
 import { testDatabase } from "../support/test-database.ts";
@@ -8,8 +8,8 @@ import { ownUrl } from "./own-url.ts";
 
 describe("a pool under pressure", () => {
   test("a wait for a connection ends, and its hint names who holds them and where", async () => {
-    await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 2_000 } });
-    await using held = await takeConnection(database);
+    await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 300 } });
+    await using held = await takeConnection(database, { timeoutMs: 60_000 });
     expect(held.transactionStatus).toBe("idle");
     const error = await failureOf(database.query("SELECT 1"));
     expect(error).toMatchObject({
@@ -148,17 +148,17 @@ describe("connections that die", () => {
 
   test("connections are replaced after their life time", async () => {
     await using keep = await testDatabase();
-    await using database = await openDatabase({ url: ownUrl(keep.url), pool: { maxLifetimeMs: 1_000 } });
+    await using database = await openDatabase({ url: ownUrl(keep.url), pool: { maxLifetimeMs: 300 } });
     const pid = await backend(database);
-    await expect.poll(() => backend(database), { timeout: 10_000, interval: 200 }).not.toBe(pid);
+    await expect.poll(() => backend(database)).not.toBe(pid);
   });
 });
 
 /** Takes a connection in a flow of its own: a flow that holds the only connection of a pool may not wait for another. */
-function takeConnection(database: Database): Promise<Connection> {
+function takeConnection(database: Database, options: AcquireOptions = {}): Promise<Connection> {
   return new Promise((resolve) => {
     setTimeout(function takeConnection() {
-      resolve(database.connect());
+      resolve(database.connect(options));
     });
   });
 }

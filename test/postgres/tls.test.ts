@@ -35,6 +35,9 @@ test("rows, errors and cancelling work over TLS", async () => {
   await expect.poll(async () => (await plain.query("SHOW ssl")).rows).toEqual([{ ssl: "on" }]);
 
   await using database = await openDatabase(`${server.url}?sslmode=no-verify`);
+  // A backend may know of the setting before the postmaster, which answers new connections, has read the certificate.
+  const tries = async (): Promise<string> => database.query("SELECT 1").then(() => "encrypted", String);
+  await expect.poll(tries).toBe("encrypted");
   const { rows: facts } = await database.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
   expect(facts).toEqual([{ ssl: true }]);
   const { rows } = await database.query<{ n: number; text: string }>(

@@ -1,7 +1,9 @@
 import { and, asc, eq, gt, sql } from "drizzle-orm";
 import { integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { expect, expectTypeOf, test } from "vitest";
+import { LockNotAvailableError } from "../../src/postgres/index.ts";
 import { createSessionFactory } from "../../src/session/index.ts";
+import { failureOf } from "../support/failure-of.ts";
 import { describeDatabases, testDatabase } from "../support/test-database.ts";
 
 const tasks = pgTable("tasks", { id: integer().primaryKey(), state: text().notNull(), worker: text() });
@@ -153,11 +155,20 @@ describeDatabases((kind, open) => {
       };
     };
 
+    /** Who holds it is asked with a short limit, which a busy machine may miss: then another refusal names them. */
+    const refusedBySomebody = async (work: () => Promise<unknown>): Promise<LockNotAvailableError> => {
+      for (;;) {
+        const error = await failureOf(work());
+        if (!(error instanceof LockNotAvailableError)) throw error;
+        if (error.holders.length > 0) return error;
+      }
+    };
+
     test("nowait fails at once and names the process that holds the row", async () => {
       await using fixture = await start();
       const holder = await hold(fixture, [5]);
-      const refused = fixture.sessions.begin({}, (tx) => tx.lock(tasks, [4, 5], { wait: "nowait" }));
-      await expect(refused).rejects.toMatchObject({
+      const refused = () => fixture.sessions.begin({}, (tx) => tx.lock(tasks, [4, 5], { wait: "nowait" }));
+      expect(await refusedBySomebody(refused)).toMatchObject({
         code: "LOCK_NOT_AVAILABLE",
         sqlState: "55P03",
         holders: [{ pid: expect.any(Number), application: "pgsteward", state: "idle in transaction" }],
@@ -170,10 +181,10 @@ describeDatabases((kind, open) => {
       await using fixture = await start();
       const first = await hold(fixture, [5], "share");
       const second = await hold(fixture, [5], "share");
-      const refused = fixture.sessions.run({}, (tx) => tx.lock(tasks, 5, { timeoutMs: 30 }));
-      const error: unknown = await refused.catch((caught: unknown) => caught);
+      const refused = () => fixture.sessions.run({}, (tx) => tx.lock(tasks, 5, { timeoutMs: 30 }));
+      const error = await refusedBySomebody(refused);
       expect(error).toMatchObject({ code: "LOCK_NOT_AVAILABLE" });
-      expect((error as { holders: unknown[] }).holders).toHaveLength(2);
+      expect(error.holders).toHaveLength(2);
       await first.end();
       await second.end();
     });
@@ -184,8 +195,11 @@ describeDatabases((kind, open) => {
       await other.query("BEGIN");
       await other.query("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE");
       const { rows } = await other.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-      const refused = fixture.sessions.run({}, (tx) => tx.lock(tasks, 5, { timeoutMs: 30 }));
-      await expect(refused).rejects.toMatchObject({ code: "LOCK_NOT_AVAILABLE", holders: [{ pid: rows[0]?.pid }] });
+      const refused = () => fixture.sessions.run({}, (tx) => tx.lock(tasks, 5, { timeoutMs: 30 }));
+      expect(await refusedBySomebody(refused)).toMatchObject({
+        code: "LOCK_NOT_AVAILABLE",
+        holders: [{ pid: rows[0]?.pid }],
+      });
       await other.query("ROLLBACK");
     });
 

@@ -79,6 +79,8 @@ describe("when the connection is lost", () => {
       expect(await failureOf(fixture.sessions.run({}, (tx) => tx.execute(increment)))).toMatchObject({
         code: "COMMIT_OUTCOME_UNKNOWN",
       });
+      // The server may still be at it; when it is done, it closes its side.
+      await expect.poll(() => fixture.proxy.connections.every(({ isOpen }) => !isOpen)).toBe(true);
       fixture.proxy.inject(fault, /value = 100/);
       await fixture.sessions.run({}, (tx) => tx.execute(sql`UPDATE counters SET value = 100 WHERE id = 1`), {
         repeatable: true,

@@ -10,7 +10,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import * as undici from "undici";
 import { TEST_CERTIFICATE, type OutsideServers } from "./outside-servers.ts";
 
@@ -49,7 +49,7 @@ async function sendDatagram(to: Outside): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       socket.send("hello", to.udpPort, "127.0.0.1", (error) => (error === null ? resolve() : reject(error)));
     });
-    await vi.waitFor(() => expect(to.hits).toBeGreaterThan(before));
+    await expect.poll(() => to.hits).toBeGreaterThan(before);
     return "sent";
   } finally {
     socket.close();

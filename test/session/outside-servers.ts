@@ -46,8 +46,9 @@ export async function startOutsideServers(): Promise<OutsideServers> {
     hits++;
     void text(request).then((body) => response.end(`got ${body}`));
   };
-  const http = createServer(answer);
-  const https = createHttpsServer({ key: KEY, cert: CERTIFICATE }, answer);
+  // Else a kept connection ends after 5 s, which may be the moment in which a test uses it.
+  const http = createServer({ keepAliveTimeout: 600_000 }, answer);
+  const https = createHttpsServer({ key: KEY, cert: CERTIFICATE, keepAliveTimeout: 600_000 }, answer);
   const http2 = createHttp2Server((_request, response) => {
     hits++;
     response.end("ok");

@@ -10,6 +10,8 @@ import { A, agents, B, notes, startTeams, namesOf, TEAM_SCHEMA } from "./team-ta
 
 describeDatabases((kind, open) => {
   const start = () => startTeams(open);
+  // The server keeps the same limit, from a moment later on; on a busy machine its word may be heard first.
+  const tooLong = { code: expect.toBeOneOf(["UNIT_TOO_LONG", ...(kind === "server" ? ["TRANSACTION_TIMEOUT"] : [])]) };
 
   test("tenant and role hold for the unit and are gone after it", async () => {
     await using fixture = await start();
@@ -94,16 +96,16 @@ describeDatabases((kind, open) => {
         current_setting('idle_in_transaction_session_timeout') AS i, current_setting('transaction_timeout', true) AS t`),
       {
         limits: {
-          statementTimeoutMs: 1_100,
-          lockTimeoutMs: 1_200,
-          idleInTransactionTimeoutMs: 1_300,
-          unitTimeoutMs: 1_400,
+          statementTimeoutMs: 61_100,
+          lockTimeoutMs: 61_200,
+          idleInTransactionTimeoutMs: 61_300,
+          unitTimeoutMs: 61_400,
         },
       },
     );
     // The embedded database cannot end a session: there the last two are kept by the unit itself.
-    const kept = fixture.database.kind === "pglite" ? { i: "0", t: "0" } : { i: "1300ms", t: "1400ms" };
-    expect(rows).toEqual([{ s: "1100ms", l: "1200ms", ...kept }]);
+    const kept = fixture.database.kind === "pglite" ? { i: "0", t: "0" } : { i: "61300ms", t: "61400ms" };
+    expect(rows).toEqual([{ s: "61100ms", l: "61200ms", ...kept }]);
     const wrong = [{ statementTimeoutMs: -1 }, { toString: 5 } as object];
     for (const limits of wrong)
       await expect(fixture.sessions.run({}, (tx) => tx.select().from(agents), { limits })).rejects.toMatchObject({
@@ -128,7 +130,7 @@ describeDatabases((kind, open) => {
       },
       { limits: { unitTimeoutMs: 150 } },
     );
-    await expect(work).rejects.toMatchObject({ code: "UNIT_TOO_LONG" });
+    await expect(work).rejects.toMatchObject(tooLong);
     expect(fixture.database.leases()).toEqual([]);
     expect(await namesOf(fixture.database)).toEqual(["ada", "bob"]);
     release?.();
@@ -150,7 +152,7 @@ describeDatabases((kind, open) => {
       },
       { limits: { gapWarningMs: 20, unitTimeoutMs: 150 } },
     );
-    await expect(work).rejects.toMatchObject({ code: "UNIT_TOO_LONG" });
+    await expect(work).rejects.toMatchObject(tooLong);
   });
 
   test("a unit that sends nothing for longer than the idle limit is rolled back, and the database goes on", async () => {
@@ -195,7 +197,7 @@ describeDatabases((kind, open) => {
       },
       { limits: { unitTimeoutMs: 100 } },
     );
-    await expect(work).rejects.toMatchObject({ code: "UNIT_TOO_LONG" });
+    await expect(work).rejects.toMatchObject(tooLong);
     expect(await namesOf(fixture.database)).toEqual(["ada", "bob"]);
   });
 
@@ -215,7 +217,8 @@ describeDatabases((kind, open) => {
       },
       { name: "think" },
     );
-    expect(warnings.toSorted()).toEqual(["gap between statements: think", "unit open for long: think"]);
+    // Once each, or more often where the machine lets a statement wait for long.
+    expect([...new Set(warnings)].toSorted()).toEqual(["gap between statements: think", "unit open for long: think"]);
   });
 
   test("a unit that is aborted before it begins asks for nothing", async () => {

@@ -27,9 +27,8 @@ import {
   NestedCheckoutError,
 } from "./errors.ts";
 import { currentUnit, driverIO } from "./open-unit.ts";
-import { readServerFacts } from "./server-facts.ts";
 import { toStewardError } from "./server-errors.ts";
-import { backendOf, readServerTraits, type ServerTraits } from "./server-traits.ts";
+import { backendOf, type ServerTraits } from "./server-traits.ts";
 import { leaveEngine, shareEngine, type SharedEngine } from "./shared-engine.ts";
 import { parseDatabaseUrl } from "./url.ts";
 
@@ -75,12 +74,13 @@ class DatabaseHandle implements Database {
       canCancel: this.kind === "server",
       defaultTimeoutMs: options.statementTimeoutMs ?? 30_000,
       sendCancelRequest: (running) => driverIO(() => sendCancelRequest(running)),
+      doubtServer: () => shared.server.doubt(),
     };
     engineOfHandle.set(this, shared.engine);
   }
 
   get backend(): Backend {
-    const { traits } = this.#shared;
+    const traits = this.#shared.server.lastTraits;
     if (this.#backend === undefined || this.#backend.traits !== traits)
       this.#backend = { traits, value: backendOf(this.kind, traits, this.#options) };
     return this.#backend.value;
@@ -164,7 +164,7 @@ class DatabaseHandle implements Database {
       const started = performance.now();
       await connection.query("SELECT 1", [], { timeoutMs });
       const latencyMs = performance.now() - started;
-      const server = await this.#facts(connection);
+      const server = await this.#shared.server.readFacts(connection);
       return { ok: true, latencyMs, pool: this.poolFigures(), server, error: undefined };
     } catch (error) {
       const { code, message, hint } = toStewardError(error);
@@ -179,10 +179,11 @@ class DatabaseHandle implements Database {
   }
 
   async serverFacts(): Promise<ServerFacts> {
-    if (this.#shared.facts !== undefined) return this.#shared.facts;
+    const known = this.#shared.server.facts;
+    if (known !== undefined) return known;
     this.#checkNotNested(callSite());
     await using connection = await this.#lease({ besideUnit: true }, callSite());
-    return this.#facts(connection);
+    return await this.#shared.server.readFacts(connection);
   }
 
   poolFigures(): PoolFigures {
@@ -200,17 +201,6 @@ class DatabaseHandle implements Database {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  #facts(connection: Connection): Promise<ServerFacts> {
-    const shared = this.#shared;
-    if (shared.facts !== undefined) return shared.facts;
-    const reading = readServerFacts(connection);
-    shared.facts = reading;
-    reading.catch(() => {
-      shared.facts = undefined;
-    });
-    return reading;
   }
 
   #unit(): ReturnType<typeof currentUnit> {
@@ -239,8 +229,9 @@ class DatabaseHandle implements Database {
   /** At once when a connection is at hand: a promise, and the wait for it, would cost more than the taking. */
   #lease(options: AcquireOptions, takenAt: CallSite, note?: FlowNote): LeasedConnection | Promise<LeasedConnection> {
     this.#checkOpen();
-    const { engine, traits } = this.#shared;
+    const { engine, server } = this.#shared;
     const taken = engine.takeRecent(options, takenAt, note);
+    const { traits } = server;
     if (taken !== undefined && traits !== undefined) return this.#connection(taken, traits.version);
     return this.#leaseFromPool(taken ?? driverIO(() => engine.acquire(options, takenAt, note)));
   }
@@ -248,7 +239,7 @@ class DatabaseHandle implements Database {
   async #leaseFromPool(taken: LeasedClient | Promise<LeasedClient>): Promise<LeasedConnection> {
     const leased = await taken;
     const connection = this.#connection(leased, 0);
-    const traits = this.#shared.traits ?? (await this.#detect(connection));
+    const traits = this.#shared.server.traits ?? (await this.#detect(connection));
     connection.serverVersion = traits.version;
     return connection;
   }
@@ -259,7 +250,7 @@ class DatabaseHandle implements Database {
 
   async #detect(connection: LeasedConnection): Promise<ServerTraits> {
     try {
-      return (this.#shared.traits = await readServerTraits(connection, this.kind));
+      return await this.#shared.server.readTraits(connection, this.kind);
     } catch (error) {
       connection.release(error instanceof Error ? error : undefined);
       throw error;

@@ -8,6 +8,7 @@ import {
   DatabaseClosedError,
   DecodeFailedError,
   InvalidInputError,
+  ReadOnlyError,
   type StewardError,
 } from "./errors.ts";
 import type { PooledClient } from "./pooled-clients.ts";
@@ -23,6 +24,8 @@ export interface ConnectionEnvironment {
   readonly canCancel: boolean;
   readonly defaultTimeoutMs: number;
   sendCancelRequest(client: PoolClient): Promise<void>;
+  /** Called when the server refuses a write as a replica does. */
+  doubtServer(): void;
 }
 
 /** A batch that the server did not carry out; `outcome` says what is known about it. */
@@ -130,7 +133,7 @@ export class LeasedConnection implements Connection {
       await this.client.query(script);
     } catch (error) {
       await this.#answered();
-      throw toStewardError(error, { isCancelledByCaller: watch.isAborted() });
+      throw this.#noted(toStewardError(error, { isCancelledByCaller: watch.isAborted() }));
     } finally {
       await watch.stop();
     }
@@ -220,10 +223,12 @@ export class LeasedConnection implements Connection {
   ): StewardError {
     switch (outcome.kind) {
       case "failed":
-        return toStewardError(outcome.error, {
-          isCancelledByCaller,
-          statementIndex: Math.max(0, outcome.index - preludeLength),
-        });
+        return this.#noted(
+          toStewardError(outcome.error, {
+            isCancelledByCaller,
+            statementIndex: Math.max(0, outcome.index - preludeLength),
+          }),
+        );
       case "undecodable":
         return new DecodeFailedError(
           `a type parser failed on a row of statement ${outcome.index - preludeLength + 1}; the statement itself was carried out`,
@@ -238,6 +243,12 @@ export class LeasedConnection implements Connection {
         return toStewardError(outcome.error, { isCancelledByCaller });
       }
     }
+  }
+
+  /** Behind a proxy a connection stays while the server behind it becomes a replica. */
+  #noted(error: StewardError): StewardError {
+    if (error instanceof ReadOnlyError) this.#environment.doubtServer();
+    return error;
   }
 
   /** Sends a cancel request when the signal fires or the limit passes; cuts the socket when the server does not obey. */

@@ -1,7 +1,6 @@
 // The pool behind every handle of one URL: bounded queue, bounded waits, pre-ping of long-idle connections, figures, and
 // the note where each connection was taken. The pool itself is node-postgres's.
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Duplex } from "node:stream";
 import pg from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { Batch } from "./batch.ts";
@@ -19,7 +18,7 @@ import {
 } from "./errors.ts";
 import type { HostChooser } from "./hosts.ts";
 import { PooledClient, RecentClients } from "./pooled-clients.ts";
-import { splitRowMessages } from "./row-messages.ts";
+import { ServerClient } from "./server-client.ts";
 import { toStewardError } from "./server-errors.ts";
 
 /** Longest that a client stays out of the pool between two uses, and the share of the pool's own limit that this may be. */
@@ -27,6 +26,12 @@ const RECENT_MS = 1_000;
 const RECENT_SHARE = 0.1;
 /** A pre-ping that takes longer than this means a dead connection. */
 const PING_LIMIT_MS = 5_000;
+
+export interface EngineEvents {
+  readonly onConnectionError: (error: Error) => void;
+  /** Another server may answer, or the same one in another role. */
+  readonly onDoubt: () => void;
+}
 
 export interface EngineSource {
   readonly kind: DatabaseKind;
@@ -68,6 +73,10 @@ export class Engine {
   readonly #leases = new Set<HeldLease>();
   readonly #clients = new WeakMap<PoolClient, PooledClient>();
   readonly #recent: RecentClients;
+  /** Of the pool, logged in. */
+  #connected = 0;
+  /** What the server last reported of itself. */
+  #reported: string | undefined;
   #acquired = 0;
   #waitTotalMs = 0;
   #waitMaxMs = 0;
@@ -78,7 +87,7 @@ export class Engine {
     source: EngineSource,
     options: Required<PoolOptions>,
     openedAt: CallSite,
-    onConnectionError: (error: Error) => void,
+    { onConnectionError, onDoubt }: EngineEvents,
   ) {
     this.kind = source.kind;
     this.openedAt = openedAt;
@@ -99,15 +108,26 @@ export class Engine {
     this.pool.on("connect", (client) => {
       const pooled = new PooledClient(client);
       this.#clients.set(client, pooled);
+      // The one before may have been of another server, which nobody heard end.
+      if (this.#connected++ === 0) onDoubt();
+      if (client instanceof ServerClient) client.hear(() => this.#compare(client, onDoubt));
       client.on("error", (error: Error) => {
         source.hosts?.doubt();
+        onDoubt();
         if (!this.#recent.remove(pooled)) return;
         client.release(error);
         onConnectionError(toStewardError(error));
       });
     });
+    this.pool.on("remove", () => this.#connected--);
     // Without a listener an idle connection that dies ends the process. The pool has dropped it already.
     this.pool.on("error", (error) => onConnectionError(toStewardError(error)));
+  }
+
+  #compare({ reported }: ServerClient, onDoubt: () => void): void {
+    if (reported === this.#reported) return;
+    this.#reported = reported;
+    onDoubt();
   }
 
   /**
@@ -350,26 +370,4 @@ async function isAlive(client: PoolClient): Promise<boolean> {
   const isDone = await Promise.race([ping.outcome.then((outcome) => outcome.kind === "done"), limit]);
   clearTimeout(timer);
   return isDone;
-}
-
-/** The driver's client, with rows that a batch reads from the socket itself. */
-class ServerClient extends pg.Client {
-  constructor(config?: pg.ClientConfig) {
-    super(config);
-    splitRowMessages((this as unknown as { connection: object }).connection);
-  }
-
-  /**
-   * The driver leaves its socket open when it gives up while logging in (no password to give, for one). The server then waits
-   * for the password until authentication_timeout, a minute, and CREATE and DROP DATABASE on it wait as long.
-   */
-  override connect(): Promise<pg.Client>;
-  override connect(callback: (error: Error) => void): void;
-  override connect(callback?: (error: Error) => void): Promise<pg.Client> | void {
-    if (callback === undefined) return super.connect();
-    super.connect((error: Error | null) => {
-      if (error !== null) (this as unknown as { connection: { stream: Duplex } }).connection.stream.destroy();
-      callback(error as Error);
-    });
-  }
 }

@@ -2,23 +2,19 @@
 import pg from "pg";
 import type { PoolConfig } from "pg";
 import type { CallSite } from "./call-site.ts";
-import type { ServerFacts } from "./database.ts";
 import type { DatabaseOptions, PoolOptions } from "./database-options.ts";
 import { Engine, type EngineSource } from "./engine.ts";
 import { DatabaseAlreadyOpenError, InvalidInputError } from "./errors.ts";
 import { HostChooser, hostList } from "./hosts.ts";
+import { KnownServer } from "./known-server.ts";
 import { openPglite } from "./pglite.ts";
-import type { ServerTraits } from "./server-traits.ts";
 import type { DatabaseAddress } from "./url.ts";
 
 export interface SharedEngine {
   readonly engine: Engine;
   /** What the engine was made with, without secrets; a second open with other options is refused. */
   readonly fingerprint: string;
-  /** Asked for once. */
-  facts: Promise<ServerFacts> | undefined;
-  /** Known from the first connection on. */
-  traits: ServerTraits | undefined;
+  readonly server: KnownServer;
 }
 
 /** Engines by address. A memory database has none: nobody else can name it. */
@@ -38,8 +34,12 @@ export async function shareEngine(
   const fingerprint = JSON.stringify([pool, options.applicationName, options.preparedStatements, options.backend]);
   const make = async (): Promise<SharedEngine> => {
     const source = await openSource(address, options);
-    const engine = new Engine(source, pool, openedAt, options.onConnectionError ?? (() => undefined));
-    return { engine, fingerprint, facts: undefined, traits: undefined };
+    const server = new KnownServer();
+    const engine = new Engine(source, pool, openedAt, {
+      onConnectionError: options.onConnectionError ?? (() => undefined),
+      onDoubt: () => server.doubt(),
+    });
+    return { engine, fingerprint, server };
   };
   const { key } = address;
   for (;;) {

@@ -1,11 +1,12 @@
 // Several hosts in one URL, with a real primary and replica: the primary is found in any order, followed through a failover,
 // and of two primaries the one that was promoted last is taken.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDatabase } from "../../src/postgres/index.ts";
+import { openDatabase, type Database } from "../../src/postgres/index.ts";
 import { createSessionFactory } from "../../src/session/index.ts";
 import { sql } from "drizzle-orm";
 import { failureOf } from "../support/failure-of.ts";
 import { startReplicatedServer, type ReplicatedServer } from "../support/replicated-server.ts";
+import { startWireProxy } from "../support/wire-proxy.ts";
 
 let servers: ReplicatedServer;
 beforeAll(async () => {
@@ -140,4 +141,37 @@ test("of two primaries the one that was promoted last is written to, without a c
     .poll(async () => (await database.query(where)).rows, { interval: 200 })
     .toEqual([{ port: replica, replica: false }]);
   for (let round = 0; round < 5; round++) expect((await database.query(where)).rows).toMatchObject([{ port: replica }]);
+});
+
+test("what is known of a server is asked again when the address leads elsewhere, a replica is promoted, or a write is refused", async () => {
+  const { primary } = servers;
+  const [standby] = servers.replicas;
+  if (standby === undefined) throw new Error("no replica");
+  const target = { targetHost: "127.0.0.1", targetPort: primary.port };
+  await using proxy = await startWireProxy(target);
+  await using moved = await openDatabase(proxy.url(primary.url));
+  await using promoted = await openDatabase(standby.url);
+  const knownOf = async (database: Database) => [(await database.serverFacts()).role, database.backend.listen];
+  expect(await knownOf(moved)).toEqual(["primary", true]);
+  expect(await knownOf(promoted)).toEqual(["replica", false]);
+
+  const question = expect.stringContaining("pg_is_in_recovery") as string;
+  proxy.resetCount();
+  expect(await knownOf(moved)).toEqual(["primary", true]);
+  await moved.query("SELECT 1");
+  expect(proxy.texts).not.toContainEqual(question);
+  expect(await failureOf(moved.exec("BEGIN READ ONLY; CREATE TABLE t ()"))).toMatchObject({ code: "READ_ONLY" });
+  await moved.query("SELECT 1");
+  expect(proxy.texts).toContainEqual(question);
+
+  target.targetPort = standby.port;
+  proxy.cutAll();
+  await expect.poll(async () => (await moved.health()).server?.role).toBe("replica");
+  expect(await knownOf(moved)).toEqual(["replica", false]);
+
+  await servers.promote(standby);
+  for (const database of [moved, promoted]) {
+    await database.query("SELECT 1");
+    expect(await knownOf(database)).toEqual(["primary", true]);
+  }
 });

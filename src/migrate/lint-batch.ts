@@ -10,6 +10,7 @@ import {
   type TransactionFault,
 } from "./lint-files.ts";
 import { parseForLint, statementsOfBlock, type SyntaxFault } from "./lint-parse.ts";
+import type { PsqlPart } from "./psql-text.ts";
 import { refusedInTransaction } from "./run-alone.ts";
 import { actionsOf, type Action } from "./syntax.ts";
 
@@ -27,6 +28,8 @@ export interface FileState {
   readonly ignores: readonly Ignore[];
   readonly faults: readonly TransactionFault[];
   readonly syntaxFaults: readonly SyntaxFault[];
+  /** psql's commands that run what does not stand in the file. */
+  readonly unread: readonly PsqlPart[];
 }
 
 export async function readBatch(
@@ -56,6 +59,7 @@ export async function readBatch(
       recognised,
       faults,
       syntaxFaults: script.faults,
+      unread: script.unread,
       ignores: ignoresOf(recognised.text, script.statements),
     };
     states.push(state);

@@ -1,7 +1,8 @@
 // Reads as much of a file as can be read: where a statement has a syntax error, the others are still linted. Looks into DO blocks.
 import { InvalidSqlError } from "../postgres/errors.ts";
-import { separatePsql, splitSql, type SqlSegment } from "./psql-text.ts";
-import { loadParser, parseSqlScript, type ScriptStatement } from "./sql-script.ts";
+import { adviceOn, fillVariables } from "./lint-templates.ts";
+import { separatePsql, splitSql, type PsqlPart, type SqlSegment } from "./psql-text.ts";
+import { loadParser, parseSqlScript, ZERO_BYTE, type ScriptStatement } from "./sql-script.ts";
 import { childOf, isNode, listOf, textOf, walk } from "./syntax.ts";
 
 export interface SyntaxFault {
@@ -9,36 +10,51 @@ export interface SyntaxFault {
   readonly offset: number;
   /** As the parser says it, e.g. `syntax error at or near "TABEL"`. */
   readonly message: string;
+  /** What to do, where more is known than that it is wrong. */
+  readonly advice?: string | undefined;
 }
 
-export interface LintedScript {
+interface Pieces {
   readonly statements: readonly ScriptStatement[];
   readonly faults: readonly SyntaxFault[];
 }
 
+export interface LintedScript extends Pieces {
+  /** psql's commands that run what does not stand in the file. */
+  readonly unread: readonly PsqlPart[];
+}
+
+/** `\i`, `\ir` and their long names, a shell, a SELECT whose rows are run. */
+const RUNS_ELSEWHERE = /^\\(?:i|ir|include|include_relative|gexec|!)(?![a-z])/;
+
+function runsElsewhere({ kind, text }: PsqlPart): boolean {
+  return kind === "command" && RUNS_ELSEWHERE.test(text);
+}
+
 export async function parseForLint(text: string, name: string): Promise<LintedScript> {
   try {
-    return { statements: (await parseSqlScript(text, name)).statements, faults: [] };
+    const { statements, psqlParts } = await parseSqlScript(text, name);
+    return { statements, faults: [], unread: psqlParts.filter(runsElsewhere) };
   } catch (thrown) {
     if (!(thrown instanceof InvalidSqlError)) throw thrown;
   }
-  const filled = fillVariables(text);
+  const zero = text.indexOf("\0");
   const statements: ScriptStatement[] = [];
-  const faults: SyntaxFault[] = [];
-  for (const { text: sql, offset } of separatePsql(filled).segments) {
+  const faults: SyntaxFault[] = zero === -1 ? [] : [{ offset: zero, message: ZERO_BYTE }];
+  const { segments, parts } = separatePsql(fillVariables(text.replaceAll(/\0|^\uFEFF/g, " ")));
+  for (const { text: sql, offset } of segments) {
     const read = await parsePieces(splitSql(sql, true), sql, name, offset);
     statements.push(...read.statements);
     faults.push(...read.faults);
   }
-  return { statements, faults };
+  return {
+    statements,
+    faults: faults.map((fault) => ({ ...fault, advice: adviceOn(text, fault.offset, fault.message) })),
+    unread: parts.filter(runsElsewhere),
+  };
 }
 
-async function parsePieces(
-  pieces: readonly SqlSegment[],
-  sql: string,
-  name: string,
-  start: number,
-): Promise<LintedScript> {
+async function parsePieces(pieces: readonly SqlSegment[], sql: string, name: string, start: number): Promise<Pieces> {
   const statements: ScriptStatement[] = [];
   const faults: SyntaxFault[] = [];
   for (let index = 0; index < pieces.length; index++) {
@@ -87,22 +103,13 @@ async function parsePiece(
       statements: [],
       fault: {
         offset: offset + position - 1,
-        message: cause instanceof Error ? cause.message : (thrown.message.split("\n", 1)[0] ?? ""),
+        message:
+          cause instanceof Error && !(cause instanceof RangeError)
+            ? cause.message
+            : (thrown.message.split("\n", 1)[0] ?? ""),
       },
     };
   }
-}
-
-/**
- * psql's `:name`, `:'name'` and `:"name"`, and `{{.name}}`, `{{ index .Options "name" }}` and `${name}` of migration tools, as names
- * and strings of the same length; another file that is put in, as blanks. Casts, slices and assignments are no variables.
- */
-function fillVariables(text: string): string {
-  return text
-    .replaceAll(/\{\{-?\s*template\b[^{}\n]*\}\}/g, (form) => " ".repeat(form.length))
-    .replaceAll(/\{\{[^{}\n]*\w[^{}\n]*\}\}|\$\{[\w.:-]+\}/g, (form) => form.replaceAll(/\W/g, "_"))
-    .replaceAll(/(?<![:\w\])]):(["'])(\w+)\1/g, (_, quote: string, name: string) => `${quote}v${name}${quote}`)
-    .replaceAll(/(?<![:\w\])"']):([A-Za-z_]\w*)/g, "v$1");
 }
 
 export interface Block {

@@ -7,13 +7,14 @@ import { readBatch, type FileState, type LintedStatement } from "./lint-batch.ts
 import { recogniseFile, type LintFile } from "./lint-files.ts";
 import { statementsOfBlock } from "./lint-parse.ts";
 import type { LintConfig, LintFinding, LintOptions, LintReport } from "./lint-report.ts";
-import { newlyReferenced } from "./lint-rules/constraints.ts";
 import { LINT_RULES } from "./lint-rules/index.ts";
 import type { LintRule, LintSeverity, RuleContext, RuleMatch, TransactionState } from "./lint-rules/rule.ts";
+import { opaqueStatement } from "./lint-rules/transactions.ts";
 import * as whole from "./lint-rules/whole-batch.ts";
 import { lockEffects, LOCK_MODES, type LockEffect } from "./locks.ts";
 import { parseSqlScript, placeOf, type ScriptStatement } from "./sql-script.ts";
-import { actionsOf, stringsOf, textOf, type Action, type Name } from "./syntax.ts";
+import { actionsOf, type Action, type Name } from "./syntax.ts";
+import { noteDone } from "./transaction-state.ts";
 
 export const NEWEST_SERVER_VERSION = 18;
 const OLDEST_SERVER_VERSION = 14;
@@ -197,7 +198,7 @@ class LintRun {
       this.#noteConstraints(action, linted);
       applyAction(this.#state, action);
     }
-    if (before !== undefined) note(before, linted, taken, this.#state);
+    if (before !== undefined) noteDone(before, linted, taken, this.#state);
   }
 
   /** Most rules look at one kind of action: the others are not asked. */
@@ -257,12 +258,19 @@ class LintRun {
   }
 
   #reportSyntax(file: FileState): void {
-    for (const { offset, message } of file.syntaxFaults) {
-      const text = file.text.slice(offset, endOfLine(file.text, offset)).trimEnd();
-      const statement: ScriptStatement = { text, kind: "", node: {}, offset };
-      const match = { message, rewrite: "-- correct it: this statement was not looked at" };
-      this.#report(whole.syntaxError, "error", match, { statement, file }, []);
+    for (const { offset, message, advice } of file.syntaxFaults) {
+      const match = { message, rewrite: `-- ${advice ?? "correct it"}: this statement was not looked at` };
+      this.#report(whole.syntaxError, "error", match, { statement: lineAt(file, offset), file }, []);
     }
+    for (const { offset, text } of file.unread)
+      this.#reportWhole(
+        opaqueStatement,
+        { statement: lineAt(file, offset), file },
+        {
+          message: `what ${text.trim().split(/\s/, 1)[0] ?? ""} runs does not stand in this file`,
+          rewrite: "-- write the statements themselves, or lint the other file, too",
+        },
+      );
   }
 
   #reportFaults(file: FileState): void {
@@ -284,12 +292,7 @@ class LintRun {
   #lintIgnores(file: FileState): void {
     if (file.ignores.length === 0) return;
     for (const ignore of file.ignores) {
-      const statement: ScriptStatement = {
-        text: file.text.slice(ignore.offset, endOfLine(file.text, ignore.offset)),
-        kind: "",
-        node: {},
-        offset: ignore.offset,
-      };
+      const statement = lineAt(file, ignore.offset);
       const unknown = ignore.rules.filter((rule) => !this.#known.has(rule));
       if (ignore.rules.length === 0 || ignore.reason === "" || unknown.length > 0) {
         this.#reportWhole(
@@ -363,29 +366,8 @@ class LintRun {
   }
 }
 
-function endOfLine(text: string, from: number): number {
-  const end = text.indexOf("\n", from);
-  return end === -1 ? text.length : end;
-}
-
-/** What the transaction has done when the statement is over. */
-function note(
-  transaction: TransactionState,
-  { statement, actions }: LintedStatement,
-  effects: readonly LockEffect[],
-  state: BatchState,
-): void {
-  const by = (statement.text.split("\n", 1)[0] ?? "").slice(0, 80);
-  for (const { table, mode } of effects) transaction.held.push({ table, mode, by });
-  for (const action of actions) {
-    const value =
-      action.kind === "AlterEnumStmt" && action.node["oldVal"] === undefined
-        ? textOf(action.node, "newVal")
-        : undefined;
-    // A type that the same transaction made may use its values at once.
-    if (value !== undefined && !state.newTypes.has(stringsOf(action.node, "typeName").at(-1) ?? ""))
-      transaction.addedEnumValues.add(value);
-    for (const referenced of newlyReferenced(action))
-      if (!state.table(referenced).isNew) transaction.referencedTables.add(state.table(referenced));
-  }
+/** What stands in a line from there on, where no statement was read. */
+function lineAt({ text }: FileState, offset: number): ScriptStatement {
+  const end = text.indexOf("\n", offset);
+  return { text: text.slice(offset, end === -1 ? undefined : end).trimEnd(), kind: "", node: {}, offset };
 }

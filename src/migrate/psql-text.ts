@@ -16,6 +16,8 @@ export interface PsqlPart {
 }
 
 const COPY_FROM_STDIN = /^copy\b[\s\S]*\bfrom\s+(?:stdin|pstdin)\b/i;
+/** Commands that send the statement before them, as a semicolon does. */
+const SENDS = /^\\(?:g|gx|gdesc|gexec|gset|crosstabview|watch)\b/;
 
 /** Splits a file for psql into SQL segments and the parts only psql understands. Never fails: faults of the SQL are the parser's. */
 export function separatePsql(file: string): {
@@ -48,11 +50,20 @@ export function separatePsql(file: string): {
       continue;
     }
     const character = file[position] ?? "";
+    // `\;` sends several statements as one query: for the parser it is a semicolon.
+    if (character === "\\" && file[position + 1] === ";") {
+      parts.push({ kind: "command", text: "\\;", offset: position });
+      segment += `${file.slice(copied, position)} `;
+      copied = ++position;
+      continue;
+    }
     if (character === "\\") {
       const end = endOfLine(file, position);
       const text = file.slice(position, end);
       parts.push({ kind: "command", text, offset: position });
-      segment += file.slice(copied, position) + " ".repeat(end - position);
+      const isEnd = SENDS.test(text) && statement !== "";
+      segment += file.slice(copied, position) + (isEnd ? ";" : " ") + " ".repeat(end - position - 1);
+      if (isEnd) statement = "";
       copied = position = end;
       continue;
     }

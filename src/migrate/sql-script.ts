@@ -22,6 +22,9 @@ export interface SqlScript {
 }
 
 const SYNTAX_ERROR = "42601";
+export const ZERO_BYTE = "a zero byte";
+/** Editors of Windows write it at the beginning; psql skips it, too. */
+const BYTE_ORDER_MARK = /^\uFEFF/;
 
 type Parser = typeof parserModule;
 let loading: Promise<Parser> | undefined;
@@ -43,7 +46,15 @@ export function loadParser(): Promise<Parser> {
  */
 export async function parseSqlScript(text: string, name: string): Promise<SqlScript> {
   const parser = await loadParser();
-  const { segments, parts } = separatePsql(text);
+  const zero = text.indexOf("\0");
+  // The parser would end there, and what follows would be lost.
+  if (zero !== -1)
+    throw sqlErrorAt(text, zero, name, ZERO_BYTE, {
+      sqlState: SYNTAX_ERROR,
+      cause: undefined,
+      hint: "PostgreSQL's text has none: save the file as UTF-8",
+    });
+  const { segments, parts } = separatePsql(text.replace(BYTE_ORDER_MARK, " "));
   const statements = segments.flatMap((segment) => {
     // The parser counts bytes; strings count UTF-16 units.
     const bytes = Buffer.from(segment.text, "utf8");
@@ -87,7 +98,8 @@ function parseSegment(parser: Parser, sql: string, offset: number, file: string,
     }));
   } catch (cause) {
     if (!parser.hasSqlDetails(cause) || cause.sqlDetails === undefined) {
-      throw new InvalidSqlError(`${name} cannot be parsed: ${String(cause)}`, { sqlState: SYNTAX_ERROR }, { cause });
+      const why = cause instanceof RangeError ? "it is nested too deeply" : String(cause);
+      throw new InvalidSqlError(`${name} cannot be parsed: ${why}`, { sqlState: SYNTAX_ERROR }, { cause });
     }
     const { message, cursorPosition } = cause.sqlDetails;
     throw sqlErrorAt(file, offset + unitsOf(sql, Math.max(0, cursorPosition)), name, message, {
@@ -139,7 +151,11 @@ export function placeOf(
   const start = before.lastIndexOf("\n") + 1;
   const end = file.indexOf("\n", start);
   const text = file.slice(start, end === -1 ? undefined : end).replace(/\r$/, "");
-  return { line: before.split("\n").length, column: Array.from(before.slice(start)).length + 1, text };
+  return {
+    line: before.split("\n").length,
+    column: Array.from(before.slice(start).replace(BYTE_ORDER_MARK, "")).length + 1,
+    text,
+  };
 }
 
 /** A long line is shown around the fault only. */

@@ -90,15 +90,25 @@ export function tableOfTrigger(node: Node, trigger: Name): Name | undefined {
   return parts === undefined || parts.length < 2 ? undefined : nameOfParts(parts.slice(0, -1));
 }
 
-/** Visits every node below and at `value`, with its kind ("" for a field that is not wrapped). */
+/** How deep one call follows a tree: a sum of thousands of terms is as deep as it is long, and the stack is not. */
+const WALK_DEPTH = 500;
+
+/** Visits every node below and at `value`, with its kind ("" for a field that is not wrapped), parents before what is in them. */
 export function walk(value: unknown, visit: (kind: string, node: Node) => void): void {
-  if (Array.isArray(value)) for (const item of value) walk(item, visit);
+  const rest: unknown[] = [];
+  walkTo(value, visit, WALK_DEPTH, rest);
+  for (const item of rest) walkTo(item, visit, WALK_DEPTH, rest);
+}
+
+function walkTo(value: unknown, visit: (kind: string, node: Node) => void, depth: number, rest: unknown[]): void {
+  if (depth === 0) rest.push(value);
+  else if (Array.isArray(value)) for (const item of value) walkTo(item, visit, depth - 1, rest);
   else if (isNode(value)) {
     for (const key in value) {
       const item = value[key];
       if (typeof item !== "object" || item === null) continue;
       if (isNode(item)) visit(isKind(key) ? key : "", item);
-      walk(item, visit);
+      walkTo(item, visit, depth - 1, rest);
     }
   }
 }

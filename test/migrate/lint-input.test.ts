@@ -69,6 +69,73 @@ test("psql's commands and COPY's data are not SQL", async () => {
   expect(await lint(`${text}\nSELEC;`)).toEqual(["7:1 drop-table", "8:1 syntax-error"]);
 });
 
+test("a zero byte and a byte order mark hide no statement", async () => {
+  expect(await lint("\uFEFFDROP TABLE a;")).toEqual(["1:1 drop-table"]);
+  expect(await lint("\uFEFF-- one\r\nDROP TABLE a;\r\nSELEC;")).toEqual(["2:1 drop-table", "3:1 syntax-error"]);
+  expect(await lint("DROP TABLE a;\0\nDROP TABLE b;")).toEqual([
+    "1:1 drop-table",
+    "1:14 syntax-error",
+    "2:1 drop-table",
+  ]);
+  const utf16 = Buffer.from("DROP TABLE a;", "utf16le").toString("latin1");
+  const { findings } = await lintSql([{ name: "a.sql", text: utf16 }]);
+  expect(findings.find(({ message }) => message === "a zero byte")?.rewrite).toContain("UTF-8");
+});
+
+test("psql's commands that send a statement end it", async () => {
+  expect(await lint("SELECT 1 AS x \\gset\nDROP TABLE a;\nSELECT 2\\; DROP TABLE b;\n")).toEqual([
+    "2:1 drop-table",
+    "3:12 drop-table",
+  ]);
+  expect(await lint("\\gset\nDROP TABLE a \\g\nDROP TABLE b;")).toEqual(["2:1 drop-table", "3:1 drop-table"]);
+});
+
+test("psql's commands that run what does not stand in the file are told", async () => {
+  const text =
+    "\\set x 1\n\\i other.sql\n  \\include_relative 'b.sql'\nSELECT 'DROP TABLE a' \\gexec\n\\echo i\n\\if x\n\\endif";
+  expect(await lint(text)).toEqual(["2:1 opaque-statement", "3:3 opaque-statement", "4:23 opaque-statement"]);
+  expect(await lint(text, { config: { rules: { "opaque-statement": "off" } } })).toEqual([]);
+});
+
+test.each([
+  ["Jinja", "{% if x %}\nDROP TABLE {{ t }};\n{% else %}\nDROP TABLE b;\n{% endif %}{# it's #}", 2],
+  ["dbt's configuration", "{{ config(materialized='table') }}\nSELECT 1;\nDROP TABLE {{ ref('a') }};", 1],
+  ["ERB", "<% if x -%>\nDROP TABLE <%= t %>;\n<% end %>\nDROP TABLE b;", 2],
+  ["Go", "{{ if .x }}\nDROP TABLE {{.s}}.a;\n{{- end }}\nDROP TABLE b;", 2],
+  ["mustache", "DROP TABLE {{{schema}}}.a;", 1],
+  ["the shell", "DROP TABLE $SCHEMA.a, ${OTHER:-public}.b;\nSELECT $1, $x$ $y $x$;", 2],
+  ["Python", "UPDATE a SET b = %(b)s, c = %s WHERE d = 1;\nDROP TABLE {schema}.a;", 1],
+  ["drivers", "UPDATE a SET b = ?, c = #{c} WHERE d = ?;\nSELECT j ? 'k' FROM a;\nDROP TABLE @extschema@.a;", 1],
+])("what %s puts values into is linted, in every branch", async (_, text, drops) => {
+  const found = await lint(text);
+  expect(found.filter((finding) => finding.endsWith("drop-table"))).toHaveLength(drops);
+  expect(found).toHaveLength(drops);
+});
+
+test.each([
+  ["CREATE TABLE `a` (b int) ENGINE=InnoDB;", "MySQL"],
+  ["DELIMITER //\nCREATE PROCEDURE p() BEGIN SELECT 1; END //", "MySQL"],
+  ["CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT);", "SQLite"],
+  ["CREATE TABLE [dbo].[a] ([b] int);\nGO", "SQL Server"],
+  ["SELECT 1\n/\n", "Oracle"],
+  ["<<<<<<< HEAD\nDROP TABLE a;\n=======\nDROP TABLE b;\n>>>>>>> other", "merge conflict"],
+  ["version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"],
+  ["{{ my_macro() }}\nSELECT 1;", "template"],
+  ['{"a": 1}', "no SQL"],
+  ["DROP\u00A0TABLE a;", "U+00A0"],
+  ["SELEC 1;", "correct it"],
+])("a syntax error says what to do about %j", async (text, advice) => {
+  const { findings } = await lintSql([{ name: "a.sql", text }]);
+  expect(findings.find(({ rule }) => rule === "syntax-error")?.rewrite).toContain(advice);
+});
+
+test("a sum of thousands of terms is read, one of very many is told", async () => {
+  const sum = (terms: number): string =>
+    `UPDATE a SET b = ${Array(terms).fill("c").join(" || ")} WHERE d;\nDROP TABLE a;`;
+  expect(await lint(sum(5_000))).toEqual(["2:1 drop-table"]);
+  expect(await lint(sum(40_000))).toEqual(["1:1 syntax-error", "2:1 drop-table"]);
+});
+
 test("line ends, an empty file and a file of comments", async () => {
   const crlf = "-- one\r\nDROP TABLE a;\r\n\r\n  DROP TABLE b; -- pgsteward:ignore drop-table agreed\r\n";
   expect(await lint(crlf)).toEqual(["2:1 drop-table"]);

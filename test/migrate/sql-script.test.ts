@@ -99,3 +99,12 @@ test("this project's own migrations are one set of statements each", async () =>
   const sql = readFileSync(new URL("../../migrations/0001_create_roles_and_functions.sql", import.meta.url), "utf8");
   expect((await texts(sql)).length).toBeGreaterThan(3);
 });
+
+test("a zero byte is refused: the parser would end there; a byte order mark is no SQL", async () => {
+  await expect(parseSqlScript("SELECT 1;\0DROP TABLE a;", "a.sql")).rejects.toThrow("a.sql:1:10: a zero byte");
+  const { statements } = await parseSqlScript("\uFEFFSELECT 1;\nSELECT 2;", "a.sql");
+  expect(statements.map(({ text, offset }) => [text, offset])).toEqual([
+    ["SELECT 1", 1],
+    ["SELECT 2", 11],
+  ]);
+});

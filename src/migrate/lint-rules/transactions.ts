@@ -57,6 +57,25 @@ function isLongQuery({ action: { kind, node, table }, isLive }: RuleContext): bo
   return read.some((name) => isLive(name) && !hasFewRows(name));
 }
 
+/** Also told of psql's commands that run another file. */
+export const opaqueStatement = defineLintRule({
+  id: "opaque-statement",
+  on: ["DoStmt", "CallStmt"],
+  title: "A statement whose effect cannot be read from its text",
+  severity: "info",
+  isRecommended: true,
+  why: "What EXECUTE puts together, CALL and other languages do is known only when they run. DO blocks in PL/pgSQL are looked into.",
+  bad: "DO $$ BEGIN EXECUTE format('ALTER TABLE users DROP COLUMN %I', 'e' || 'mail'); END $$;",
+  good: "DO $$ BEGIN IF now() > '2026-01-01' THEN ANALYZE users; END IF; END $$;",
+  check({ action }) {
+    if (action.kind !== "DoStmt" && action.kind !== "CallStmt") return undefined;
+    return {
+      message: `${action.kind === "DoStmt" ? "DO" : "CALL"} was not fully looked into`,
+      rewrite: "-- write the statements themselves, or try the migration on a copy",
+    };
+  },
+});
+
 export const transactionRules: readonly LintRule[] = [
   defineLintRule({
     id: "concurrently-in-transaction",
@@ -317,23 +336,7 @@ export const transactionRules: readonly LintRule[] = [
       };
     },
   }),
-  defineLintRule({
-    id: "opaque-statement",
-    on: ["DoStmt", "CallStmt"],
-    title: "A statement whose effect cannot be read from its text",
-    severity: "info",
-    isRecommended: true,
-    why: "What EXECUTE puts together, CALL and other languages do is known only when they run. DO blocks in PL/pgSQL are looked into.",
-    bad: "DO $$ BEGIN EXECUTE format('ALTER TABLE users DROP COLUMN %I', 'e' || 'mail'); END $$;",
-    good: "DO $$ BEGIN IF now() > '2026-01-01' THEN ANALYZE users; END IF; END $$;",
-    check({ action }) {
-      if (action.kind !== "DoStmt" && action.kind !== "CallStmt") return undefined;
-      return {
-        message: `${action.kind === "DoStmt" ? "DO" : "CALL"} was not fully looked into`,
-        rewrite: "-- write the statements themselves, or try the migration on a copy",
-      };
-    },
-  }),
+  opaqueStatement,
   defineLintRule({
     id: "prepared-transaction",
     on: ["TransactionStmt"],

@@ -102,15 +102,16 @@ hint: correct line 3; statement 1 of 2 of 0003_wrong.sql is done and stays: pgst
 test("Ctrl-C cancels the statement that runs, and says how to go on", async () => {
   await using database = await testDatabase();
   const cwd = folderWith({ "migrations/1_slow.sql": "-- migrate:up\nCREATE TABLE a ();\nSELECT pg_sleep(60);\n" });
+  const sleeping = async (): Promise<number | null> =>
+    (await database.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"))
+      .rowCount;
   const interrupted = async (...flags: readonly string[]): Promise<string> => {
     const cli = startCli(["migrate", "up", ...flags], { cwd, env: { DATABASE_URL: database.url } });
-    for (;;) {
-      const { rows } = await database.query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'");
-      if (rows.length > 0) break;
-    }
+    await expect.poll(sleeping).toBe(1);
     cli.child.kill("SIGINT");
     const { code, stderr } = await cli.ended;
     expect(code).toBe(130);
+    await expect.poll(sleeping).toBe(0);
     return stderr;
   };
   const how = "nothing of 1_slow.sql was kept: pgsteward migrate up begins with it again";

@@ -1,6 +1,8 @@
 // Expressions in a text that reads back as itself. PostgreSQL prints `state IN ('a', 'b')` on a varchar with one cast around the
 // list, and reads that as a cast of each value: written from its own text, a check would differ from itself for ever.
+import { withoutDefaultNames } from "./default-names.ts";
 import type { ObjectKind } from "./object-facts.ts";
+import { quotedEnd, WORD } from "./quoted-text.ts";
 
 /** Kinds of objects whose facts are, or hold, expressions as the server prints them. */
 const WITH_EXPRESSIONS: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
@@ -44,14 +46,17 @@ function stableValue(value: unknown): unknown {
 
 const TYPE =
   /^(?:"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)(?:\.(?:"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*))?(?:\([\d, -]+\))?(?: (?:varying|precision|with time zone|without time zone)(?:\([\d, ]+\))?)*(?=\[\])/u;
-const DOLLAR_QUOTE = /^\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/u;
-const WORD = /[\p{L}\p{N}_$"]/u;
 
 /**
  * @param text - as `pg_get_expr` and the like print it; texts in quotes and in dollar quotes stay as they are
- * @returns the same with `(ARRAY[a, b])::t[]` as `ARRAY[(a)::t, (b)::t]`
+ * @returns the same with `(ARRAY[a, b])::t[]` as `ARRAY[(a)::t, (b)::t]`, `SELECT 'a'::t AS t` without the name that is its own, and
+ *   `( VALUES` without the space that tells a list of a query from one that PostgreSQL read as a query
  */
 export function stableText(text: string): string {
+  return withSpreadCasts(withoutDefaultNames(text));
+}
+
+function withSpreadCasts(text: string): string {
   if (!text.includes("ARRAY[")) return text;
   let written = "";
   for (let at = 0; at < text.length;) {
@@ -97,7 +102,7 @@ function castEach(list: string, type: string, isWrapped: boolean): string {
   const elements = elementsOf(list).map((element) => {
     const isList = element.startsWith("ARRAY[") && listEnd(element, 0) === element.length - 1;
     if (isList) return castEach(element, type, isWrapped);
-    const written = stableText(element);
+    const written = withSpreadCasts(element);
     return isWrapped || !isSimple(written) ? `(${written})::${type}` : `${written}::${type}`;
   });
   return `ARRAY[${elements.join(", ")}]`;
@@ -142,19 +147,4 @@ function groupEnd(text: string, opening: number): number {
     else if (")]".includes(text[at] ?? "") && --depth === 0) return at;
   }
   return text.length;
-}
-
-/** Where the string, the quoted name or the dollar-quoted text that starts at a position ends; the position itself otherwise. */
-function quotedEnd(text: string, at: number): number {
-  const mark = text[at];
-  if (mark === "'" || mark === '"') {
-    let end = at + 1;
-    while (end < text.length && (text[end] !== mark || text[end + 1] === mark)) end += text[end] === mark ? 2 : 1;
-    return Math.min(end + 1, text.length);
-  }
-  if (mark !== "$" || WORD.test(text[at - 1] ?? "")) return at;
-  const opening = DOLLAR_QUOTE.exec(text.slice(at, at + 64))?.[0];
-  if (opening === undefined) return at;
-  const closing = text.indexOf(opening, at + opening.length);
-  return closing === -1 ? text.length : closing + opening.length;
 }

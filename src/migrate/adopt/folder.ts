@@ -6,7 +6,8 @@ import { fileFault, withFileFaults } from "../../postgres/file-fault.ts";
 import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import { decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
-import { layoutOf, listed } from "./layouts.ts";
+import { layoutOf } from "./layouts.ts";
+import { listed } from "./numbered.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
 import { textWithValues } from "./templates.ts";
 import {
@@ -85,12 +86,23 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
   }
   const seen = new Map<string, string>();
   for (const { version, up } of migrations) {
-    const other = version === "" ? undefined : seen.get(version);
+    const other = version === "" || COUNTS_BY_NAME.has(layout.tool) ? undefined : seen.get(version);
     if (other !== undefined && other !== up.file) notices.push(`${other} and ${up.file} have the same version`);
     seen.set(version, up.file);
   }
   return { tool: layout.tool, migrations, notices };
 }
+
+/** Tools that know a migration by the whole name of its file, or of its folder: equal numbers are nothing to them. */
+const COUNTS_BY_NAME: ReadonlySet<MigrationTool> = new Set([
+  "drizzle",
+  "graphile-migrate",
+  "liquibase",
+  "node-pg-migrate",
+  "prisma",
+  "sql-migrate",
+  "yoyo",
+]);
 
 /** A migration's files, before they are read. */
 export interface LayoutEntry {
@@ -186,8 +198,8 @@ function migrationsOf(
 ): readonly AdoptedMigration[] {
   const textOf = (name: string): string => textWithValues(files, tool, name, unset);
   const text = textOf(entry.up);
-  if (tool === "liquibase") {
-    const changesets = splitChangesets(text);
+  const changesets = tool === "liquibase" ? splitChangesets(text) : [];
+  if (changesets.length > 0) {
     const others = changesets
       .filter((changeset) => !changeset.isForPostgres)
       .map(({ author, id }) => `${author}:${id}`);

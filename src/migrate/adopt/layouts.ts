@@ -1,10 +1,11 @@
 // How each tool lays out its folder: which files are migrations, which lead back, and their order.
 import { basename, dirname } from "node:path";
 import { InvalidInputError } from "../../postgres/index.ts";
-import { byNameWithNumbers } from "../sql-files.ts";
+import { changelogEntries, liquibase } from "./changelog.ts";
 import type { FolderFiles, Layout, LayoutEntry } from "./folder.ts";
-import { isDownFile, LIQUIBASE, undoesAnother } from "./parts.ts";
-import { toolOfFile, type MigrationTool } from "./tools.ts";
+import { byVersion, compareText, listed, named, numbered, type LayoutReader } from "./numbered.ts";
+import { POSTGRATOR, toolOfFile, type MigrationTool } from "./tools.ts";
+import { yoyo } from "./yoyo.ts";
 
 /** @param notices - filled with what was passed over */
 export function layoutOf(files: FolderFiles, wanted: MigrationTool | undefined, notices: string[]): Layout {
@@ -69,6 +70,7 @@ function refuseOtherDatabases(files: FolderFiles): void {
 function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool {
   if (journalOf(files) !== undefined) return "drizzle";
   if (planOf(files) !== undefined) return "sqitch";
+  if (changelogEntries(files).length > 0) return "liquibase";
   if (sql.some((name) => /(?:^|\/)committed\/[^/]+\.sql$/.test(name))) return "graphile-migrate";
   if (sql.some((name) => basename(name) === "migration.sql" && files.has(`${dirname(name)}/snapshot.json`)))
     return "drizzle";
@@ -88,9 +90,7 @@ function toolOfFolder(files: FolderFiles, sql: readonly string[]): MigrationTool
   return nearest(files, "atlas.sum") === undefined ? "plain" : "atlas";
 }
 
-type Reader = (files: FolderFiles, sql: readonly string[], notices: string[]) => readonly LayoutEntry[];
-
-const READERS: Readonly<Record<MigrationTool, Reader>> = {
+const READERS: Readonly<Record<MigrationTool, LayoutReader>> = {
   atlas: numbered("text"),
   dbmate: numbered("number"),
   diesel: folders("up.sql"),
@@ -99,98 +99,78 @@ const READERS: Readonly<Record<MigrationTool, Reader>> = {
   "golang-migrate": numbered("number"),
   goose: numbered("number"),
   "graphile-migrate": graphile,
-  hasura: folders("up.sql", byVersion),
+  hasura,
   liquibase,
   "node-pg-migrate": numbered("number"),
   plain: numbered("number"),
   play: numbered("number"),
+  postgrator,
   prisma: folders("migration.sql"),
   "sql-migrate": numbered("number"),
   sqitch,
   sqlx: numbered("number"),
   supabase: numbered("text"),
   tern: numbered("number"),
+  yoyo,
 };
 
-/** `0001_init.sql` alone, or in a pair with `0001_init.down.sql`. */
-function numbered(order: "number" | "text"): Reader {
+/** `20240131093000_init/up.sql` with `down.sql` beside it (Diesel, Hasura), `…/migration.sql` (Prisma, Drizzle 1). */
+function folders(up: "up.sql" | "migration.sql", order = compareText): LayoutReader {
   return (files, sql, notices) => {
-    const downs = new Map<string, string>();
-    const ups: string[] = [];
-    for (const name of sql) {
-      if (isDownFile(basename(name)) || isInDownFolder(name) || undoesAnother(name, sql))
-        downs.set(pairKey(name), name);
-      else ups.push(name);
-    }
-    const numberedUps = ups.filter((name) => /^[vV]?\d/.test(basename(name)));
-    // Without a number in any name the names alone give the order (`a_init.sql`).
-    const chosen = numberedUps.length > 0 ? numberedUps : ups;
-    const inNumberedFolders = numberedUps.length === 0 && ups.every((name) => FOLDER_VERSION.test(name));
-    const passedOver = ups.filter((name) => !chosen.includes(name));
-    if (passedOver.length > 0) notices.push(`passed over, because no number leads their names: ${listed(passedOver)}`);
-    const entries = chosen.map((up): LayoutEntry => {
-      const version = inNumberedFolders ? FOLDER_VERSION.exec(up)?.[1] : undefined;
-      return { ...named(up), ...(version === undefined ? {} : { version }), up, down: downs.get(pairKey(up)) };
+    const ups = sql.filter((name) => basename(name) === up);
+    const entries = ups.map((name): LayoutEntry => {
+      const folder = dirname(name);
+      const down = `${folder}/down.sql`;
+      // Sourcegraph's folders are like Diesel's, with metadata.yaml.
+      const metadata = ["metadata.toml", "diesel.toml", "metadata.yaml"]
+        .map((file) => `${folder}/${file}`)
+        .find((file) => files.has(file));
+      const isAlone =
+        metadata !== undefined &&
+        /^\s*(?:run_in_transaction\s*=\s*false|createIndexConcurrently\s*:\s*true)\b/m.test(files.read(metadata));
+      const [, version = basename(folder), title = basename(folder)] = /^([\d-]+)_(.+)$/.exec(basename(folder)) ?? [];
+      return {
+        version,
+        name: title,
+        up: name,
+        down: sql.includes(down) ? down : undefined,
+        runsInTransaction: isAlone ? false : undefined,
+      };
     });
-    const paired = new Set(entries.map(({ down }) => down));
-    const lonely = [...downs.values()].filter((name) => !paired.has(name));
-    if (lonely.length > 0) notices.push(`these lead back from a migration that is not there: ${listed(lonely)}`);
-    return entries.sort(
-      order === "text"
-        ? (a, b) => (a.up < b.up ? -1 : 1)
-        : (a, b) => byVersion(a.version, b.version) || byNameWithNumbers(a.up, b.up),
+    notePassedOver(entries, sql, `because ${up} is the file that is run`, notices);
+    return entries.sort((a, b) =>
+      order(basename(dirname(a.up)).replaceAll("-", ""), basename(dirname(b.up)).replaceAll("-", "")),
     );
   };
 }
 
-/** `v1.10/add_index.sql`: the folder's name counts where the files have no numbers. */
-const FOLDER_VERSION = /(?:^|\/)[vV]?(\d+(?:[._]\d+)*)\/[^/]+$/;
-
-function isInDownFolder(name: string): boolean {
-  return /(?:^|\/)(?:down|rollback|revert|undo)s?\/[^/]+$/i.test(name);
+function notePassedOver(entries: readonly LayoutEntry[], sql: readonly string[], why: string, notices: string[]): void {
+  const used = new Set(entries.flatMap(({ up, down }) => [up, down]));
+  const others = sql.filter((name) => !used.has(name));
+  if (others.length > 0) notices.push(`passed over, ${why}: ${listed(others)}`);
 }
 
-/** Equal for the two files of a pair: `up/001_a.sql` and `down/001_a.sql`, `001_a.up.sql` and `001_a.down.sql`. */
-function pairKey(name: string): string {
-  return name
-    .replace(/(?:^|\/)(?:up|down|deploy|rollback|revert|undo)s?\/(?=[^/]+$)/i, "/")
-    .replace(/(^|\/)(\d+)\.(?:do|undo)(?=\.)/i, "$1$2")
-    .replace(/(?:\.tx)?[._-](?:up|down|undo|rollback|revert|reverse|backout)\.sql$/i, "")
-    .replace(/\.sql$/i, "")
-    .replace(/^\//, "");
+/** `1612345678901_init.up.sql`, as Hasura wrote them before it made a folder for each, and still runs them. */
+const HASURA_FILE = /^\d{13}_.+\.(?:up|down)\.sql$/;
+
+function hasura(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
+  const old = sql.filter((name) => HASURA_FILE.test(basename(name)));
+  const rest = sql.filter((name) => !old.includes(name));
+  return [
+    ...folders("up.sql", byVersion)(files, rest, notices),
+    ...(old.length === 0 ? [] : numbered("number")(files, old, notices)),
+  ].sort((a, b) => byVersion(a.version, b.version));
 }
 
-function named(file: string): { readonly version: string; readonly name: string } {
-  const stem = basename(pairKey(file));
-  const [, version = "", name = ""] = /^[vV]?(\d+(?:(?:[._-]|T(?=\d))\d+)*)(?:[._-]+|$)(.*)$/.exec(stem) ?? [];
-  return version === "" ? { version: stem, name: stem } : { version, name: name === "" ? stem : name };
-}
-
-/** `20240131093000_init/up.sql` with `down.sql` beside it (Diesel, Hasura), `…/migration.sql` (Prisma, Drizzle 1). */
-function folders(up: "up.sql" | "migration.sql", order = compareText): Reader {
-  return (files, sql) =>
-    sql
-      .filter((name) => basename(name) === up)
-      .map((name): LayoutEntry => {
-        const folder = dirname(name);
-        const down = `${folder}/down.sql`;
-        // Sourcegraph's folders are like Diesel's, with metadata.yaml.
-        const metadata = ["metadata.toml", "diesel.toml", "metadata.yaml"]
-          .map((file) => `${folder}/${file}`)
-          .find((file) => files.has(file));
-        const isAlone =
-          metadata !== undefined &&
-          /^\s*(?:run_in_transaction\s*=\s*false|createIndexConcurrently\s*:\s*true)\b/m.test(files.read(metadata));
-        const [, version = basename(folder), title = basename(folder)] = /^([\d-]+)_(.+)$/.exec(basename(folder)) ?? [];
-        return {
-          version,
-          name: title,
-          up: name,
-          down: sql.includes(down) ? down : undefined,
-          runsInTransaction: isAlone ? false : undefined,
-        };
-      })
-      .sort((a, b) => order(basename(dirname(a.up)).replaceAll("-", ""), basename(dirname(b.up)).replaceAll("-", "")));
+/** It reads `2.do.users.sql` and `2.undo.users.sql` and no other names. */
+function postgrator(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
+  const entries = numbered("number")(
+    files,
+    sql.filter((name) => POSTGRATOR.test(basename(name))),
+    notices,
+  );
+  notePassedOver(entries, sql, "because their names say neither do nor undo", notices);
+  return entries;
 }
 
 function drizzle(files: FolderFiles, sql: readonly string[], notices: string[]): readonly LayoutEntry[] {
@@ -295,26 +275,6 @@ function graphile(files: FolderFiles, sql: readonly string[]): readonly LayoutEn
     .sort((a, b) => compareText(basename(a.up), basename(b.up)));
 }
 
-/** In the order of a changelog that includes them, else by name. */
-function liquibase(files: FolderFiles, sql: readonly string[]): readonly LayoutEntry[] {
-  const formatted = sql.filter((name) => LIQUIBASE.test(files.read(name)));
-  const master = files.names.find((name) => /(?:master|root|changelog)[^/]*\.(?:ya?ml|xml|json)$/i.test(name));
-  const included =
-    master === undefined
-      ? []
-      : [...files.read(master).matchAll(/\bfile["']?\s*[:=]\s*["']?([^"'\s<>]+\.sql)/g)].map(([, file = ""]) => file);
-  const rank = (name: string): number => {
-    const index = included.findIndex(
-      (file) => file.endsWith(basename(name)) && (file.endsWith(name) || name.endsWith(file)),
-    );
-    const byBase = included.findIndex((file) => basename(file) === basename(name));
-    return index === -1 ? (byBase === -1 ? included.length : byBase) : index;
-  };
-  return formatted
-    .sort((a, b) => rank(a) - rank(b) || byNameWithNumbers(a, b))
-    .map((up): LayoutEntry => ({ version: "", name: basename(up).replace(/\.sql$/, ""), up, down: undefined }));
-}
-
 function planOf(files: FolderFiles): string | undefined {
   return nearest(files, "sqitch.plan");
 }
@@ -352,26 +312,4 @@ function sqitch(files: FolderFiles, sql: readonly string[]): readonly LayoutEntr
 
 function escaped(text: string): string {
   return text.replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
-}
-
-/** Numbers part by part: 2 before 10, 1.9 before 1.10, a long timestamp as a whole. */
-function byVersion(a: string, b: string): number {
-  const left = a.split(/[._-]/);
-  const right = b.split(/[._-]/);
-  for (let index = 0; index < Math.max(left.length, right.length); index++) {
-    const [x = "0", y = "0"] = [left[index], right[index]];
-    if (/^\d+$/.test(x) && /^\d+$/.test(y)) {
-      const order = BigInt(x) - BigInt(y);
-      if (order !== 0n) return order < 0n ? -1 : 1;
-    } else if (x !== y) return compareText(x, y);
-  }
-  return 0;
-}
-
-function compareText(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
-}
-
-export function listed(names: readonly string[]): string {
-  return names.length > 5 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
 }

@@ -16,12 +16,14 @@ export const MIGRATION_TOOLS = [
   "node-pg-migrate",
   "plain",
   "play",
+  "postgrator",
   "prisma",
   "sql-migrate",
   "sqitch",
   "sqlx",
   "supabase",
   "tern",
+  "yoyo",
 ] as const;
 export type MigrationTool = (typeof MIGRATION_TOOLS)[number];
 
@@ -45,17 +47,19 @@ const SCOPES: Readonly<Record<MigrationTool, TransactionScope>> = {
   "node-pg-migrate": "file",
   plain: "statement", // as psql runs it
   play: "statement", // its evolutions commit each statement
+  postgrator: "implicit",
   prisma: "implicit",
   "sql-migrate": "file",
   sqitch: "statement", // by psql; its templates write BEGIN and COMMIT
   sqlx: "file",
   supabase: "implicit",
   tern: "file",
+  yoyo: "file",
 };
 
 /** Marks that take a file out of its tool's transaction; the tool then runs its statements one by one. */
 const EACH_ALONE =
-  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx)/im;
+  /^--\s*(?:migrate:up\b.*\btransaction:\s*false|\+goose\s+no\s+transaction|\+migrate\s+(?:up|down)\s+notransaction|flyway:executeInTransaction=false|disable-transaction|atlas:txmode\s+none|-{0,2}\s*tern:\s*disable-tx|transactional:\s*false)/im;
 /** Marks that do, of tools that send the file as one query all the same: graphile-migrate, postgres-migrations. */
 const SENT_WHOLE = /^--\s*(?:!\s*no-transaction|postgres-migrations\s+disable-transaction)/im;
 /** sqlx looks at the very beginning of the file, and sends it as one query too. */
@@ -74,6 +78,9 @@ export function transactionScope(tool: MigrationTool, text: string): Transaction
   if (SENT_WHOLE.test(text) || text.startsWith(SQLX_MARK)) return "implicit";
   return EACH_ALONE.test(text) ? "statement" : SCOPES[tool];
 }
+
+/** The names that postgrator runs. */
+export const POSTGRATOR = /^\d+\.(?:do|undo)\.(?:.+\.)?sql$/i;
 
 /** Tells the tool by a file's path and the marks in its text; `plain` when nothing tells. */
 export function toolOfFile(path: string, text: string): MigrationTool {
@@ -96,6 +103,8 @@ export function toolOfFile(path: string, text: string): MigrationTool {
   if ((base === "up.sql" || base === "down.sql") && folder !== ".")
     return /^\d{13}_/.test(folder) ? "hasura" : "diesel";
   if (/^(?:V\d[\w.]*|R|B\d[\w.]*)__.+\.sql$/.test(base)) return "flyway";
+  if (POSTGRATOR.test(base)) return "postgrator";
+  if (/^--\s*depends:/m.test(text)) return "yoyo";
   if (/^\d+_.+\.sql$/.test(base) && text.startsWith(SQLX_MARK)) return "sqlx";
   if (/^\d+[_-].+\.(?:up|down)\.sql$/.test(base)) return "golang-migrate";
   if (/(?:^|\/)supabase\/migrations\//.test(path.replaceAll("\\", "/"))) return "supabase";

@@ -266,6 +266,35 @@ test("Flyway's own schema is put in, and files that are no migrations of its are
   expect(readMigrationFolder(folderOf(files), given).migrations[0]?.up.sql).toBe("CREATE TABLE app.a ();");
 });
 
+test("what a layout does not run is told", () => {
+  const noticesOf = (files: Readonly<Record<string, string>>) => readMigrationFolder(folderOf(files)).notices;
+  expect(noticesOf({ "1_a/up.sql": A, "1_a/down.sql": DROP, "seed.sql": B, "2_b/down.sql": DROP })).toEqual([
+    "passed over, because up.sql is the file that is run: 2_b/down.sql, seed.sql",
+  ]);
+  expect(noticesOf({ "001.do.sql": A, "002.b.sql": B })).toEqual([
+    "passed over, because their names say neither do nor undo: 002.b.sql",
+  ]);
+  const changelog = "databaseChangeLog:\n- changeSet:\n    changes:\n    - sqlFile: {path: a.sql}\n";
+  expect(noticesOf({ "changelog.yaml": changelog, "a.sql": A, "b.sql": B })).toEqual([
+    "passed over, because the changelog does not name them: b.sql",
+  ]);
+  const formatted = `--liquibase formatted sql\n--changeset anna:1\n${A}`;
+  expect(noticesOf({ "a.sql": formatted, "b.sql": "-- liquibase formatted sql\n" })).toEqual([
+    "passed over, because they hold no changeset: b.sql",
+  ]);
+  expect(noticesOf({ "1_a.sql": "-- depends: 0_code\n", "2_b.rollback.sql": DROP })).toEqual([
+    "what they depend on is not there as SQL: 1_a on 0_code",
+    "these lead back from a migration that is not there: 2_b.rollback.sql",
+  ]);
+});
+
+test("equal numbers are told of tools that count by them", () => {
+  const marked = `-- +migrate Up\n${A}`;
+  expect(readMigrationFolder(folderOf({ "1-a.sql": marked, "1-b.sql": marked })).notices).toEqual([]);
+  const changeset = `--liquibase formatted sql\n--changeset anna:1\n${A}`;
+  expect(readMigrationFolder(folderOf({ "a.sql": changeset, "b.sql": changeset })).notices).toEqual([]);
+});
+
 test("two files of one version, and a way back without a migration, are told", () => {
   const { notices } = readMigrationFolder(folderOf({ "1_a.up.sql": A, "1_b.up.sql": B, "2_c.down.sql": DROP }));
   expect(notices).toEqual([

@@ -100,10 +100,75 @@ export const FOLDERS: Record<string, FolderCase> = {
       ["2024-01-02-000000", "b", B, undefined, "implicit"],
     ],
   },
-  "hasura: folders with a time in milliseconds": {
+  "hasura: folders with a time in milliseconds, and files from before there were folders": {
     tool: "hasura",
-    files: { "default/1612345678901_a/up.sql": A, "default/1612345678901_a/down.sql": DROP },
-    migrations: [["1612345678901", "a", A, DROP, "file"]],
+    files: {
+      "default/1612345678901_a/up.sql": A,
+      "default/1612345678901_a/down.sql": DROP,
+      "default/1512345678901_init.up.sql": B,
+    },
+    migrations: [
+      ["1512345678901", "init", B, undefined, "file"],
+      ["1612345678901", "a", A, DROP, "file"],
+    ],
+  },
+  "yoyo: each after what it depends on": {
+    tool: "yoyo",
+    files: {
+      "20240101_01_b2cde-view.sql": `-- a view\n-- depends: 20240101_02_aBcde\n${B}`,
+      "20240101_02_aBcde.sql": `-- depends:\n${A}`,
+      "20240101_02_aBcde.rollback.sql": DROP,
+      "20240101_03_index.sql": `-- transactional: false\n-- depends: 20240101_01_b2cde-view 20240101_02_aBcde\n${B}`,
+    },
+    migrations: [
+      ["20240101_02", "aBcde", `-- depends:\n${A}`, DROP, "file"],
+      ["20240101_01", "b2cde-view", `-- a view\n-- depends: 20240101_02_aBcde\n${B}`, undefined, "file"],
+      [
+        "20240101_03",
+        "index",
+        `-- transactional: false\n-- depends: 20240101_01_b2cde-view 20240101_02_aBcde\n${B}`,
+        undefined,
+        "statement",
+      ],
+    ],
+  },
+  "postgrator: do and undo, sent as one query": {
+    tool: "postgrator",
+    files: { "002.do.users.sql": B, "001.do.sql": A, "001.undo.sql": DROP },
+    migrations: [
+      ["001", "001", A, DROP, "implicit"],
+      ["002", "users", B, undefined, "implicit"],
+    ],
+  },
+  "liquibase: SQL files that a changelog in YAML names, with their ways back, and changelogs it includes": {
+    tool: "liquibase",
+    files: {
+      "db.changelog-master.yaml": `databaseChangeLog:
+  - changeSet:
+      id: "1"
+      author: anna
+      changes:
+        - sqlFile: { path: sql/z.sql, relativeToChangelogFile: true }
+      rollback:
+        - sqlFile:
+            path: undo/z.sql
+  - include:
+      file: classpath:db/changelog/more/next.xml
+`,
+      "more/next.xml": `<databaseChangeLog>
+  <changeSet author="bea" id="2"><sqlFile path="db/changelog/sql/a.sql"/><rollback/></changeSet>
+  <includeAll path="formatted/" relativeToChangelogFile="true"/>
+</databaseChangeLog>`,
+      "more/formatted/a.sql": `--liquibase formatted sql\n--changeset cleo:3\n${B}`,
+      "sql/z.sql": A,
+      "undo/z.sql": DROP,
+      "sql/a.sql": B,
+    },
+    migrations: [
+      ["anna:1", "z", A, DROP, "file"],
+      ["bea:2", "a", B, undefined, "file"],
+      ["cleo:3", "a", B, undefined, "file"],
+    ],
   },
   "sqlx: pairs, and one that takes no transaction": {
     tool: "sqlx",

@@ -113,7 +113,7 @@ test("a login whose transactions are read-only is told how it may write; its tim
   await runOnServer(
     inject("serverUrl"),
     `CREATE ROLE ${role} LOGIN PASSWORD 'x'; ALTER ROLE ${role} SET default_transaction_read_only = on;
-     ALTER ROLE ${role} SET statement_timeout = '50ms'; ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '50ms';
+     ALTER ROLE ${role} SET statement_timeout = '1s'; ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '1s';
      ALTER ROLE ${role} SET default_transaction_isolation = 'serializable'`,
   );
   try {
@@ -121,7 +121,7 @@ test("a login whose transactions are read-only is told how it may write; its tim
     const url = new URL(database.url);
     url.username = role;
     url.password = "x";
-    const files = [migration("1_a.sql", "CREATE SCHEMA shop;\nSELECT pg_sleep(0.1);")];
+    const files = [migration("1_a.sql", "CREATE SCHEMA shop;\nSELECT pg_sleep(1.2);")];
     {
       await using limited = await openDatabase({ url: url.href });
       await expect(runMigrations(limited, files)).rejects.toMatchObject({

@@ -328,7 +328,9 @@ export interface Sequence extends ObjectBase {
   readonly maximum: string;
   readonly cache: string;
   readonly cycles: boolean;
-  /** `undefined` before the first `nextval`, or without the right to read it. Text: it may exceed 2^53. */
+  /** False without the right to read it, and for an unlogged one on a replica. */
+  readonly isLastValueReadable: boolean;
+  /** `undefined` before the first `nextval`, or when it is not readable. Text: it may exceed 2^53. */
   readonly lastValue: string | undefined;
   /** Column that owns it (`OWNED BY`, serial or identity). */
   readonly ownedBy:

@@ -152,6 +152,7 @@ describeDatabases((kind, open) => {
         name: "scratch_id_seq",
         type: "integer",
         persistence: "unlogged",
+        isLastValueReadable: true,
         lastValue: undefined,
         ownedBy: { table: "scratch", column: "id", isIdentity: false },
       },

@@ -23,13 +23,16 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid
   pg_catalog.format_type(s.seqtypid, NULL) AS type,
   s.seqstart::text AS start, s.seqincrement::text AS increment, s.seqmin::text AS minimum, s.seqmax::text AS maximum,
   s.seqcache::text AS cache, s.seqcycle AS cycles,
-  CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT,USAGE')
-      AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
-    THEN pg_catalog.pg_sequence_last_value(c.oid)::text END AS "lastValue",
+  r.readable AS "isLastValueReadable",
+  CASE WHEN r.readable THEN pg_catalog.pg_sequence_last_value(c.oid)::text END AS "lastValue",
   tn.nspname AS "tableSchema", tc.relname AS "table", a.attname AS "column", d.deptype = 'i' AS "isIdentity"
 FROM pg_catalog.pg_sequence AS s
 JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.has_sequence_privilege(c.oid, 'SELECT,USAGE')
+    AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
+) AS r (readable)
 LEFT JOIN pg_catalog.pg_depend AS d
   ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
@@ -57,6 +60,7 @@ interface SequenceRow {
   readonly maximum: string;
   readonly cache: string;
   readonly cycles: boolean;
+  readonly isLastValueReadable: boolean;
   readonly lastValue: string | null;
   readonly tableSchema: string | null;
   readonly table: string | null;
@@ -94,6 +98,7 @@ function toSequence(row: SequenceRow): Sequence {
     maximum: row.maximum,
     cache: row.cache,
     cycles: row.cycles,
+    isLastValueReadable: row.isLastValueReadable,
     lastValue: optional(row.lastValue),
     ownedBy:
       row.tableSchema === null || row.table === null || row.column === null

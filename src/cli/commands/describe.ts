@@ -27,11 +27,12 @@ async function describe(context: CommandContext, name: string): Promise<number> 
   requireValid(settings);
   await using database = await openExisting(context, settings, chooseDatabase(context, settings));
   const description = describeTable(await readCatalog(database), name);
-  context.output.result(description, () => render(description, context.output.paint));
+  context.output.result(description, () => describeText(description, context.output.paint));
   return 0;
 }
 
-function render(description: TableDescription, paint: Paint): string {
+/** What the command prints without `--json`. */
+export function describeText(description: TableDescription, paint: Paint): string {
   const { table } = description;
   const isTable = "constraints" in table;
   const blocks: string[] = [];
@@ -111,7 +112,7 @@ function render(description: TableDescription, paint: Paint): string {
     partLines(
       description.sequences.map((sequence) => [
         `${sequence.schema}.${sequence.name}`,
-        `${sequence.type}, last value ${sequence.lastValue ?? "none yet"} of ${sequence.maximum}`,
+        `${sequence.type}, last value ${sequence.lastValue ?? (sequence.isLastValueReadable ? "none yet" : "not readable by this login")} of ${sequence.maximum}`,
       ]),
     ),
   );

@@ -9,6 +9,8 @@ export type {
   Health,
   PoolFigures,
   PoolOptions,
+  Queryable,
+  QueryOptions,
   QueryResult,
   ServerFacts,
   Statement,

@@ -9,6 +9,7 @@ import {
   type Connection,
 } from "../postgres/index.ts";
 import { namesSupabase } from "./adopt/supabase.ts";
+import { commitCode, offsetInCode } from "./code/run-code.ts";
 import { refusedHere } from "./refused-here.ts";
 import { MISSING_ROLES_SQL } from "./source/roles.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
@@ -87,7 +88,9 @@ export async function loadSqlFiles(
         continue;
       }
       try {
-        await connection.exec(statement.text, { signal: options.signal });
+        const { signal } = options;
+        if (file.code === undefined) await connection.exec(statement.text, { signal });
+        else await commitCode(connection, file.code, { signal });
         statements++;
       } catch (error) {
         const excuse =
@@ -322,7 +325,9 @@ function located(
     skippedExtensions.size > 0 && error instanceof InvalidSqlError
       ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://… (of diff and migrate verify, ${SKIP_MISSING})`
       : (refusedHere(error) ?? lackOfSupabase(error, statement) ?? error.hint);
-  return sqlErrorAt(file.text, statement.offset + inStatement, file.name, error.message, {
+  const inCode = offsetInCode(error);
+  const text = file.code === undefined || inCode === undefined ? file.text : file.code.text;
+  return sqlErrorAt(text, inCode ?? statement.offset + inStatement, file.name, error.message, {
     sqlState: error.sqlState,
     cause: error,
     hint,

@@ -1,9 +1,12 @@
-// Numbered SQL migrations as dbmate writes them: `0007_add_owner_to_agents.sql` with `-- migrate:up` and `-- migrate:down`.
+// Numbered migrations: SQL as dbmate writes it, `0007_add_owner_to_agents.sql` with `-- migrate:up` and `-- migrate:down`, and code.
 import { createHash } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { withFileFaults } from "../postgres/file-fault.ts";
 import { InvalidInputError } from "../postgres/index.ts";
+import { isCodeMigration } from "./code/code-file.ts";
+import { parseCodeMigration } from "./code/code-migration.ts";
+import type { MigrationCode } from "./code/run-code.ts";
 import { byNameWithNumbers, decode, readBytes } from "./sql-files.ts";
 
 export interface MigrationPart {
@@ -11,6 +14,8 @@ export interface MigrationPart {
   readonly sql: string;
   /** False where the mark says `transaction:false`: each statement runs on its own. */
   readonly isTransactional: boolean;
+  /** Of a migration in code: runs instead of `sql`, which only stands for it. */
+  readonly code?: MigrationCode | undefined;
 }
 
 export interface Migration {
@@ -25,24 +30,30 @@ export interface Migration {
   readonly up: MigrationPart;
   /** `undefined` when the file does not say how to go back. */
   readonly down: MigrationPart | undefined;
-  /** What `-- irreversible: why` in the header says; `undefined` without one. */
+  /** What `-- irreversible: why` in the header says, in code `// irreversible: why`; `undefined` without one. */
   readonly irreversible: string | undefined;
 }
 
 /**
- * Reads a folder's migrations in their order. Files that do not end in `.sql`, and folders, are passed over.
+ * Reads a folder's migrations in their order: `.sql` files, and numbered `.ts`, `.mts`, `.js` and `.mjs` files. Others, and folders, are
+ * passed over. No code runs.
  *
- * @throws InvalidInputError when a name has no number, a number is used twice, or a file has no `-- migrate:up` or two of one mark
+ * @throws InvalidInputError when an SQL file's name has no number, a number is used twice, a file has no `-- migrate:up` or two of one
+ *   mark, or code is another tool's or exports no `up`
  */
 export function readMigrations(folder: string): readonly Migration[] {
   const names = withFileFaults(`the folder of migrations ${folder}`, () =>
     readdirSync(folder).filter(
-      (name) => name.endsWith(".sql") && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
+      (name) =>
+        (name.endsWith(".sql") || isCodeMigration(name)) &&
+        statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
     ),
   );
-  const migrations = names
-    .sort(byNameWithNumbers)
-    .map((file) => parseMigration(file, decode(readBytes(join(folder, file)), file)));
+  const migrations = names.sort(byNameWithNumbers).map((file) => {
+    const path = resolve(folder, file);
+    const text = decode(readBytes(path), file);
+    return isCodeMigration(file) ? parseCodeMigration(path, text) : parseMigration(file, text);
+  });
   const seen = new Map<bigint, string>();
   for (const { version, file } of migrations) {
     const other = seen.get(BigInt(version));

@@ -3,6 +3,7 @@ import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, extname, join, relative } from "node:path";
 import { InvalidInputError } from "../postgres/errors.ts";
 import { withFileFaults } from "../postgres/file-fault.ts";
+import type { MigrationCode } from "./code/run-code.ts";
 import { isDownFile, undoesAnother, withoutDownPart } from "./adopt/parts.ts";
 
 export interface SqlFile {
@@ -10,6 +11,8 @@ export interface SqlFile {
   readonly name: string;
   /** Only what builds the schema: the part of a migration that undoes it is replaced by blanks, so lines keep their numbers. */
   readonly text: string;
+  /** Of a migration in code: runs instead of the one statement of `text`, which only stands for it. */
+  readonly code?: MigrationCode | undefined;
 }
 
 const MODULES: ReadonlySet<string> = new Set([".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"]);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CatalogObject, Change } from "../catalog/index.ts";
 import { withFileFaults } from "../postgres/file-fault.ts";
 import { InvalidInputError } from "../postgres/index.ts";
+import { isCodeMigration } from "./code/code-file.ts";
 import { LOCK_LIMIT_SQL } from "./lock-limit.ts";
 import { blocksWrites } from "./locks.ts";
 import { parseMigration, readMigrations } from "./migration-files.ts";
@@ -90,7 +91,7 @@ export function migrationName(text: string): string {
 }
 
 function versionsIn(folder: string): readonly string[] {
-  if (!existsSync(folder) || !readdirSync(folder).some((name) => name.endsWith(".sql"))) {
+  if (!existsSync(folder) || !readdirSync(folder).some((name) => name.endsWith(".sql") || isCodeMigration(name))) {
     const others = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : [];
     if (others.some((name) => name.toLowerCase().endsWith(".sql"))) throw foreignFolder(folder);
     return [];
@@ -98,7 +99,7 @@ function versionsIn(folder: string): readonly string[] {
   try {
     return readMigrations(folder).map(({ version }) => version);
   } catch (error) {
-    if (error instanceof InvalidInputError && /not named like|has no "-- migrate:up"/.test(error.message))
+    if (error instanceof InvalidInputError && /not named like|has no "-- migrate:up"|is not a migration that pgsteward runs/.test(error.message))
       throw foreignFolder(folder, error);
     throw error;
   }

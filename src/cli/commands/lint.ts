@@ -1,5 +1,5 @@
 // `pgsteward lint`: the hazards of SQL migrations of any tool, before they run.
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -13,7 +13,15 @@ import type {
   LintSeverity,
   MigrationTool,
 } from "../../migrate/index.ts";
-import { besideReader, decode, LINT_RULES, lintSql, MIGRATION_TOOLS, readSqlFiles } from "../../migrate/linter.ts";
+import {
+  besideReader,
+  decode,
+  isCodeMigration,
+  LINT_RULES,
+  lintSql,
+  MIGRATION_TOOLS,
+  readSqlFiles,
+} from "../../migrate/linter.ts";
 import { ERROR_CODES, InvalidInputError } from "../../postgres/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { lintCacheFolder, lintCacheKey, readCachedReport, writeCachedReport } from "../lint-cache.ts";
@@ -205,6 +213,8 @@ function filesOf(
       return [{ name: stdinName, text: decode(stdin, stdinName), transaction, tool }];
     const full = resolve(context.cwd, path);
     const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
+    const code = isFolder ? readdirSync(full).filter(isCodeMigration) : [];
+    if (code.length > 0) context.output.note(`not linted, because it is code: ${code.sort().join(", ")}`);
     return readSqlFiles(full).map(({ name, text }): LintFile => {
       const file = isFolder ? join(full, name) : full;
       const shown = relative(context.cwd, file);

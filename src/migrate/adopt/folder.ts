@@ -4,8 +4,10 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileFault, withFileFaults } from "../../postgres/file-fault.ts";
 import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
-import { decode } from "../sql-files.ts";
+import type { MigrationCode } from "../code/run-code.ts";
+import { byNameWithNumbers, decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
+import { codeMigrationsOf } from "./code.ts";
 import { layoutOf } from "./layouts.ts";
 import { listed } from "./numbered.ts";
 import { irreversibleReason, splitAtMarks, splitChangesets } from "./parts.ts";
@@ -27,6 +29,8 @@ export interface MigrationScript {
   /** The part of `text` that runs; everything else is blank, so positions are the file's. */
   readonly sql: string;
   readonly transaction: TransactionScope;
+  /** Of a migration in code: runs instead of `sql`, which only stands for it. */
+  readonly code?: MigrationCode | undefined;
 }
 
 export interface AdoptedMigration {
@@ -69,7 +73,9 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
     });
   }
   const files = new FolderFiles(path, options.variables);
+  const inCode = codeMigrationsOf(files);
   if (files.names.every((name) => !name.toLowerCase().endsWith(".sql"))) {
+    if (inCode.length > 0) return { tool: "dbmate", migrations: inCode, notices: [] };
     throw new InvalidInputError(`the folder ${path} holds no .sql file`, {
       hint: "give the folder that holds the migrations; those written in a programming language cannot be read",
     });
@@ -77,7 +83,11 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
   const notices: string[] = [];
   const layout = layoutOf(files, options.tool, notices);
   const unset = new Set<string>();
-  const migrations = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry, notices, unset));
+  const inSql = layout.entries.flatMap((entry) => migrationsOf(files, layout.tool, entry, notices, unset));
+  const migrations =
+    layout.tool !== "dbmate" || inCode.length === 0
+      ? inSql
+      : [...inSql, ...inCode].sort((a, b) => byNameWithNumbers(a.up.file, b.up.file));
   if (unset.size > 0) notices.push(`variables without a value stand for their own names: ${listed([...unset])}`);
   if (migrations.length === 0) {
     throw new InvalidInputError(`the folder ${path} holds no migration of ${layout.tool}`, {

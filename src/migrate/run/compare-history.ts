@@ -158,14 +158,14 @@ export function revertibleMigrations(
     const migration = migrations.find(({ version }) => version === status.version);
     if (migration === undefined) throw missing(status);
     const why = whyIrreversible(migration);
-    const { down, irreversible, file, version, name } = migration;
+    const { up, down, irreversible, file, version, name } = migration;
     if (why === undefined) return migration;
     const isAllowed = options.allowIrreversible?.some((allowed) => isNamed({ version, name, file }, allowed)) === true;
     if (isAllowed && down !== undefined && hasStatements(down.sql)) return migration;
     throw new InvalidInputError(`${file} cannot be taken back: ${why}`, {
       hint:
         irreversible === undefined
-          ? "write its -- migrate:down part, or a new migration that undoes it"
+          ? `write its ${up.code === undefined ? "-- migrate:down part" : "function down"}, or a new migration that undoes it`
           : down !== undefined && hasStatements(down.sql)
             ? `write a new migration that undoes it; its down part runs only when it is named: --confirm ${version}_${name}`
             : "write a new migration that undoes it, or restore a backup",
@@ -176,7 +176,8 @@ export function revertibleMigrations(
 /** Why a migration has no way back; `undefined` when it has one. */
 export function whyIrreversible(migration: Migration): string | undefined {
   if (migration.irreversible !== undefined) return migration.irreversible;
-  if (migration.down === undefined) return 'it has no "-- migrate:down" part';
+  if (migration.down === undefined)
+    return migration.up.code === undefined ? 'it has no "-- migrate:down" part' : "it exports no function down";
   if (!hasStatements(migration.down.sql) && hasStatements(migration.up.sql)) return "its down part is empty";
   return undefined;
 }

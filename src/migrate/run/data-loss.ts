@@ -1,5 +1,6 @@
 // Which statements of a migration lose rows or columns, by the linter's rules: what a person has to confirm before a way back.
 import { KEPT_SCHEMA, keptColumnTable } from "../drop/kept-names.ts";
+import { standsForCode } from "../code/code-migration.ts";
 import { lintSql } from "../lint.ts";
 import { parseSqlScript } from "../sql-script.ts";
 import { actionsOf, childOf, droppedNames, relationName, textOf } from "../syntax.ts";
@@ -42,6 +43,7 @@ export async function findDataLoss({ file, groups }: PlannedMigration): Promise<
       losses.push({ line, what: `rows of ${table?.name ?? "a table"} are deleted` });
     }
     if (statement === undefined) continue;
+    if (standsForCode(sql)) losses.push({ line, what: "what code changes cannot be told beforehand" });
     for (const { kind, table, node } of actionsOf(statement)) {
       if (kind === "AT_AddColumn" && table !== undefined) {
         const column = textOf(node, "colname") ?? "";

@@ -157,6 +157,7 @@ async function runTasks(
 ): Promise<RanMigration[]> {
   // All are read before the first one runs: a syntax error in the last file stops the run before anything is done.
   const parts = await Promise.all(tasks.map((migration) => groupsOf(migration, direction)));
+  for (const { statements } of parts) await statements[0]?.code?.load();
   const { rows: roles } = await connection.query<{ role: string }>("SELECT pg_catalog.current_setting('role') AS role");
   const done: RanMigration[] = [];
   for (const [index, migration] of tasks.entries()) {

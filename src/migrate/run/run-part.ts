@@ -179,7 +179,10 @@ async function execute(run: PartRun, statement: RunStatement, withoutLockTimeout
   try {
     // Where statement_timeout is set the server ends the statement; the limit here is for a server that does not answer.
     const timeoutMs = statementTimeoutMs === 0 ? 0 : statementTimeoutMs + 5_000;
-    await connection.exec(statement.text, { timeoutMs, signal: options.signal });
+    const limits = { timeoutMs, signal: options.signal };
+    await (statement.code === undefined
+      ? connection.exec(statement.text, limits)
+      : statement.code.run(connection, limits));
   } finally {
     await watch.stop();
     if (isOurLimit && connection.transactionStatus === "idle") await restoreLockTimeout(connection, lockTimeoutMs);

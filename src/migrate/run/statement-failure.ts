@@ -10,6 +10,7 @@ import {
   StewardError,
   type LockHolder,
 } from "../../postgres/index.ts";
+import { offsetInCode } from "../code/run-code.ts";
 import { sqlErrorAt, unitsOf } from "../sql-script.ts";
 import { askedRights } from "./asked-rights.ts";
 import { noteFailure } from "./history.ts";
@@ -67,7 +68,8 @@ export async function failureAt(run: PartRun, failure: Failure, error: unknown):
     const message = isCommit
       ? `the COMMIT of statements ${failure.group.first + 1} to ${failure.group.first + failure.group.statements.length}: ${error.message}`
       : error.message;
-    told = sqlErrorAt(migration.text, statement.offset + inStatement, migration.file, message, {
+    const offset = offsetInCode(error) ?? statement.offset + inStatement;
+    told = sqlErrorAt(migration.text, offset, migration.file, message, {
       sqlState: error.sqlState,
       cause: error,
       hint: text,
@@ -95,7 +97,7 @@ async function wayOut(
   if (error instanceof ConnectionLostError && failure.statement === undefined)
     return "whether the group was committed is in the history: pgsteward migrate status tells";
   if (error instanceof CancelledError || error instanceof ConnectionLostError) return undefined;
-  return error.hint ?? `correct line ${statement.line}`;
+  return error.hint ?? (statement.code === undefined ? `correct line ${statement.line}` : undefined);
 }
 
 /** What was done, what was not, and how to go on. */

@@ -1,6 +1,7 @@
 // Splits a migration's part into what the runner commits together: transactions, and statements that run by themselves.
 import { createHash } from "node:crypto";
 import { InvalidInputError } from "../../postgres/index.ts";
+import type { MigrationCode } from "../code/run-code.ts";
 import type { Migration, MigrationPart } from "../migration-files.ts";
 import { refusedInTransaction } from "../run-alone.ts";
 import { parseSqlScript, placeOf, type ScriptStatement } from "../sql-script.ts";
@@ -13,6 +14,8 @@ export interface RunStatement extends ScriptStatement {
   readonly number: number;
   /** From 1, in the file. */
   readonly line: number;
+  /** Of a migration in code: runs instead of `text`. */
+  readonly code: MigrationCode | undefined;
 }
 
 export interface StatementGroup {
@@ -73,7 +76,7 @@ export async function groupStatements(
   for (const parsed of script.statements) {
     // Counted on from the last one: looking from the file's beginning each time takes minutes for 20,000 INSERTs.
     for (; counted < parsed.offset; counted++) if (text.charCodeAt(counted) === 10) line++;
-    const statement: RunStatement = { ...parsed, number: all.length + 1, line };
+    const statement: RunStatement = { ...parsed, number: all.length + 1, line, code: part.code };
     const place = `${file}:${line}`;
     if (statement.kind === "DiscardStmt" && statement.node["target"] === "DISCARD_ALL")
       throw new InvalidInputError(`${place}: DISCARD ALL would give up the lock that keeps other runners away`, {

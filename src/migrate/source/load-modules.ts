@@ -14,15 +14,19 @@ export interface ModuleExport {
   readonly value: unknown;
 }
 
+const MODELS_HINT =
+  "models are imported to be read: they must not open connections or need variables of the environment";
+
 export const MODULE_EXTENSIONS: ReadonlySet<string> = new Set([".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"]);
 
 /**
  * The exports of a module, or of every module of a folder and the folders in it; tests (`….test.ts`, `….spec.ts`) and declarations
  * (`….d.ts`) are passed over. The modules run: what they do when imported is done.
  *
+ * @param hint - the way out when a module fails while it is imported
  * @throws InvalidInputError when a path is missing, holds no module, or a module cannot be imported; the message names the file
  */
-export async function loadModules(paths: readonly string[]): Promise<readonly ModuleExport[]> {
+export async function loadModules(paths: readonly string[], hint = MODELS_HINT): Promise<readonly ModuleExport[]> {
   const files = paths.flatMap(moduleFiles);
   const [first] = files;
   if (first === undefined) return [];
@@ -38,7 +42,7 @@ export async function loadModules(paths: readonly string[]): Promise<readonly Mo
   const exports: ModuleExport[] = [];
   try {
     for (const { file, shown } of files) {
-      for (const [name, value] of Object.entries(await importModule(jiti, file, shown)))
+      for (const [name, value] of Object.entries(await importModule(jiti, file, shown, hint)))
         exports.push({ file: shown, name, value });
     }
   } finally {
@@ -76,14 +80,19 @@ function isModule(name: string): boolean {
   return MODULE_EXTENSIONS.has(extname(name)) && !/\.(?:test|spec|d)\.[cm]?[jt]s$/.test(name);
 }
 
-async function importModule(jiti: Jiti, file: string, shown: string): Promise<Readonly<Record<string, unknown>>> {
+async function importModule(
+  jiti: Jiti,
+  file: string,
+  shown: string,
+  hint: string,
+): Promise<Readonly<Record<string, unknown>>> {
   let module: unknown;
   try {
     module = await jiti.import(file);
   } catch (cause) {
     throw new InvalidInputError(
       `${shown} cannot be imported: ${cause instanceof Error ? firstLines(cause.message) : String(cause)}`,
-      { cause, hint: hintFor(cause) },
+      { cause, hint: hintFor(cause, hint) },
     );
   }
   return typeof module === "object" && module !== null ? (module as Readonly<Record<string, unknown>>) : {};
@@ -93,12 +102,19 @@ function firstLines(message: string): string {
   return message.split("\n", 4).join("\n").trim();
 }
 
-function hintFor(cause: unknown): string {
+function hintFor(cause: unknown, otherwise: string): string {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
   if (["MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND", "ERR_PACKAGE_PATH_NOT_EXPORTED"].includes(code))
-    return "install what it imports, or give a module that imports nothing but models";
-  return "models are imported to be read: they must not open connections or need variables of the environment";
+    return "install what it imports, or import less";
+  return otherwise;
 }
+
+const OWN_FOLDERS: Readonly<Record<string, string>> = {
+  pgsteward: "",
+  "pgsteward/migrate": "migrate/",
+  "pgsteward/postgres": "postgres/",
+  "pgsteward/session": "session/",
+};
 
 /** What models import, from this package, where the project itself has none (`npx pgsteward` in a plain folder). */
 async function fallbacks(file: string): Promise<Pick<JitiOptions, "alias" | "virtualModules">> {
@@ -109,7 +125,7 @@ async function fallbacks(file: string): Promise<Pick<JitiOptions, "alias" | "vir
   if (!resolves(theirs, "drizzle-orm")) alias["drizzle-orm"] = packageFolder(own.resolve("drizzle-orm"), "drizzle-orm");
   if (!resolves(theirs, "pgsteward")) {
     const extension = extname(fileURLToPath(import.meta.url));
-    for (const [name, folder] of Object.entries({ pgsteward: "", "pgsteward/session": "session/" }))
+    for (const [name, folder] of Object.entries(OWN_FOLDERS))
       virtualModules[name] = await import(new URL(`../../${folder}index${extension}`, import.meta.url).href);
   }
   return { alias, virtualModules };

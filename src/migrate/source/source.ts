@@ -200,7 +200,7 @@ function filesOf(source: SqlSource): SourceFiles {
   const standsOn = reliesOnSupabase(migrations);
   // Plain files may lie in folders of folders; readers of SQL know those.
   if (tool === "plain") return { files: readSqlFiles(source.path), notices, standsOn };
-  return { files: migrations.map(({ up }) => ({ name: up.file, text: up.sql })), notices, standsOn };
+  return { files: migrations.map(({ up }) => ({ name: up.file, text: up.sql, code: up.code })), notices, standsOn };
 }
 
 function standsOnSupabase(source: Source): boolean {

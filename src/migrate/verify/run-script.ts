@@ -1,6 +1,7 @@
 // Runs one direction of a migration in a throw-away database as its tool would, and tells where it failed.
-import { DatabaseError, type Connection } from "../../postgres/index.ts";
+import { DatabaseError, InvalidInputError, type Connection } from "../../postgres/index.ts";
 import type { MigrationScript } from "../adopt/folder.ts";
+import { offsetInCode } from "../code/run-code.ts";
 import { excuseFor, lackingExtension, reasonToSkip, SKIP_MISSING, type Notices } from "../load-sql.ts";
 import { refusedInTransaction } from "../run-alone.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement } from "../sql-script.ts";
@@ -201,9 +202,10 @@ async function runStatement(
     (EXCUSABLE.has(statement.kind) || (skipsMissing && skippedExtensions.size > 0));
   try {
     if (takesSavepoint) await connection.exec("SAVEPOINT pgsteward_verify");
-    await connection.exec(statement.text, options);
+    await (script.code === undefined ? connection.exec(statement.text, options) : script.code.run(connection, options));
     return undefined;
   } catch (error) {
+    if (script.code !== undefined && error instanceof InvalidInputError) return failureOfCode(error, script);
     if (!(error instanceof DatabaseError)) throw error;
     const excuse =
       excuseFor(statement, error, skippedExtensions, notices) ??
@@ -218,6 +220,12 @@ async function runStatement(
   }
 }
 
+/** What the code threw itself. */
+function failureOfCode(error: InvalidInputError, script: MigrationScript): ScriptFailure {
+  const place = { file: script.file, ...placeAt(script, offsetInCode(error) ?? 0) };
+  return { message: error.message, sqlState: "", table: undefined, place };
+}
+
 function failureOf(
   error: DatabaseError,
   script: MigrationScript,
@@ -226,7 +234,7 @@ function failureOf(
   ownsServer: boolean,
 ): ScriptFailure {
   const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
-  const offset = statement.offset + inStatement;
+  const offset = offsetInCode(error) ?? statement.offset + inStatement;
   const lacks =
     skippedExtensions.size === 0
       ? ""

@@ -23,11 +23,12 @@ export function applyAction(state: BatchState, action: Action): void {
   if (CHANGES_ROWS.has(kind)) noteRows(state, action);
   if (kind.startsWith("AT_") && action.table !== undefined) applyTableCommand(state, state.table(action.table), action);
   else if (kind === "CreateStmt") createTable(state, node);
-  else if (kind === "CreateTableAsStmt") {
-    const into = relationName(childOf(childOf(node, "into"), "rel"));
+  else if (kind === "CreateTableAsStmt" || node["intoClause"] !== undefined) {
+    const target = childOf(node, kind === "CreateTableAsStmt" ? "into" : "intoClause");
+    const into = relationName(childOf(target, "rel"));
     if (into !== undefined && node["objtype"] === "OBJECT_MATVIEW") state.newViews.add(into.name);
     // An index on a new materialized view is on a new relation too.
-    if (into !== undefined) state.create(into, undefined).isFilled = !flagOf(childOf(node, "into"), "skipData");
+    if (into !== undefined) state.create(into, undefined).isFilled = !flagOf(target, "skipData");
   } else if (kind === "IndexStmt" && action.table !== undefined) addIndex(state.table(action.table), node);
   else if (kind === "RenameStmt") rename(state, action);
   else if (kind === "AlterObjectSchemaStmt" && node["objectType"] === "OBJECT_TABLE" && action.table !== undefined)
@@ -234,9 +235,10 @@ function applyTableCommand(state: BatchState, table: TableState, action: Action)
   const { kind, node, name = "" } = action;
   switch (kind) {
     case "AT_AddColumn": {
+      const column = textOf(node, "colname") ?? "";
+      const known = table.columns.get(column); // it was there: IF NOT EXISTS
       addColumn(table, node);
-      const added = table.columns.get(textOf(node, "colname") ?? "");
-      if (added !== undefined) added.isNew = true;
+      if (known === undefined || known.isNew === true) state.noteMadeColumn(table.columns.get(column));
       break;
     }
     case "AT_DropColumn":

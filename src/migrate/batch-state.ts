@@ -86,6 +86,7 @@ export class BatchState {
   /** Settings of the session, lower case name → value. */
   readonly settings = new Map<string, string>();
 
+  readonly #madeColumns: ColumnState[] = [];
   readonly #catalog: Catalog | undefined;
   /** By the names of indexes the keys of their tables, as the catalog has them. */
   #indexTables: ReadonlyMap<string, string> | undefined;
@@ -129,6 +130,17 @@ export class BatchState {
     return this.isInMadeSchema(name) || sets.some((made) => made.has(name.name));
   }
 
+  noteMadeColumn(column: ColumnState | undefined): void {
+    if (column === undefined) return;
+    column.isNew = true;
+    this.#madeColumns.push(column);
+  }
+
+  /** Whether the batch added the column to a table that was there: nobody uses it yet. */
+  hasMadeColumn(table: Name | undefined, column: string): boolean {
+    return table !== undefined && this.find(table)?.columns.get(column)?.isNew === true;
+  }
+
   isInMadeSchema({ schema }: Name): boolean {
     return schema !== undefined && this.madeSchemas.has(schema);
   }
@@ -136,6 +148,7 @@ export class BatchState {
   /** What was made so far exists: others use it from now on. */
   settle(): void {
     for (const table of this.tables.values()) table.isNew = false;
+    for (const column of this.#madeColumns.splice(0)) column.isNew = false;
     for (const made of [this.newTypes, this.newFunctions, this.newViews, this.newSchemas]) made.clear();
     this.madeSchemas.clear();
     this.settings.clear();

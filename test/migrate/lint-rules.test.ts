@@ -115,6 +115,33 @@ test.each([
   ["ALTER TABLE ALL IN TABLESPACE slow SET TABLESPACE fast;", ["rewrite-maintenance"]],
   ["ALTER INDEX ALL IN TABLESPACE slow SET TABLESPACE slow;", []],
   ["ALTER TABLE t RENAME TO t;", []],
+  ["MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = s.a;", []],
+  ["MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET a = s.a;", ["write-without-where"]],
+  ["MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED BY SOURCE THEN DELETE;", ["write-without-where"]],
+  ["MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED BY SOURCE AND t.a THEN DELETE;", []],
+  ["BEGIN; SELECT FROM t FOR UPDATE; COMMIT;", ["write-without-where"]],
+  ["BEGIN; SELECT FROM t WHERE a FOR UPDATE; SELECT FROM t LIMIT 1 FOR SHARE; COMMIT; SELECT FROM t FOR UPDATE;", []],
+  ["CREATE TABLE u AS SELECT a FROM t;", ["table-made-by-query"]],
+  ["SELECT a INTO u FROM t; DROP TABLE u;", ["table-made-by-query"]],
+  ["CREATE TEMP TABLE u AS SELECT a FROM t; CREATE TABLE v AS SELECT a FROM t WITH NO DATA;", []],
+  ["CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u AS SELECT id FROM t; CREATE TABLE v AS VALUES (1);", []],
+  ["CREATE MATERIALIZED VIEW m AS SELECT a FROM t;", []],
+  ["ALTER TABLE t ALTER a SET DEFAULT b + 1;", ["default-with-column"]],
+  ["ALTER TABLE t ALTER a SET DEFAULT (SELECT max(b) FROM u);", ["default-with-column"]],
+  ["CREATE TABLE t (id int PRIMARY KEY, a timestamptz DEFAULT now() + interval '1 day', b text[] DEFAULT '{}');", []],
+  ["ALTER TABLE t ADD a int; ALTER TABLE t RENAME a TO b; ALTER TABLE t DROP COLUMN b;", []],
+  ["ALTER TABLE t ADD a int NOT NULL DEFAULT 0; ALTER TABLE t ALTER a DROP NOT NULL, ALTER a DROP DEFAULT;", []],
+  ["ALTER TABLE t ADD a int; ALTER TABLE t ALTER a TYPE bigint;", ["change-column-type"]],
+  ["ALTER DOMAIN d DROP DEFAULT; ALTER VIEW v ALTER a DROP DEFAULT;", ["drop-default", "drop-default"]],
+  ["CREATE DOMAIN d AS int DEFAULT 1; ALTER DOMAIN d DROP DEFAULT; ALTER DOMAIN e SET DEFAULT 1;", []],
+  ["ALTER TABLE t OF u; ALTER TABLE t NOT OF;", ["inheritance-change", "inheritance-change"]],
+  ["ALTER TABLE t ENABLE RULE r;", ["trigger-change"]],
+  ["SET lock_timeout = '1s'; ALTER TABLE t ENABLE RULE r;", []],
+  ["CREATE TABLE t (id int PRIMARY KEY, a timestamptz(0), b timestamptz(3), c timestamp(0));", ["discouraged-type"]],
+  ["ALTER TABLE t DROP CONSTRAINT t_user_id_fkey;", ["drop-foreign-key-locks-referenced"]],
+  ["ALTER TABLE t DROP CONSTRAINT t_age_check; ALTER TABLE t DROP CONSTRAINT t_email_key;", []],
+  ["SET lock_timeout = '1s'; ALTER TABLE t DROP CONSTRAINT fk_t_user;", []],
+  ["CREATE TABLE t (id int PRIMARY KEY, CONSTRAINT a_fk CHECK (id > 0)); ALTER TABLE t DROP CONSTRAINT a_fk;", []],
   ["CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED);", []],
 ])("%s: %s", async (sql, expected) => {
   expect(await rulesIn(sql, {})).toEqual(expected);
@@ -156,4 +183,31 @@ test("unknown rules and versions are refused", async () => {
   );
   await expect(lint({ serverVersion: 13 })).rejects.toThrow("13 is not a major version");
   await expect(lint({ serverVersion: NaN })).rejects.toThrow("NaN is not a major version");
+});
+
+test("columns that files which ran before added are in use", async () => {
+  const applied = [{ name: "0.sql", text: "CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t ADD a int DEFAULT 1;" }];
+  expect(await rulesIn("ALTER TABLE t ALTER a DROP DEFAULT;", { applied })).toEqual(["drop-default"]);
+  expect(
+    await rulesIn("ALTER TABLE t ADD COLUMN IF NOT EXISTS a int; ALTER TABLE t DROP COLUMN a;", { applied }),
+  ).toEqual(["drop-column"]);
+});
+
+test.each([
+  ["CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p;", true],
+  ["CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (create_slot = false);", false],
+  ["CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false);", false],
+  ["ALTER SUBSCRIPTION s REFRESH PUBLICATION;", true],
+  ["ALTER SUBSCRIPTION s ADD PUBLICATION p;", true],
+  ["ALTER SUBSCRIPTION s ADD PUBLICATION p WITH (refresh = false);", false],
+  ["ALTER SUBSCRIPTION s SET (failover = true);", true],
+  ["ALTER SUBSCRIPTION s DISABLE;", false],
+  ["DROP SUBSCRIPTION s;", true],
+  ["ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s;", false],
+  ["ALTER DATABASE d SET TABLESPACE fast;", true],
+  ["DISCARD ALL;", true],
+  ["DISCARD PLANS;", false],
+])("%s is refused in a transaction: %s", async (sql, isRefused) => {
+  const found = await rulesIn(`BEGIN; ${sql} COMMIT;`, {});
+  expect(found.filter((rule) => rule === "concurrently-in-transaction")).toHaveLength(isRefused ? 1 : 0);
 });

@@ -2,19 +2,17 @@
 import {
   childOf,
   droppedNames,
-  isNode,
   listOf,
   relationName,
   stringsOf,
   tableOfTrigger,
   textOf,
-  unwrap,
   type Action,
 } from "../syntax.ts";
 import { typeOf } from "../type-change.ts";
-import { holdsForEveryRow } from "./constant-condition.ts";
 import { defineLintRule, type LintRule, type LintSeverity, type RuleContext } from "./rule.ts";
 import { sqlName } from "./words.ts";
+import { tableByQuery, writeWithoutWhere } from "./writes.ts";
 
 /** A rule for DROP of some kinds of object. */
 function dropRule(
@@ -83,8 +81,9 @@ export const compatibilityRules: readonly LintRule[] = [
     bad: "ALTER TABLE users DROP COLUMN email;",
     good: "ALTER TABLE users ALTER COLUMN email DROP DEFAULT;",
     check(context) {
-      if (!tableChange(context, "AT_DropColumn")) return undefined;
-      const { action } = context;
+      const { action, state } = context;
+      if (!tableChange(context, "AT_DropColumn") || state.hasMadeColumn(action.table, action.name ?? ""))
+        return undefined;
       return {
         message: `${action.name ?? ""} of ${sqlName(action.table)} is dropped with its data`,
         rewrite:
@@ -170,7 +169,8 @@ export const compatibilityRules: readonly LintRule[] = [
           message: `columns of the domain ${domain} may be null from now on`,
           rewrite: "-- first release programs that can read null",
         };
-      if (!tableChange(context, "AT_DropNotNull")) return undefined;
+      const { table, name = "" } = context.action;
+      if (!tableChange(context, "AT_DropNotNull") || context.state.hasMadeColumn(table, name)) return undefined;
       return {
         message: `${context.action.name ?? ""} of ${sqlName(context.action.table)} may be null from now on`,
         rewrite: "-- first release programs that can read null",
@@ -193,8 +193,7 @@ export const compatibilityRules: readonly LintRule[] = [
         !context.state.newViews.has(context.action.table?.name ?? "");
       if (domain === undefined && !isOfView && !tableChange(context, "AT_ColumnDefault")) return undefined;
       const { table, name: column = "" } = context.action;
-      if (domain === undefined && table !== undefined && context.state.find(table)?.columns.get(column)?.isNew === true)
-        return undefined;
+      if (domain === undefined && context.state.hasMadeColumn(table, column)) return undefined;
       return {
         message: `the default of ${domain ?? column} changes`,
         rewrite: "-- make sure that programs write the column themselves",
@@ -223,35 +222,8 @@ export const compatibilityRules: readonly LintRule[] = [
       };
     },
   }),
-  defineLintRule({
-    id: "write-without-where",
-    on: ["UpdateStmt", "DeleteStmt", "SelectStmt", "InsertStmt", "MergeStmt"],
-    title: "UPDATE or DELETE of every row",
-    severity: "warning",
-    isRecommended: true,
-    why: "Every row is locked and written in one transaction; others wait for it, and replicas lag. A WHERE that holds for every row is none.",
-    bad: "UPDATE users SET email = '';",
-    good: "UPDATE users SET email = '' WHERE id BETWEEN 1 AND 1000;",
-    check({ action, isLive }) {
-      // The statement itself, and those in its WITH.
-      const inner = listOf(childOf(action.node, "withClause"), "ctes").flatMap(({ node }) => {
-        const query = node["ctequery"];
-        return isNode(query) ? [unwrap(query)] : [];
-      });
-      return [{ kind: action.kind, node: action.node }, ...inner].flatMap(({ kind, node }) => {
-        if (kind !== "UpdateStmt" && kind !== "DeleteStmt") return [];
-        if (node["whereClause"] !== undefined && !holdsForEveryRow(childOf(node, "whereClause"))) return [];
-        const table = relationName(childOf(node, "relation"));
-        if (!isLive(table)) return [];
-        return [
-          {
-            message: `every row of ${sqlName(table)} is ${kind === "UpdateStmt" ? "written" : "deleted"}`,
-            rewrite: `-- in batches of some thousand rows, each in a transaction of its own:\n… WHERE id > $1 AND id <= $2`,
-          },
-        ];
-      });
-    },
-  }),
+  writeWithoutWhere,
+  tableByQuery,
   dropRule(
     {
       id: "drop-function",
@@ -382,7 +354,7 @@ export const compatibilityRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "trigger-change",
-    title: "A trigger of a live table changes",
+    title: "A trigger or rule of a live table changes",
     severity: "info",
     isRecommended: true,
     why: "Creating or enabling one blocks writes for a moment (SHARE ROW EXCLUSIVE); from then on every write does more, or less.",
@@ -390,7 +362,7 @@ export const compatibilityRules: readonly LintRule[] = [
     good: "SET lock_timeout = '2s';\nCREATE TRIGGER stamp BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION stamp();",
     check({ action, isLive, state }) {
       // Those that are switched off, or on in replication, have a rule of their own.
-      const isTrigger = action.kind === "CreateTrigStmt" || action.kind.startsWith("AT_EnableTrig");
+      const isTrigger = action.kind === "CreateTrigStmt" || /^AT_Enable(?:Trig|Rule$)/.test(action.kind);
       if (!isTrigger || !isLive(action.table) || state.settings.has("lock_timeout")) return undefined;
       return { message: `writes to ${sqlName(action.table)} wait for it`, rewrite: "SET LOCAL lock_timeout = '2s';" };
     },

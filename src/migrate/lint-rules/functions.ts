@@ -1,5 +1,5 @@
 // Functions in use whose rights or settings change: their bodies stay, and do something else.
-import { childOf, listOf, stringsOf, textOf, type Action } from "../syntax.ts";
+import { childOf, flagOf, listOf, relationName, stringsOf, textOf, type Action } from "../syntax.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
 import { word } from "./words.ts";
 
@@ -15,7 +15,40 @@ function functionInUse({ action, state, earlier }: RuleContext): string | undefi
   return state.newFunctions.has(name) || earlier().some((other) => isMadeHere(other)) ? undefined : name;
 }
 
+function madeName({ kind, node }: Action): string | undefined {
+  if (kind === "ViewStmt") return relationName(childOf(node, "view"))?.name;
+  return stringsOf(node, kind === "CreateFunctionStmt" ? "funcname" : "defnames").at(-1);
+}
+
+/** What CREATE OR REPLACE makes, by its name without the schema. */
+function replacedName(action: Action): string | undefined {
+  return flagOf(action.node, "replace") ? madeName(action) : undefined;
+}
+
 export const functionRules: readonly LintRule[] = [
+  defineLintRule({
+    id: "replace-function",
+    on: ["CreateFunctionStmt", "ViewStmt", "DefineStmt"],
+    title: "CREATE OR REPLACE of a view, function or aggregate",
+    severity: "info",
+    isRecommended: false,
+    why: "Where it is there, programs get other answers from then on, without a release of their own, and nothing keeps the old one.",
+    bad: "CREATE OR REPLACE FUNCTION total(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a';",
+    good: "CREATE FUNCTION total(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a';",
+    check({ action, state, earlier }) {
+      const name = replacedName(action);
+      if (name === undefined || state.newFunctions.has(name) || state.newViews.has(name)) return undefined;
+      const isMadeHere = earlier().some(
+        (other) => other.kind === action.kind && !flagOf(other.node, "replace") && madeName(other) === name,
+      );
+      return isMadeHere
+        ? undefined
+        : {
+            message: `what ${word(name)} answers changes where it is there`,
+            rewrite: "-- a new name, then move the programs",
+          };
+    },
+  }),
   defineLintRule({
     id: "function-rights",
     on: ["AlterFunctionStmt"],

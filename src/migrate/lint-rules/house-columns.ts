@@ -11,7 +11,7 @@ import {
   type Action,
   type Node,
 } from "../syntax.ts";
-import { typeOf } from "../type-change.ts";
+import { typeOf, type ColumnType } from "../type-change.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
@@ -24,6 +24,12 @@ const DISCOURAGED_TYPES: Readonly<Record<string, readonly [string, string]>> = {
   name: ["it is the server's own, cut at 63 bytes", "text"],
   xml: ["it has no equality and no index", "text"],
 };
+
+const ROUNDED: readonly [string, string] = ["times are rounded to seconds", "timestamptz"];
+
+function isRounded(type: ColumnType | undefined): boolean {
+  return type !== undefined && type.name === "timestamptz" && type.modifiers[0] === 0;
+}
 
 /** A table of its own: neither a partition nor one made like a type or from its parents, whose columns are said elsewhere. */
 function ownTable({ action }: RuleContext): boolean {
@@ -153,16 +159,17 @@ export const houseColumnRules: readonly LintRule[] = [
   defineLintRule({
     id: "discouraged-type",
     on: ["CreateStmt", "AT_AddColumn", "AT_AlterColumnType"],
-    title: "A column of type money, timetz, name or xml",
+    title: "A column of type money, timetz, name or xml, or of times without fractions",
     severity: "info",
     isRecommended: true,
-    why: "What a value of money means depends on a setting, a time zone without a date means nothing, name is the server's own, and xml cannot be compared.",
+    why: "What a value of money means depends on a setting, a time zone without a date means nothing, name is the server's own, and xml cannot be compared. timestamptz(0) rounds, also into the next day.",
     bad: "CREATE TABLE invoices (total money);",
     good: "CREATE TABLE invoices (total numeric(12, 2));",
     check({ action }) {
       const columns = action.kind === "AT_AlterColumnType" ? [action.node] : madeColumns(action);
       return columns.flatMap((column) => {
-        const said = DISCOURAGED_TYPES[typeOf(childOf(column, "typeName"))?.name ?? ""];
+        const type = typeOf(childOf(column, "typeName"));
+        const said = isRounded(type) ? ROUNDED : DISCOURAGED_TYPES[type?.name ?? ""];
         if (said === undefined) return [];
         const name = textOf(column, "colname") ?? action.name ?? "";
         return [{ message: `${name} of ${sqlName(action.table)}: ${said[0]}`, rewrite: `${word(name)} ${said[1]}` }];

@@ -185,6 +185,36 @@ export const keyRules: readonly LintRule[] = [
     },
   }),
   defineLintRule({
+    id: "default-with-column",
+    on: ["CreateStmt", "AT_AddColumn", "AT_ColumnDefault"],
+    title: "A DEFAULT that names a column or asks a table",
+    severity: "error",
+    isRecommended: true,
+    why: "PostgreSQL refuses it (0A000): a default is made before the row is there. A generated column or a trigger sees the row.",
+    bad: "CREATE TABLE users (email text, login text DEFAULT lower(email));",
+    good: "CREATE TABLE users (email text, login text GENERATED ALWAYS AS (lower(email)) STORED);",
+    check({ action }) {
+      const { kind, node } = action;
+      const defaults =
+        kind === "AT_ColumnDefault"
+          ? [{ node, column: action.name }]
+          : madeConstraints(action)
+              .filter(({ node: constraint }) => constraint["contype"] === "CONSTR_DEFAULT")
+              .map(({ node: constraint, column }) => ({ node: childOf(constraint, "raw_expr"), column }));
+      return defaults.flatMap(({ node: expression, column = "" }) => {
+        let what: string | undefined;
+        walk([{ expression }], (inner, part) => {
+          if (inner === "SubLink") what = "a subquery";
+          else if (inner === "ColumnRef" || part["fields"] !== undefined)
+            what ??= `the column ${stringsOf(part, "fields").join(".")}`;
+        });
+        return what === undefined
+          ? []
+          : [{ message: `the default of ${column} holds ${what}`, rewrite: "-- a generated column, or a trigger" }];
+      });
+    },
+  }),
+  defineLintRule({
     id: "check-with-changing-function",
     on: WITH_CONSTRAINTS,
     title: "A CHECK that calls a function whose answer may change",

@@ -113,7 +113,7 @@ export const otherObjectRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "drop-default",
-    on: ["AT_ColumnDefault"],
+    on: ["AT_ColumnDefault", "OBJECT_VIEW AT_ColumnDefault", "AlterDomainStmt"],
     title: "A column loses its default",
     severity: "warning",
     isRecommended: true,
@@ -121,16 +121,22 @@ export const otherObjectRules: readonly LintRule[] = [
     bad: "ALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
     good: "ALTER TABLE users ADD COLUMN plan text NOT NULL DEFAULT 'free';\nALTER TABLE users ALTER COLUMN plan DROP DEFAULT;",
     check({ action: { kind, node, name = "", table }, isLive, state, earlier, later }) {
-      if (kind !== "AT_ColumnDefault" || Object.keys(node).length > 0 || table === undefined || !isLive(table))
-        return undefined;
+      const rewrite = "-- first release programs that write the column themselves";
+      if (kind === "AlterDomainStmt") {
+        const domain = stringsOf(node, "typeName").at(-1) ?? "";
+        const isLost = node["subtype"] === "T" && node["def"] === undefined && !state.newTypes.has(domain);
+        return isLost ? { message: `columns of the domain ${domain} get no value of its own`, rewrite } : undefined;
+      }
+      if (Object.keys(node).length > 0 || table === undefined || !isLive(table)) return undefined;
+      if (kind !== "AT_ColumnDefault" && state.newViews.has(table.name)) return undefined;
       const isOfColumn = (other: Action): boolean => other.name === name && other.table?.name === table.name;
       // A default for the time of the migration; one that is replaced; a column that goes or gets its values otherwise.
-      const isTemporary = earlier().some((other) => other.kind === "AT_ColumnDefault" && isOfColumn(other));
+      const isTemporary = earlier().some((other) => other.kind === kind && isOfColumn(other));
       const isReplaced = later().some((other) => REPLACES_DEFAULT.has(other.kind) && isOfColumn(other));
       if (isTemporary || isReplaced || state.find(table)?.columns.get(name)?.isNew === true) return undefined;
       return {
         message: `${name} of ${sqlName(table)} gets no value where programs leave it out`,
-        rewrite: "-- first release programs that write the column themselves",
+        rewrite,
       };
     },
   }),
@@ -163,15 +169,21 @@ export const otherObjectRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "inheritance-change",
-    on: ["AT_AddInherit", "AT_DropInherit"],
-    title: "A table's rows join or leave those of its parent",
+    on: ["AT_AddInherit", "AT_DropInherit", "AT_AddOf", "AT_DropOf"],
+    title: "A table's rows join or leave those of its parent, or its columns a type",
     severity: "warning",
     isRecommended: true,
-    why: "Queries of the parent see other rows from then on, and so do its UPDATE and DELETE.",
+    why: "Queries of the parent see other rows from then on, and so do its UPDATE and DELETE. The columns of a table OF a type cannot change any more.",
     bad: "ALTER TABLE orders_2024 NO INHERIT orders;",
     good: "CREATE TABLE orders_2025 () INHERITS (orders);",
     check({ action: { kind, node, table }, isLive }) {
-      if ((kind !== "AT_AddInherit" && kind !== "AT_DropInherit") || !isLive(table)) return undefined;
+      if (!isLive(table)) return undefined;
+      if (kind === "AT_AddOf" || kind === "AT_DropOf")
+        return {
+          severity: "info",
+          message: `the columns of ${sqlName(table)} ${kind === "AT_AddOf" ? "are bound to" : "leave"} a type`,
+          rewrite: "-- SET lock_timeout = '2s';",
+        };
       const parent = relationName(node);
       return {
         message: `${parent === undefined ? "the parent" : sqlName(parent)} ${kind === "AT_AddInherit" ? "shows" : "no longer shows"} the rows of ${sqlName(table)}`,

@@ -46,10 +46,30 @@ export const renameRules: readonly LintRule[] = [
       const isRelation = RELATIONS.has(String(action.node["relationType"]));
       if (!isRelation || !isLive(action.table) || state.newViews.has(action.table?.name ?? "")) return undefined;
       const from = textOf(action.node, "subname") ?? "";
+      if (state.hasMadeColumn(action.table, from)) return undefined;
       const to = textOf(action.node, "newname") ?? "";
       return {
         message: `${from} of ${sqlName(action.table)} becomes ${to}`,
         rewrite: `ALTER TABLE ${sqlName(action.table)} ADD COLUMN ${word(to)} …;\n-- write both by a trigger, fill the old rows in batches, move the programs, then drop ${word(from)}`,
+      };
+    },
+  }),
+  defineLintRule({
+    id: "rename-constraint",
+    on: ["RenameStmt"],
+    title: "A constraint or index is renamed",
+    severity: "info",
+    isRecommended: false,
+    why: "Programs tell by its name what was refused, and ON CONFLICT ON CONSTRAINT names it.",
+    bad: "ALTER TABLE users RENAME CONSTRAINT users_email_key TO users_mail_key;",
+    good: "CREATE TABLE notes (body text, CONSTRAINT filled CHECK (body <> ''));\nALTER TABLE notes RENAME CONSTRAINT filled TO notes_filled;",
+    check({ action: { node, table }, isLive, state }) {
+      const isIndex = node["renameType"] === "OBJECT_INDEX";
+      if (!isIndex && node["renameType"] !== "OBJECT_TABCONSTRAINT") return undefined;
+      if (!isLive(isIndex ? state.tableOfIndex(table?.name ?? "") : table)) return undefined;
+      return {
+        message: `${(isIndex ? table?.name : textOf(node, "subname")) ?? ""} becomes ${textOf(node, "newname") ?? ""}`,
+        rewrite: "-- make sure that no program names it",
       };
     },
   }),

@@ -2,7 +2,7 @@
 import { isConcurrent, relationsIn } from "../apply-statement.ts";
 import { blocksWrites } from "../locks.ts";
 import { refusedInTransaction } from "../run-alone.ts";
-import { listOf, stringsOf, textOf, walk } from "../syntax.ts";
+import { listOf, stringsOf, textOf, walk, type Action } from "../syntax.ts";
 import { defineLintRule, type LintRule, type RuleContext } from "./rule.ts";
 import { sqlName, word } from "./words.ts";
 
@@ -37,6 +37,12 @@ const FEW_ROWS =
 
 export function hasFewRows({ schema, name }: { readonly schema: string | undefined; readonly name: string }): boolean {
   return schema === "pg_catalog" || schema === "information_schema" || FEW_ROWS.test(name);
+}
+
+/** `ALTER SUBSCRIPTION … SET (slot_name = NONE)`: then it can be dropped anywhere. */
+function isSlotLetGo({ kind, node }: Action): boolean {
+  const options = kind === "AlterSubscriptionStmt" ? listOf(node, "options") : [];
+  return options.some(({ node: option }) => textOf(option, "defname") === "slot_name");
 }
 
 /** Work that takes as long as a table is large that others fill, too. */
@@ -85,9 +91,10 @@ export const transactionRules: readonly LintRule[] = [
     why: "It fails with 25001: the migration does not run.",
     bad: "BEGIN;\nCREATE INDEX CONCURRENTLY users_email_idx ON users (email);\nCOMMIT;",
     good: "CREATE INDEX CONCURRENTLY users_email_idx ON users (email);",
-    check({ action, transaction, openedBy, tool }) {
+    check({ action, transaction, openedBy, tool, earlier }) {
       const what = transaction === undefined ? undefined : refusedInTransaction(action);
-      if (what === undefined) return undefined;
+      if (what === undefined || (action.kind === "DropSubscriptionStmt" && earlier().some(isSlotLetGo)))
+        return undefined;
       if (openedBy === "file")
         return {
           message: `${what} cannot run in the transaction that this file opens`,
@@ -217,15 +224,18 @@ export const transactionRules: readonly LintRule[] = [
   }),
   defineLintRule({
     id: "merge-alter-table",
-    title: "Several ALTER TABLEs that each read the same table",
+    title: "Several ALTER TABLEs of the same table",
     severity: "info",
     isRecommended: false,
-    why: "One ALTER TABLE with several commands reads or rewrites the table once.",
+    why: "One ALTER TABLE with several commands reads or rewrites the table once, and waits for its lock once.",
     bad: "ALTER TABLE users ALTER COLUMN a SET NOT NULL;\nALTER TABLE users ALTER COLUMN b SET NOT NULL;",
     good: "ALTER TABLE users ALTER COLUMN a SET NOT NULL, ALTER COLUMN b SET NOT NULL;",
-    check({ action, effects, earlier, statement }) {
-      if (!action.kind.startsWith("AT_") || action.kind === "AT_ValidateConstraint") return undefined;
-      if (!effects.some(({ scans }) => scans)) return undefined;
+    check({ action, effects, earlier, statement, transaction, isLive }) {
+      if (!action.kind.startsWith("AT_") || action.kind === "AT_ValidateConstraint" || !isLive(action.table))
+        return undefined;
+      // In one transaction the lock is waited for once already.
+      const reads = effects.some(({ scans }) => scans);
+      if (!reads && transaction !== undefined) return undefined;
       const last = earlier().findLast(({ kind }) => kind !== "TransactionStmt");
       const isSame =
         last?.kind.startsWith("AT_") === true &&
@@ -235,7 +245,7 @@ export const transactionRules: readonly LintRule[] = [
       const commands = listOf(statement.node, "cmds");
       if (!isSame || commands.some(({ node }) => node["name"] === last.name)) return undefined;
       return {
-        message: `${sqlName(action.table)} was just read by the ALTER TABLE before`,
+        message: `${sqlName(action.table)} was just ${reads ? "read" : "locked"} by the ALTER TABLE before`,
         rewrite: "-- join both with a comma",
       };
     },

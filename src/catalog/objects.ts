@@ -96,6 +96,7 @@ const TABLE_NEEDS: ReadonlySet<ObjectReference["kind"]> = new Set<ObjectReferenc
   "function",
   "collation",
   "operator class",
+  "type",
 ]);
 
 const NOTHING_MORE = {};

@@ -4,6 +4,8 @@
 export interface Ordered {
   readonly key: string;
   readonly rank: number;
+  /** Decides among those of a rank instead of the key. */
+  readonly place?: string;
   /** Keys of what must come earlier; unknown ones do not count. */
   readonly after: ReadonlySet<string>;
 }
@@ -45,7 +47,7 @@ export function inOrder<T extends Ordered>(things: readonly T[]): readonly T[] {
 }
 
 function comesBefore(a: Ordered, b: Ordered): boolean {
-  return a.rank === b.rank ? a.key < b.key : a.rank < b.rank;
+  return a.rank === b.rank ? (a.place ?? a.key) < (b.place ?? b.key) : a.rank < b.rank;
 }
 
 function lowest<T extends Ordered>(things: ReadonlySet<T>): T {

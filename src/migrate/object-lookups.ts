@@ -1,6 +1,7 @@
 // Who needs, inherits from, comments on or is a part of what, found once for all objects of a catalog: the rules of one object ask
 // for it again and again, and walking all 25,000 objects of a large catalog each time takes longer than planning.
 import type { CatalogObject, CatalogObjects } from "../catalog/index.ts";
+import { printedIdentifier } from "../postgres/index.ts";
 
 type Lists<T> = ReadonlyMap<string, readonly T[]>;
 
@@ -62,6 +63,23 @@ export function isHeld(id: string, objects: CatalogObjects): boolean {
     const object = objects.get(dependant);
     return object !== undefined && object.kind !== "comment" && object.needs.includes(id);
   });
+}
+
+/** The operator that another one names as its commutator or negator, `undefined` when it is no object of the catalog. */
+export function linkedOperator(
+  { facts }: CatalogObject<"operator">,
+  link: "commutator" | "negator",
+  objects: CatalogObjects,
+): CatalogObject<"operator"> | undefined {
+  const name = facts[link];
+  if (name === undefined) return undefined;
+  const isSwapped = link === "commutator" && facts.left !== undefined;
+  const [left, right] = isSwapped ? [facts.right, facts.left] : [facts.left, facts.right];
+  for (const object of objects.values()) {
+    if (object.kind !== "operator" || object.facts.left !== left || object.facts.right !== right) continue;
+    if (`${printedIdentifier(object.schema ?? "")}.${object.name}` === name) return object;
+  }
+  return undefined;
 }
 
 function isColumnOrCheck(object: CatalogObject): boolean {

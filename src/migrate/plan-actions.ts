@@ -9,7 +9,7 @@ import {
 import { identifier } from "../postgres/index.ts";
 import { dependantsOf } from "./object-lookups.ts";
 import { keptKeys } from "./partition-keys.ts";
-import { alterObject } from "./rules/alter.ts";
+import { alterObject, changeOfType } from "./rules/alter.ts";
 import { alterDomain, isInsideOthers, swap, type TypeObject } from "./rules/alter-type.ts";
 import type { Alteration, PlannedStatement, RuleContext } from "./rules/statement.ts";
 
@@ -183,6 +183,16 @@ export function decideActions(
     if (domain.facts.default === undefined || !domain.needs.some(isGone)) continue;
     const again = alterDomain(domain, wanted, { ...context, isGone });
     if (again !== "recreate") altered.set(id, again.statements);
+  }
+  for (const [id, table] of before) {
+    const wanted = after.get(id);
+    if (table.kind !== "table" || wanted?.kind !== "table" || dropped.has(id)) continue;
+    const { ofType } = table.facts;
+    if (ofType === undefined || ofType !== wanted.facts.ofType) continue;
+    const isConcerned = table.needs.some(
+      (type) => before.get(type)?.kind === "composite" && (altered.has(type) || dropped.has(type)),
+    );
+    if (isConcerned) altered.set(id, [...(altered.get(id) ?? []), ...changeOfType(table, wanted)]);
   }
   for (const id of keptKeys(context, dropped, created)) {
     dropped.delete(id);

@@ -1,6 +1,6 @@
 // The order of what leaves a parent table early, of what joins one late, and of types that go when nothing is made of them any more.
 import { objectId, type CatalogObject, type CatalogObjects } from "../catalog/index.ts";
-import { columnsAndChecks, dependantsOf } from "./object-lookups.ts";
+import { columnsAndChecks, dependantsOf, linkedOperator } from "./object-lookups.ts";
 import { takesKeysAlong } from "./partition-keys.ts";
 import type { Actions } from "./plan-actions.ts";
 import type { RuleContext } from "./rules/statement.ts";
@@ -33,6 +33,11 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
     }
     if (object?.kind === "column" || object?.kind === "function")
       for (const need of before.get(id)?.needs ?? []) links.link(`late ${need}`, `alter ${id}`);
+    if (object?.kind === "operator")
+      for (const word of ["commutator", "negator"] as const) {
+        const other = linkedOperator(object, word, after);
+        if (other !== undefined && actions.created.has(other.id)) links.link(`alter ${id}`, links.createKey(other.id));
+      }
     if (object?.kind === "table") connectHeir(object, context, actions, links);
     if (object?.kind === "composite" || object?.kind === "domain" || object?.kind === "range")
       for (const need of before.get(id)?.needs ?? []) {
@@ -60,6 +65,11 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
       followRelation(links.createKey(id), schema, name, context, actions, links);
   }
   for (const id of actions.created) {
+    const key = after.get(id);
+    if (key?.kind === "constraint" && key.facts.kind === "foreign key") followOldKeys(key, context, actions, links);
+  }
+  followTableLists(context, actions, links);
+  for (const id of actions.created) {
     const partition = after.get(id);
     if (partition?.kind !== "partition") continue;
     // A table is attached to one that has its columns already, in the same form.
@@ -69,6 +79,44 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
       links.link(links.createKey(id), `alter ${part.id}`);
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
     }
+  }
+}
+
+/** A foreign key leads to any unique index of its columns: to the one that is to go as well, as long as that is there. */
+function followOldKeys(
+  foreignKey: CatalogObject,
+  { before, after }: RuleContext,
+  { dropped, created }: Actions,
+  { link, createKey, dropKey }: Links,
+): void {
+  const tables = new Set(foreignKey.needs.flatMap((id) => [id, after.get(id)?.parent ?? id]));
+  for (const id of dropped) {
+    const key = before.get(id);
+    const isUnique =
+      key?.kind === "index"
+        ? key.facts.definition.startsWith("CREATE UNIQUE ")
+        : key?.kind === "constraint" && (key.facts.kind === "primary key" || key.facts.kind === "unique");
+    const isTableKept = tables.has(key?.parent ?? "") && !dropped.has(key?.parent ?? "");
+    if (isUnique && isTableKept && !created.has(id)) link(createKey(foreignKey.id), dropKey(id));
+  }
+}
+
+/** What is revoked on a table is revoked on its columns too, so theirs comes after that. */
+function followTableLists({ before, after }: RuleContext, actions: Actions, { link, createKey, dropKey }: Links): void {
+  const { dropped, created, altered } = actions;
+  const ids = [...new Set([...dropped, ...created, ...altered.keys()])];
+  const lists = ids.flatMap((id) => {
+    const object = after.get(id) ?? before.get(id);
+    return object?.kind === "privileges" ? [object] : [];
+  });
+  const tables = new Map(
+    lists.filter(({ facts }) => facts.column === undefined).map(({ id, facts }) => [facts.on, id]),
+  );
+  for (const { id, facts } of lists) {
+    const table = facts.column === undefined ? undefined : tables.get(facts.on);
+    if (table === undefined) continue;
+    for (const key of [`alter ${id}`, ...(created.has(id) ? [createKey(id)] : [])])
+      for (const earlier of [dropKey(table), `alter ${table}`, createKey(table)]) link(key, earlier);
   }
 }
 
@@ -144,6 +192,14 @@ function connectHeir(
   const old = before.get(id);
   if (old?.kind !== "table") return;
   const early = `early ${id}`;
+  for (const type of old.needs.filter((need) => before.get(need)?.kind === "composite")) {
+    if (actions.dropped.has(type)) link(dropKey(type), early);
+    link(`alter ${type}`, early);
+  }
+  for (const type of table.needs.filter((need) => after.get(need)?.kind === "composite")) {
+    if (actions.created.has(type)) link(`late ${id}`, createKey(type));
+    link(`late ${id}`, `alter ${type}`);
+  }
   for (const part of passedDown(before, schema, name)) {
     if (actions.dropped.has(part.id)) link(dropKey(part.id), early);
     link(`alter ${part.id}`, early);

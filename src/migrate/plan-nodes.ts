@@ -25,6 +25,7 @@ import {
   OUTSIDE_RANK,
   VALIDATE_RANK,
   dropRank,
+  placeOf,
 } from "./plan-ranks.ts";
 import { Reversals } from "./plan-reversal.ts";
 import { createStatements, validation } from "./rules/create.ts";
@@ -35,6 +36,7 @@ import { ownerOf, type PlannedStatement, type RuleContext } from "./rules/statem
 export interface PlanNode {
   readonly key: string;
   readonly rank: number;
+  readonly place?: string;
   readonly after: Set<string>;
   readonly subject: string;
   readonly kind: "rename" | "create" | "alter" | "drop" | "validate";
@@ -167,6 +169,7 @@ export class PlanNodes {
     const isAuthorisation = this.#isAuthorisation(object);
     this.#nodes.set(key, {
       key,
+      place: placeOf(kind, object, this.#nodes.size) ?? key,
       rank: isOutside ? OUTSIDE_RANK + rank : isAuthorisation ? AUTHORISATION_RANK + rank : rank,
       after: new Set(after),
       subject: object.id,
@@ -231,7 +234,9 @@ export class PlanNodes {
       const from = after.get(object.inheritedFrom);
       if (from !== undefined) return this.#createPlace(from);
     }
-    return writtenIn(object, after, (id) => created.has(id), this.#separate);
+    const place = writtenIn(object, after, (id) => created.has(id), this.#separate);
+    const container = place === object.id ? undefined : after.get(place);
+    return container === undefined ? place : this.#createPlace(container);
   }
 
   /** Whether the table of an object had the table of another as a parent already. */

@@ -20,3 +20,9 @@ export function dropRank(object: CatalogObject, statements: readonly PlannedStat
   // An index that is built instead of one that goes is there first.
   return object.kind === "partition" ? DETACH_RANK : DROP_INDEX_RANK;
 }
+
+/** Columns are added in the order of their table. */
+export function placeOf(kind: string, object: CatalogObject, number: number): string | undefined {
+  const isAdded = kind === "create" && object.kind === "column";
+  return isAdded ? `create ${object.parent ?? ""}.${String(number).padStart(9, "0")}` : undefined;
+}

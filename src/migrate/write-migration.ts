@@ -99,7 +99,10 @@ function versionsIn(folder: string): readonly string[] {
   try {
     return readMigrations(folder).map(({ version }) => version);
   } catch (error) {
-    if (error instanceof InvalidInputError && /not named like|has no "-- migrate:up"|is not a migration that pgsteward runs/.test(error.message))
+    if (
+      error instanceof InvalidInputError &&
+      /not named like|has no "-- migrate:up"|is not a migration that pgsteward runs/.test(error.message)
+    )
       throw foreignFolder(folder, error);
     throw error;
   }

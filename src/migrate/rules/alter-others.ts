@@ -13,6 +13,7 @@ import {
 } from "../../catalog/index.ts";
 import { identifier, literal } from "../../postgres/index.ts";
 import { alterBaseType, alterCollation } from "./alter-base.ts";
+import { linkedOperator } from "../object-lookups.ts";
 import {
   inPlace,
   statement,
@@ -83,8 +84,9 @@ function alterOperator(
       const was = before.facts[link];
       const is = after.facts[link];
       if (was === is) return false;
-      const isGone = was === undefined || !hasOperator(wanted, was) || !hasOperator(old, was);
-      const comesByItself = is === undefined || !hasOperator(old, is) || serverVersion >= 170000;
+      // A name that no operator stands behind stays: nobody drops that.
+      const isGone = was === undefined || (hasLinked(old, before, link) && !hasLinked(wanted, before, link));
+      const comesByItself = is === undefined || !hasLinked(old, after, link) || serverVersion >= 170000;
       return !isGone || !comesByItself;
     });
   if (isLost || !equal(fixed(before), fixed(after))) return "recreate";
@@ -98,7 +100,7 @@ function alterOperator(
           ...links.flatMap((link) => {
             const name = after.facts[link];
             if (name === undefined || name === before.facts[link]) return [];
-            return hasOperator(old, name) ? [`${link.toUpperCase()} = OPERATOR(${name})`] : [];
+            return hasLinked(old, after, link) ? [`${link.toUpperCase()} = OPERATOR(${name})`] : [];
           }),
           ...(["hashes", "merges"] as const).flatMap((name) =>
             after.facts[name] && !before.facts[name] ? [name.toUpperCase()] : [],
@@ -109,11 +111,13 @@ function alterOperator(
   return inPlace([`ALTER ${spellingOf("operator", after)} SET (${settings.join(", ")})`]);
 }
 
-/** Whether an operator of that name, `schema.<`, is an object of the catalog. */
-function hasOperator(objects: RuleContext["before"], name: string): boolean {
-  return [...objects.values()].some(
-    (object) => object.kind === "operator" && name.endsWith(`.${object.name}`) && name.includes(object.schema ?? ""),
-  );
+/** Whether the commutator or negator that an operator names is an object of the catalog. */
+function hasLinked(
+  objects: RuleContext["before"],
+  operator: CatalogObject<"operator">,
+  link: "commutator" | "negator",
+): boolean {
+  return linkedOperator(operator, link, objects) !== undefined;
 }
 
 function alterFamily(before: CatalogObject<"operator family">, after: CatalogObject<"operator family">): Alteration {

@@ -8,7 +8,6 @@ import {
   optionList,
   partOf,
   policyClauses,
-  privilegeStatements,
   sequenceOptions,
   viewColumnSettings,
   type CatalogObject,
@@ -19,7 +18,7 @@ import { alterColumn, namesOf, withinBounds } from "./alter-column.ts";
 import { ALTER_OTHERS, optionChanges } from "./alter-others.ts";
 import { alterComposite, alterDomain, alterEnum, swap } from "./alter-type.ts";
 import { validation } from "./create.ts";
-import { authorisation } from "./drop.ts";
+import { authorisation, privilegeSteps } from "./privileges.ts";
 import {
   at,
   inPlace,
@@ -91,21 +90,46 @@ function alterTableObject(
   if (old.tablespace !== wanted.tablespace) {
     statements.push(statement(`${start} SET TABLESPACE ${identifier(wanted.tablespace ?? "pg_default")}`, rewrite));
   }
-  if (old.ofType !== wanted.ofType)
-    statements.push(statement(`${start} ${wanted.ofType === undefined ? "NOT OF" : `OF ${wanted.ofType}`}`));
-  const leave = (parent: { readonly schema: string; readonly name: string }): PlannedStatement =>
-    statement(`${start} NO INHERIT ${nameOf(parent)}`);
-  for (const parent of old.inherits) {
-    if (!wanted.inherits.some((other) => equal(other, parent)))
-      statements.push(at("early", undoneBy(`${start} INHERIT ${nameOf(parent)}`, leave(parent))));
-  }
-  for (const parent of wanted.inherits) {
-    if (!old.inherits.some((other) => equal(other, parent)))
-      statements.push(at("late", undoneBy(leave(parent).sql, statement(`${start} INHERIT ${nameOf(parent)}`))));
-  }
+  if (old.ofType !== wanted.ofType) statements.push(...changeOfType(before, after));
+  statements.push(...changeOfParents(start, old.inherits, wanted.inherits));
   const options = optionChanges(old.foreign?.options ?? [], wanted.foreign?.options ?? []);
   if (options !== "") statements.push(statement(`${start} OPTIONS (${options})`));
   return inPlace(statements);
+}
+
+/** A table is of no type while its columns or the type change: the server lets neither of the two change under the other. */
+export function changeOfType(
+  before: CatalogObject<"table">,
+  after: CatalogObject<"table">,
+): readonly PlannedStatement[] {
+  const start = `ALTER TABLE ${nameOf(after)}`;
+  const leave = `${start} NOT OF`;
+  const [old, wanted] = [before.facts.ofType, after.facts.ofType];
+  return [
+    ...(old === undefined ? [] : [at("early", undoneBy(`${start} OF ${old}`, statement(leave)))]),
+    ...(wanted === undefined ? [] : [at("late", undoneBy(leave, statement(`${start} OF ${wanted}`)))]),
+  ];
+}
+
+type Parents = CatalogObject<"table">["facts"]["inherits"];
+
+/** A parent that joins is the last one: those that are to follow it leave for a moment and join again, once all columns are as wanted. */
+function changeOfParents(start: string, old: Parents, wanted: Parents): readonly PlannedStatement[] {
+  const has = (parents: Parents, parent: Parents[number]): boolean => parents.some((other) => equal(other, parent));
+  const staying = old.filter((parent) => has(wanted, parent));
+  const first = wanted.findIndex((parent, position) => !equal(parent, staying[position]));
+  const again = first === -1 ? [] : staying.slice(first);
+  const leave = (parent: Parents[number]): string => `${start} NO INHERIT ${nameOf(parent)}`;
+  const join = (parent: Parents[number]): string => `${start} INHERIT ${nameOf(parent)}`;
+  const leaves = (parent: Parents[number]): PlannedStatement => undoneBy(join(parent), statement(leave(parent)));
+  const joins = (parent: Parents[number]): PlannedStatement => undoneBy(leave(parent), statement(join(parent)));
+  return [
+    ...old.filter((parent) => !has(wanted, parent)).map((parent) => at("early", leaves(parent))),
+    ...again.map((parent) => at("late", leaves(parent))),
+    ...wanted
+      .filter((parent) => !has(staying, parent) || has(again, parent))
+      .map((parent) => at("late", joins(parent))),
+  ];
 }
 
 /** `toast.autovacuum_enabled` is two names. */
@@ -308,8 +332,8 @@ const ALTER: Alter = {
       ? inPlace([`ALTER EVENT TRIGGER ${nameOf(after)} ${firing(after.facts.enabled, "")}`])
       : "recreate",
   comment: replace,
-  privileges: (before, after) =>
-    inPlace(privilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
+  privileges: (before, after, context) =>
+    inPlace(privilegeSteps(after, before.facts.entries, after.facts.entries, context)),
   "default privileges": (before, after) =>
     inPlace(defaultPrivilegeStatements(after.facts, before.facts.entries, after.facts.entries).map(authorisation)),
   owner: (_before, { facts }) => inPlace([authorisation(`ALTER ${facts.on} OWNER TO ${identifier(facts.role)}`)]),

@@ -7,6 +7,7 @@ import {
   holdsSecret,
   MASKED,
   nameOf,
+  onlyOf,
   objectId,
   partOf,
   type CatalogObject,
@@ -16,7 +17,7 @@ import { identifier } from "../../postgres/index.ts";
 import { heirsOf } from "../object-lookups.ts";
 import { alterColumn } from "./alter-column.ts";
 import { backfillBlock } from "./backfill-block.ts";
-import { authorisation } from "./drop.ts";
+import { authorisation } from "./privileges.ts";
 import { isHeir, nullability } from "./not-null.ts";
 import { attachStatements } from "./partition.ts";
 import { setToHighest, statement, undoneBy, type PlannedStatement, type RuleContext } from "./statement.ts";
@@ -89,18 +90,46 @@ function columnStatements(
   ]);
 }
 
-/** What partitions and heirs have of their own on a column that comes down to them. */
-function heirSettings(column: CatalogObject<"column">, context: RuleContext): readonly PlannedStatement[] {
+/**
+ * What partitions and heirs have of their own on a column that comes down to them.
+ *
+ * @param added - the column that is added: all generations get it as it is there
+ */
+function heirSettings(
+  column: CatalogObject<"column">,
+  context: RuleContext,
+  added: CatalogObject<"column"> = column,
+): readonly PlannedStatement[] {
   return heirsOf(column.id, context.after).flatMap((heir) => {
     const isPassedDown = heir.kind === "column" && !context.before.has(heir.id) && isHeir(heir, column, context.before);
     if (!isPassedDown) return [];
     // ALTER TABLE of the parent brings these two down, and no other.
-    const { storage, statisticsTarget } = column.facts;
+    const { storage, statisticsTarget } = added.facts;
     const settings = { storage, statisticsTarget, compression: undefined, options: [] };
     const facts = { ...heir.facts, ...settings, isNullable: column.facts.isNullable };
     const alteration = alterColumn({ ...heir, facts }, heir, context);
-    return [...(alteration === "recreate" ? [] : alteration.statements), ...heirSettings(heir, context)];
+    return [
+      ...(alteration === "recreate" ? [] : alteration.statements),
+      ...heirDefault(heir, added, context),
+      ...heirSettings(heir, context, added),
+    ];
   });
+}
+
+/** The default comes down too. */
+function heirDefault(
+  heir: CatalogObject<"column">,
+  column: CatalogObject<"column">,
+  { after }: RuleContext,
+): readonly PlannedStatement[] {
+  const [own, passed] = [heir, column].map(({ id }) => {
+    const value = after.get(`default ${id.slice("column ".length)}`);
+    return value?.kind === "default" ? value.facts.expression : undefined;
+  });
+  if (own === passed) return [];
+  const start = alterTable(after.get(heir.parent ?? ""), heir, onlyOf(after.get(heir.parent ?? "")));
+  const set = `${start} ALTER COLUMN ${partOf(heir)} ${own === undefined ? "DROP DEFAULT" : `SET DEFAULT ${own}`}`;
+  return [undoneBy("", statement(set))];
 }
 
 /** A value of its own for each row would rewrite the table while it is locked: rows are filled later, new ones have the default. */
@@ -141,6 +170,7 @@ function filledColumn(
               ),
             ),
           ]),
+      ...heirSettings(column, context),
     ],
     validation: [
       {

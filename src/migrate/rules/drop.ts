@@ -10,7 +10,6 @@ import {
   objectId,
   onlyOf,
   partOf,
-  privilegeStatements,
   type CatalogObject,
   type ObjectKind,
 } from "../../catalog/index.ts";
@@ -18,6 +17,7 @@ import { identifier } from "../../postgres/index.ts";
 import { heirsOf } from "../object-lookups.ts";
 import { DROP_OTHERS } from "./drop-others.ts";
 import { detachStatements } from "./partition.ts";
+import { authorisation, privilegeSteps } from "./privileges.ts";
 import { statement, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
 
 type Drop = {
@@ -191,9 +191,7 @@ const DROP: Drop = {
     `COMMENT ON ${facts.on} IS ${initialText === undefined ? "NULL" : literal(initialText)}`,
   ],
   privileges: (object, context) =>
-    privilegeStatements(object.facts, object.facts.entries, initialPrivileges(object, context.serverVersion)).map(
-      authorisation,
-    ),
+    privilegeSteps(object, object.facts.entries, initialPrivileges(object, context.serverVersion), context),
   "default privileges": (object, context) =>
     defaultPrivilegeStatements(
       object.facts,
@@ -203,8 +201,3 @@ const DROP: Drop = {
   // Everything has an owner as long as it is there.
   owner: () => [],
 };
-
-/** Marks a GRANT or REVOKE. */
-export function authorisation(sql: string): PlannedStatement {
-  return statement(sql, [{ kind: "authorisation", why: "who may do what changes" }]);
-}

@@ -1,0 +1,6 @@
+CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 = $2';
+CREATE FUNCTION other(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 <> $2';
+CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same, NEGATOR = !===);
+CREATE OPERATOR !== (LEFTARG = int, RIGHTARG = int, FUNCTION = other);
+CREATE OPERATOR !=== (LEFTARG = int, RIGHTARG = int, FUNCTION = other, NEGATOR = ===);
+CREATE OPERATOR !== (LEFTARG = text, RIGHTARG = text, FUNCTION = textne);

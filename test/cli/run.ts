@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, inject, vi } from "vitest";
+import { NODE_FLAGS } from "../support/child-process.ts";
 
 // A test here runs up to eight processes, most of which start an embedded database (3-7 s CPU each), on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
@@ -57,7 +58,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
     ([name]) =>
       !/^(PGSTEWARD_|DATABASE_URL$|PG[A-Z]+$|NO_COLOR$|FORCE_COLOR$|CLICOLOR|DEBUG$|NODE_OPTIONS$|VITEST)/.test(name),
   );
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
     cwd: options.cwd ?? folderWith(),
     env: { ...Object.fromEntries(inherited), ...options.env },
     stdio: ["pipe", "pipe", "pipe"],

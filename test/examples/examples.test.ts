@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, inject, test } from "vitest";
+import { NODE_FLAGS } from "../support/child-process.ts";
 import { runTsc } from "../support/compiled-sources.ts";
 import { markdownBlocks } from "../support/markdown-blocks.ts";
 
@@ -81,7 +82,7 @@ test.each(Object.entries(EXPECTED))("%s does what it says", { timeout: 240_000 }
     name === RUN_BY_TSX
       ? ["--import", "tsx", name]
       : ["--enable-source-maps", join(compiled, name.replace(/\.ts$/, ".js"))];
-  const child = spawn(process.execPath, ["--disable-warning=PGSTEWARD_UNIT_WARNING", ...program], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, "--disable-warning=PGSTEWARD_UNIT_WARNING", ...program], {
     cwd: folder,
     env: { ...process.env, TSX_TSCONFIG_PATH: `${folder}/tsconfig.json` },
     stdio: ["ignore", "pipe", "pipe"],

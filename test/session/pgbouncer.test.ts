@@ -46,7 +46,7 @@ if (program !== undefined) {
         database = await openDatabase({
           url: pooler.url,
           preparedStatements: settings.preparedStatements,
-          pool: { size: 12 },
+          pool: { size: 12, acquireTimeoutMs: 100_000 },
         });
         sessions = createSessionFactory(database, { role: "pooler_test_app" });
       });
@@ -60,6 +60,13 @@ if (program !== undefined) {
         expect((await database.serverFacts()).behindPooler).toBe(true);
         expect(database.preparesStatements).toBe(settings.preparedStatements === true);
         expect(await database.health()).toMatchObject({ ok: true });
+      });
+
+      test("LISTEN is refused, because nobody would hear", async () => {
+        await expect(database.listen("notes", () => undefined)).rejects.toMatchObject({
+          code: "INVALID_INPUT",
+          message: expect.stringContaining("pooler") as unknown,
+        });
       });
 
       test("each unit sees its own tenant, however its statements meet the server's connections", async () => {

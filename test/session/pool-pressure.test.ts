@@ -97,7 +97,7 @@ test("with the guard off and the thinking inside the unit, the same pool runs dr
 });
 
 test("waiting callers are served in the order they came", async () => {
-  await using database = await testDatabase({ pool: { size: 1 } });
+  await using database = await testDatabase({ pool: { size: 1, acquireTimeoutMs: 100_000 } });
   const sessions = createSessionFactory(database, { guard: "off" });
   const order: number[] = [];
   await Promise.all(

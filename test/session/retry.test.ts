@@ -233,7 +233,7 @@ test("two units that want each other's rows both get them", async () => {
 });
 
 test("no increment is lost when many units read and write at repeatable read", async () => {
-  await using database = await testDatabase({ setup: SETUP });
+  await using database = await testDatabase({ setup: SETUP, pool: { acquireTimeoutMs: 100_000 } });
   const sessions = createSessionFactory(database, { guard: "off", retry: { attempts: 200, ...FAST } });
   const increment = () =>
     sessions.begin(

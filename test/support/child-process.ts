@@ -6,6 +6,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { inject } from "vitest";
 
+/**
+ * A process that uses the embedded database for one command spends half of its time on compiling it well; the quick compiler
+ * alone made `check` of one file take 3.2 s of CPU and not 5.8 s (Node 20.20).
+ */
+export const NODE_FLAGS = ["--liftoff-only"] as const;
+
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
   /** The next line it writes to stdout, parsed as JSON. Rejects when it ends first. */
@@ -25,7 +31,7 @@ export async function startChild(script: string, env: Readonly<Record<string, st
     file,
     script.replace(/"SRC\/([^"]+)\.ts"/g, (_, name: string) => JSON.stringify(join(sources, `${name}.js`))),
   );
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, file], {
     env: { ...process.env, ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });

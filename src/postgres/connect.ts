@@ -26,6 +26,7 @@ import {
   InvalidInputError,
   NestedCheckoutError,
 } from "./errors.ts";
+import type { ListenOptions, Notification, Subscription } from "./listener.ts";
 import { currentUnit, driverIO } from "./open-unit.ts";
 import { toStewardError } from "./server-errors.ts";
 import { backendOf, type ServerTraits } from "./server-traits.ts";
@@ -62,6 +63,7 @@ class DatabaseHandle implements Database {
   readonly #environment: ConnectionEnvironment;
   #backend: { readonly traits: ServerTraits | undefined; readonly value: Backend } | undefined;
   #closing: Promise<void> | undefined;
+  readonly #subscriptions = new Set<Subscription>();
 
   constructor(shared: SharedEngine, url: string, options: DatabaseOptions, key: string | undefined) {
     this.#shared = shared;
@@ -194,9 +196,42 @@ class DatabaseHandle implements Database {
     return this.#shared.engine.leases(heldLongerThanMs);
   }
 
+  async listen(
+    channel: string,
+    onNotification: (notification: Notification) => void,
+    options: ListenOptions = {},
+  ): Promise<Subscription> {
+    const takenAt = callSite();
+    this.#checkOpen();
+    const unit = this.#unit();
+    if (unit !== undefined)
+      throw new NestedCheckoutError(
+        `listen() was called at ${String(takenAt)} inside the unit of work opened at ${unit.openedAt}`,
+        {
+          hint: "a unit ends soon, and a channel is listened to for long: call it before or after the unit",
+        },
+      );
+    if (!this.backend.listen)
+      throw new InvalidInputError("LISTEN hears nothing here: a pooler stands between, or the server is a replica", {
+        hint: "open the primary's own address for it",
+      });
+    const subscription = await this.#shared.listener.listen(channel, onNotification, options);
+    this.#subscriptions.add(subscription);
+    const close = (): Promise<void> => {
+      this.#subscriptions.delete(subscription);
+      return subscription.close();
+    };
+    return { channel, close, [Symbol.asyncDispose]: close };
+  }
+
   close(): Promise<void> {
-    this.#closing ??= leaveEngine(this.#shared, this.#key, this.#options.drainTimeoutMs ?? 10_000);
+    this.#closing ??= this.#leave();
     return this.#closing;
+  }
+
+  async #leave(): Promise<void> {
+    for (const subscription of this.#subscriptions) await subscription.close();
+    await leaveEngine(this.#shared, this.#key, this.#options.drainTimeoutMs ?? 10_000);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 // The shapes every part of pgsteward works with: a database (one pool per URL and process), a leased connection, a
 // statement and its result. connect.ts makes them; nothing here runs.
 import type { ClientBase, CustomTypesConfig, QueryResult as DriverResult, QueryResultRow } from "pg";
+import type { ListenOptions, Notification, Subscription } from "./listener.ts";
 
 export type Row = QueryResultRow;
 /** `rows`, `rowCount`, `command` and `fields` of one statement, as node-postgres gives them. */
@@ -170,6 +171,21 @@ export interface Database extends Queryable, AsyncDisposable {
   poolFigures(): PoolFigures;
   /** Connections held longer than `heldLongerThanMs` (default 0: all that are out), longest first. */
   leases(heldLongerThanMs?: number): readonly Lease[];
+  /**
+   * Hears what other sessions send with `pg_notify(channel, payload)`, once they commit. One connection beside the pool serves
+   * all channels; when it breaks it is made again. Every role that may connect may send, and hears all tenants: send
+   * what to look at, not what is in it.
+   *
+   * @param channel - as it is: `Tasks` and `tasks` are two
+   * @throws InvalidInputError behind a pooler in transaction mode and on a replica
+   * @throws NestedCheckoutError inside a unit of work
+   * @see https://www.postgresql.org/docs/18/sql-notify.html
+   */
+  listen(
+    channel: string,
+    onNotification: (notification: Notification) => void,
+    options?: ListenOptions,
+  ): Promise<Subscription>;
   /** Closes this handle; the last handle of an engine waits for leased connections (`drainTimeoutMs`) and ends the pool. */
   close(): Promise<void>;
 }

@@ -19,7 +19,8 @@ export type {
 } from "./database.ts";
 export * from "./errors.ts";
 export { identifier, MAX_IDENTIFIER_BYTES, printedIdentifier } from "./identifier.ts";
-export { literal } from "./literal.ts";
+export { dollarQuoted, literal } from "./literal.ts";
+export type { ListenOptions, Notification, Subscription } from "./listener.ts";
 export { LOCK_HOLDER_COLUMNS, lockHolderOf, type LockHolderRow } from "./lock-holder.ts";
 export { currentUnit, driverIO, runInUnit, type OpenUnit } from "./open-unit.ts";
 export { callSite, callSiteOf, type CallSite } from "./call-site.ts";

@@ -1,13 +1,21 @@
 // One engine per URL and process, however many handles are opened on it; the last handle that closes ends it.
 import pg from "pg";
-import type { PoolConfig } from "pg";
+import type { PoolClient, PoolConfig } from "pg";
 import type { CallSite } from "./call-site.ts";
 import type { DatabaseOptions, PoolOptions } from "./database-options.ts";
 import { Engine, type EngineSource } from "./engine.ts";
 import { DatabaseAlreadyOpenError, InvalidInputError } from "./errors.ts";
 import { HostChooser, hostList } from "./hosts.ts";
 import { KnownServer } from "./known-server.ts";
+import {
+  Listener,
+  openListeningSession,
+  type ListeningEvents,
+  type ListeningSession,
+  type OpenSession,
+} from "./listener.ts";
 import { openPglite } from "./pglite.ts";
+import { toStewardError } from "./server-errors.ts";
 import type { DatabaseAddress } from "./url.ts";
 
 export interface SharedEngine {
@@ -15,6 +23,7 @@ export interface SharedEngine {
   /** What the engine was made with, without secrets; a second open with other options is refused. */
   readonly fingerprint: string;
   readonly server: KnownServer;
+  readonly listener: Listener;
 }
 
 /** Engines by address. A memory database has none: nobody else can name it. */
@@ -35,11 +44,11 @@ export async function shareEngine(
   const make = async (): Promise<SharedEngine> => {
     const source = await openSource(address, options);
     const server = new KnownServer();
-    const engine = new Engine(source, pool, openedAt, {
-      onConnectionError: options.onConnectionError ?? (() => undefined),
-      onDoubt: () => server.doubt(),
-    });
-    return { engine, fingerprint, server };
+    const { onConnectionError = () => undefined } = options;
+    const engine = new Engine(source, pool, openedAt, { onConnectionError, onDoubt: () => server.doubt() });
+    const open: OpenSession = (events) =>
+      source.kind === "server" ? openListeningSession(source, events) : openEmbeddedSession(engine, events, openedAt);
+    return { engine, fingerprint, server, listener: new Listener(open, onConnectionError) };
   };
   const { key } = address;
   for (;;) {
@@ -72,12 +81,13 @@ function forget(key: string | undefined, opening: Promise<SharedEngine>): void {
 
 /** Gives one handle back. */
 export async function leaveEngine(
-  { engine }: SharedEngine,
+  { engine, listener }: SharedEngine,
   key: string | undefined,
   drainTimeoutMs: number,
 ): Promise<void> {
   engine.handles--;
   if (engine.handles > 0) return;
+  await listener.close();
   await engine.close(drainTimeoutMs);
   if (key !== undefined && (await engines.get(key)?.catch(() => undefined))?.engine === engine) engines.delete(key);
 }
@@ -110,4 +120,36 @@ async function openSource(address: DatabaseAddress, options: DatabaseOptions): P
     });
   }
   return { kind: "server", poolConfig, close: () => Promise.resolve() };
+}
+
+/** The one session there is: LISTEN runs between the statements of others, and what it hears comes with their answers. */
+function openEmbeddedSession(
+  engine: Engine,
+  { onNotification }: ListeningEvents,
+  openedAt: CallSite,
+): Promise<ListeningSession> {
+  const heard = new Set<PoolClient>();
+  const hear = (client: PoolClient): void => {
+    if (heard.has(client)) return;
+    heard.add(client);
+    client.on("notification", onNotification);
+  };
+  const run = async (sql: string): Promise<void> => {
+    const { pooled, giveBack } = await engine.acquire({}, openedAt);
+    try {
+      hear(pooled.client);
+      await pooled.client.query(sql);
+    } catch (error) {
+      throw toStewardError(error);
+    } finally {
+      giveBack();
+    }
+  };
+  engine.pool.on("connect", hear);
+  const close = (): Promise<void> => {
+    engine.pool.off("connect", hear);
+    for (const client of heard) client.off("notification", onNotification);
+    return Promise.resolve();
+  };
+  return Promise.resolve({ run, close });
 }

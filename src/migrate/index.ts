@@ -103,6 +103,11 @@ export { readExpandChange } from "./expand/read-change.ts";
 export { planDropInTwoReleases, planForgetKept } from "./drop/plan-drop.ts";
 export type { DropChange, DropPlan } from "./drop/drop-parts.ts";
 export { readDropChange } from "./drop/read-drop.ts";
+export { planRoles, type PlanRolesOptions, type RoleNames, type RolesPlan } from "./roles/plan-roles.ts";
+export { checkRole, type CheckRoleOptions } from "./roles/check-role.ts";
+export type { AccessLevel } from "./roles/levels.ts";
+export type { RoleFinding, RoleReport, RoleRule, RoleSeverity } from "./roles/finding.ts";
+export { readRoles, type ReadRolesOptions, type ServerRole, type ServerRoles } from "./roles/read-roles.ts";
 export { withoutRecords } from "./source/records.ts";
 export {
   durationText,

@@ -10,6 +10,7 @@ import { expandCommand } from "./expand.ts";
 import { generateCommand } from "./generate.ts";
 import { baselineCommand, repairCommand } from "./history.ts";
 import { planCommand } from "./plan.ts";
+import { rolesCommand } from "./roles.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
@@ -20,6 +21,7 @@ const COMMANDS: readonly MakeCommand[] = [
   planCommand,
   expandCommand,
   dropCommand,
+  rolesCommand,
   verifyCommand,
   driftCommand,
   upCommand,

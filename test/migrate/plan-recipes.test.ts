@@ -1,9 +1,10 @@
 // The forms of statements that do not hold up a live workload: which come, by server version, with their locks and what undoes them.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { compareCatalogs, readCatalog, type Catalog } from "../../src/catalog/index.ts";
-import { planMigration, type Plan, type Step } from "../../src/migrate/index.ts";
+import { compareCatalogs, readCatalog } from "../../src/catalog/index.ts";
+import { planMigration } from "../../src/migrate/index.ts";
 import { testDatabase, type TestDatabase } from "../support/test-database.ts";
 import { applyPlan, CORPUS } from "./corpus.ts";
+import { catalogOf, lines, planOf } from "./recipes.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -11,51 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-async function catalogOf(sql: string): Promise<Catalog> {
-  await database.exec(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${sql}`);
-  return readCatalog(database);
-}
-
-async function planOf(before: string, after: string, serverVersion?: number): Promise<Plan> {
-  const wanted = await catalogOf(after);
-  return planMigration(await catalogOf(before), wanted, { serverVersion });
-}
-
-/** One line a step: group, `!` outside of transactions, the SQL shortened. */
-function lines({ steps }: Plan): readonly string[] {
-  return steps.map(({ sql, transactionGroup, inTransaction }) => {
-    const text = sql.startsWith("DO ")
-      ? "DO"
-      : sql.replaceAll('"public".', "").replaceAll('"', "").replaceAll("public.", "");
-    return `${transactionGroup}${inTransaction ? "" : "!"} ${text}`;
-  });
-}
-
-function stepOf(plan: Plan, text: string): Step {
-  const found = plan.steps.find(({ sql }) => sql.includes(text));
-  if (found === undefined) throw new Error(`no step with ${text}`);
-  return found;
-}
-
-/** Applies a plan to the database; what the server tells meanwhile. */
-async function noticesOf({ steps }: Plan): Promise<readonly string[]> {
-  const notices: string[] = [];
-  await using connection = await database.connect();
-  const listen = ({ message = "" }: { readonly message?: string | undefined }): void => void notices.push(message);
-  connection.client.on("notice", listen);
-  await connection.exec("SET client_min_messages = debug1");
-  for (const { sql } of steps) await connection.exec(sql);
-  await connection.exec("RESET client_min_messages");
-  connection.client.removeListener("notice", listen);
-  return notices;
-}
-
 describe("NOT NULL", () => {
   const before = "CREATE TABLE t (a integer)";
   const after = "CREATE TABLE t (a integer CONSTRAINT t_a_nn NOT NULL)";
 
   test.each([140000, 170000])("on %i is proved by a CHECK that goes again", async (version) => {
-    expect(lines(await planOf(before, after, version))).toEqual([
+    expect(lines(await planOf(database, before, after, version))).toEqual([
       "1 ALTER TABLE t ADD CONSTRAINT t_a_nn CHECK (a IS NOT NULL) NOT VALID",
       "2 ALTER TABLE t VALIDATE CONSTRAINT t_a_nn",
       "3 ALTER TABLE t ALTER COLUMN a SET NOT NULL",
@@ -64,7 +26,7 @@ describe("NOT NULL", () => {
   });
 
   test("on 18 is a constraint that is validated later, and only the validation reads the table", async () => {
-    const plan = await planOf(before, after, 180000);
+    const plan = await planOf(database, before, after, 180000);
     expect(lines(plan)).toEqual([
       "1 ALTER TABLE t ADD CONSTRAINT t_a_nn NOT NULL a NOT VALID",
       "2 ALTER TABLE t VALIDATE CONSTRAINT t_a_nn",
@@ -78,12 +40,20 @@ describe("NOT NULL", () => {
 
 describe("a type change", () => {
   test("that needs a rewrite says so, and a column of a new domain with a condition does", async () => {
-    const plan = await planOf("CREATE TABLE t (a varchar(10), b integer)", "CREATE TABLE t (a varchar(20), b bigint)");
+    const plan = await planOf(
+      database,
+      "CREATE TABLE t (a varchar(10), b integer)",
+      "CREATE TABLE t (a varchar(20), b bigint)",
+    );
     expect(plan.steps.map(({ locks, hazards }) => [locks[0]?.rewrite, hazards.map(({ kind }) => kind)])).toEqual([
       [false, []],
       [true, ["rewrite"]],
     ]);
-    const domain = await planOf("CREATE TABLE t ()", "CREATE DOMAIN p AS int CHECK (value > 0); CREATE TABLE t (a p)");
+    const domain = await planOf(
+      database,
+      "CREATE TABLE t ()",
+      "CREATE DOMAIN p AS int CHECK (value > 0); CREATE TABLE t (a p)",
+    );
     expect(domain.steps.at(-1)?.locks[0]?.rewrite).toBe(true);
   });
 });
@@ -94,12 +64,13 @@ describe("a type that holds less", () => {
     ["numeric", "integer", "what follows the decimal point of public.t.a is gone"],
     ["timestamptz", "date", "the time of day of public.t.a is gone"],
   ])("%s to %s names what is lost", async (from, to, why) => {
-    const plan = await planOf(`CREATE TABLE t (a ${from})`, `CREATE TABLE t (a ${to})`);
+    const plan = await planOf(database, `CREATE TABLE t (a ${from})`, `CREATE TABLE t (a ${to})`);
     expect(plan.steps[0]?.hazards).toContainEqual({ kind: "data loss", why });
   });
 
   test("refuses a text that is too long, instead of cutting it", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (a text); INSERT INTO t VALUES ('long')",
       "CREATE TABLE t (a varchar(3))",
     );
@@ -110,6 +81,7 @@ describe("a type that holds less", () => {
 describe("a column with a default that differs by row", () => {
   test("is added empty, filled in pieces, then made NOT NULL", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (id integer); INSERT INTO t SELECT generate_series(1, 5000)",
       "CREATE TABLE t (id integer, token uuid CONSTRAINT t_nn NOT NULL DEFAULT gen_random_uuid())",
     );
@@ -132,6 +104,7 @@ describe("a column with a default that differs by row", () => {
 
   test("that is the same for every row is added at once", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (id integer)",
       "CREATE TABLE t (id integer, at timestamptz NOT NULL DEFAULT now())",
     );
@@ -143,6 +116,7 @@ describe("a column with a default that differs by row", () => {
 describe("an index or key that changes", () => {
   test("is built beside the old one before that goes", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (a integer, b integer); CREATE INDEX i ON t (a)",
       "CREATE TABLE t (a integer, b integer); CREATE INDEX i ON t (a, b)",
     );
@@ -155,6 +129,7 @@ describe("an index or key that changes", () => {
 
   test("is exchanged by one statement when it is a constraint", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (a integer, b integer, CONSTRAINT k UNIQUE (a))",
       "CREATE TABLE t (a integer, b integer, CONSTRAINT k UNIQUE (a, b))",
     );
@@ -166,7 +141,11 @@ describe("an index or key that changes", () => {
 
   test("of a table moves to another column under another name without a moment in which there is none", async () => {
     const table = (key: string): string => `CREATE TABLE t (id integer NOT NULL, k integer NOT NULL, ${key});`;
-    const plan = await planOf(table("CONSTRAINT t_pk PRIMARY KEY (id)"), table("CONSTRAINT t_k_pk PRIMARY KEY (k)"));
+    const plan = await planOf(
+      database,
+      table("CONSTRAINT t_pk PRIMARY KEY (id)"),
+      table("CONSTRAINT t_k_pk PRIMARY KEY (k)"),
+    );
     expect(lines(plan)).toEqual([
       "1 ALTER TABLE t RENAME CONSTRAINT t_pk TO t_k_pk",
       "2! CREATE UNIQUE INDEX CONCURRENTLY t_k_pk_pgsteward_new ON t (k)",
@@ -176,6 +155,7 @@ describe("an index or key that changes", () => {
 
   test("under another name is there before the old one goes", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (a integer, b integer); CREATE INDEX one ON t (a)",
       "CREATE TABLE t (a integer, b integer); CREATE INDEX two ON t (a, b)",
     );
@@ -186,111 +166,10 @@ describe("an index or key that changes", () => {
   });
 });
 
-describe("a partition", () => {
-  const table = "CREATE TABLE p (at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE c (at date NOT NULL);";
-  const rest = "CREATE TABLE d PARTITION OF p DEFAULT;";
-  const attach = "ALTER TABLE p ATTACH PARTITION c FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');";
-
-  test("joins when checks say what the server would read it and the default partition for", async () => {
-    const plan = await planOf(`${table}${rest}`, `${table}${rest}${attach}`);
-    const bound = "(at IS NOT NULL) AND (at >= '2025-01-01') AND (at < '2026-01-01')";
-    expect(lines(plan)).toEqual([
-      `1 ALTER TABLE c ADD CONSTRAINT c_pgsteward_bound CHECK (${bound}) NOT VALID`,
-      "2 ALTER TABLE c VALIDATE CONSTRAINT c_pgsteward_bound",
-      `3 ALTER TABLE d ADD CONSTRAINT d_pgsteward_bound CHECK (NOT (${bound})) NOT VALID`,
-      "4 ALTER TABLE d VALIDATE CONSTRAINT d_pgsteward_bound",
-      "5 ALTER TABLE p ATTACH PARTITION c FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
-      "5 ALTER TABLE c DROP CONSTRAINT c_pgsteward_bound",
-      "5 ALTER TABLE d DROP CONSTRAINT d_pgsteward_bound",
-    ]);
-    expect(stepOf(plan, "ATTACH").locks.some(({ scan }) => scan)).toBe(false);
-  });
-
-  test.each([
-    ["RANGE (a, b)", "FROM (1, 'm') TO (1, 'z')", "(1, 'n')"],
-    ["RANGE (a, b)", "FROM (1, 'm') TO (3, MAXVALUE)", "(3, 'a')"],
-    ["RANGE (a, b)", "FROM (MINVALUE, MINVALUE) TO (3, 'd')", "(3, 'a')"],
-    ["RANGE (abs(a))", "FROM (1) TO (3)", "(-2, 'x')"],
-    ["LIST (lower(b))", "IN ('x', NULL)", "(1, 'X'), (2, NULL)"],
-    ["LIST (b)", "IN (NULL)", "(1, NULL)"],
-    ["HASH (a)", "WITH (MODULUS 1, REMAINDER 0)", "(1, 'x')"],
-  ])("by %s %s joins without being read", async (key, bound, rows) => {
-    const parent = `CREATE TABLE p (a integer, b text) PARTITION BY ${key}; CREATE TABLE c (a integer, b text);`;
-    const plan = await planOf(parent, `${parent} ALTER TABLE p ATTACH PARTITION c FOR VALUES ${bound}`);
-    expect(plan.steps.map(({ sql }) => /ATTACH|NOT VALID|VALIDATE|DROP/.exec(sql)?.[0])).toEqual([
-      "NOT VALID",
-      "VALIDATE",
-      "ATTACH",
-      "DROP",
-    ]);
-    expect(stepOf(plan, "ATTACH").locks.filter(({ scan }) => scan)).toEqual([]);
-    await database.exec(`INSERT INTO c VALUES ${rows}`);
-    expect(await noticesOf(plan)).toContain('partition constraint for table "c" is implied by existing constraints');
-  });
-
-  test.each([
-    ['LIST (b COLLATE "C")', "IN ('x')"],
-    ["HASH (b)", "WITH (MODULUS 1, REMAINDER 0)"],
-  ])("by %s is read, and the hazard says so", async (key, bound) => {
-    const parent = `CREATE TABLE p (b text) PARTITION BY ${key}; CREATE TABLE c (b text);`;
-    const plan = await planOf(parent, `${parent} ALTER TABLE p ATTACH PARTITION c FOR VALUES ${bound}`);
-    expect(plan.steps).toMatchObject([
-      {
-        hazards: [{ kind: "blocks writes", why: expect.stringContaining("no CHECK proves its bound") as string }],
-        locks: expect.arrayContaining([
-          { relation: '"public"."c"', mode: "ACCESS EXCLUSIVE", rewrite: false, scan: true },
-        ]) as unknown,
-      },
-    ]);
-  });
-
-  test("builds its part of a new key CONCURRENTLY", async () => {
-    const tables = `CREATE TABLE p (at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE d PARTITION OF p DEFAULT;`;
-    const plan = await planOf(tables, `${tables} ALTER TABLE p ADD CONSTRAINT p_at UNIQUE (at);`);
-    expect(lines(plan)).toEqual([
-      "1 ALTER TABLE ONLY p ADD CONSTRAINT p_at UNIQUE (at)",
-      "2! CREATE UNIQUE INDEX CONCURRENTLY d_at_key ON d (at)",
-      "3 ALTER TABLE d ADD CONSTRAINT d_at_key UNIQUE USING INDEX d_at_key",
-      "3 ALTER INDEX p_at ATTACH PARTITION d_at_key",
-    ]);
-    expect(plan.steps.flatMap(({ hazards }) => hazards).map(({ kind }) => kind)).toEqual(["may fail"]);
-  });
-
-  test("leaves CONCURRENTLY, and at once where a default partition forbids that", async () => {
-    expect(lines(await planOf(`${table}${attach}`, table))).toEqual([
-      "1! ALTER TABLE p DETACH PARTITION c CONCURRENTLY",
-      "2 DO",
-    ]);
-    expect(lines(await planOf(`${table}${rest}${attach}`, `${table}${rest}`))).toEqual([
-      "1 ALTER TABLE p DETACH PARTITION c",
-    ]);
-  });
-});
-
-describe("a foreign key of a partitioned table", () => {
-  const tables = `CREATE TABLE r (id integer PRIMARY KEY); CREATE TABLE p (id integer, at date NOT NULL) PARTITION BY RANGE (at);
-    CREATE TABLE c PARTITION OF p FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');`;
-  const key = "ALTER TABLE p ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES r(id)";
-
-  test("is proved by each partition before 18", async () => {
-    expect(lines(await planOf(tables, `${tables}${key}`, 140000))).toEqual([
-      "1 ALTER TABLE c ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES r(id) NOT VALID",
-      "2 ALTER TABLE c VALIDATE CONSTRAINT f",
-      `3 ${key}`,
-    ]);
-  });
-
-  test("is validated later from 18 on", async () => {
-    expect(lines(await planOf(tables, `${tables}${key}`, 180000))).toEqual([
-      `1 ${key} NOT VALID`,
-      "2 ALTER TABLE p VALIDATE CONSTRAINT f",
-    ]);
-  });
-});
-
 describe("who may do what", () => {
   test("has transactions of its own on tables in use, and those of the table on new ones", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (id integer)",
       `CREATE TABLE t (id integer, n integer); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id > 0);
        CREATE TABLE u (id integer); ALTER TABLE u ENABLE ROW LEVEL SECURITY; GRANT SELECT ON u TO PUBLIC;`,
@@ -313,7 +192,7 @@ describe("who may do what", () => {
 test("a function with its owner's rights changes who may do what, one that only says the words does not", async () => {
   const define = (name: string, security: string): string =>
     `CREATE FUNCTION ${name}() RETURNS text LANGUAGE sql ${security} AS $$ SELECT 'SECURITY DEFINER' $$;`;
-  const plan = await planOf("", `${define("lent", "SECURITY DEFINER")}${define("own", "")}`);
+  const plan = await planOf(database, "", `${define("lent", "SECURITY DEFINER")}${define("own", "")}`);
   const marked = plan.steps.filter(({ authorisation }) => authorisation).map(({ subject }) => subject);
   expect(marked).toEqual(["function public.lent."]);
 });
@@ -324,8 +203,8 @@ describe("what undoes a step", () => {
       CREATE VIEW v AS SELECT id FROM t; COMMENT ON INDEX i IS 'by b';`;
     const after = `CREATE TABLE t (id integer PRIMARY KEY, a varchar(20) NOT NULL DEFAULT '', b integer CHECK (b > 0), c text);
       CREATE INDEX i ON t (b, a); CREATE FUNCTION f() RETURNS integer LANGUAGE sql RETURN 1; GRANT SELECT ON t TO PUBLIC;`;
-    const wanted = await catalogOf(after);
-    const original = await catalogOf(before);
+    const wanted = await catalogOf(database, after);
+    const original = await catalogOf(database, before);
     const { steps } = planMigration(original, wanted);
     await applyPlan(database, { changes: [], steps, renames: [], notCovered: [] });
     for (const { sql, reversal } of steps.toReversed()) {
@@ -344,8 +223,8 @@ describe("what undoes a step", () => {
   ])("leads back in the case %s of the corpus", async (name) => {
     const pair = CORPUS.find((candidate) => candidate.name === name);
     if (pair === undefined) throw new Error(`there is no case ${name}`);
-    const wanted = await catalogOf(pair.after);
-    const original = await catalogOf(pair.before);
+    const wanted = await catalogOf(database, pair.after);
+    const original = await catalogOf(database, pair.before);
     const { steps } = planMigration(original, wanted);
     await applyPlan(database, { changes: [], steps, renames: [], notCovered: [] });
     for (const { sql, reversal } of steps.toReversed()) {
@@ -357,6 +236,7 @@ describe("what undoes a step", () => {
 
   test("is nothing where rows go, and the hazard names what is lost", async () => {
     const plan = await planOf(
+      database,
       "CREATE TABLE t (id integer, note text); CREATE TABLE u (id integer)",
       "CREATE TABLE t (id integer)",
     );
@@ -382,12 +262,16 @@ describe("what undoes a step", () => {
   });
 
   test("is nothing for a value added to an enum, which no statement takes away", async () => {
-    const plan = await planOf("CREATE TYPE e AS ENUM ('a')", "CREATE TYPE e AS ENUM ('a', 'b')");
+    const plan = await planOf(database, "CREATE TYPE e AS ENUM ('a')", "CREATE TYPE e AS ENUM ('a', 'b')");
     expect(plan.steps).toMatchObject([{ reversal: undefined, hazards: [{ kind: "irreversible" }] }]);
   });
 
   test("is nothing for an extension's new version", async () => {
-    const plan = await planOf("CREATE EXTENSION hstore VERSION '1.7'", "CREATE EXTENSION hstore VERSION '1.8'");
+    const plan = await planOf(
+      database,
+      "CREATE EXTENSION hstore VERSION '1.7'",
+      "CREATE EXTENSION hstore VERSION '1.8'",
+    );
     expect(plan.steps).toMatchObject([{ reversal: undefined, hazards: [{ kind: "irreversible" }] }]);
     expect(lines(plan)).toEqual(["1 ALTER EXTENSION hstore UPDATE TO 1.8"]);
   });
@@ -397,7 +281,7 @@ test("an extension moves to another schema where it can, and is made again there
   const install = (schema: string): string =>
     `DROP SCHEMA IF EXISTS a, b CASCADE; CREATE SCHEMA a; CREATE SCHEMA b;
      CREATE EXTENSION hstore SCHEMA ${schema}; CREATE EXTENSION xml2 SCHEMA ${schema};`;
-  const plan = await planOf(install("a"), install("b"));
+  const plan = await planOf(database, install("a"), install("b"));
   await database.exec("DROP SCHEMA a, b CASCADE");
   expect(lines(plan)).toEqual([
     "1 DROP EXTENSION xml2",

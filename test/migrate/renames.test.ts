@@ -1,6 +1,6 @@
 // Renames: how they are written, which are offered, and that rows stay where they are.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { compareCatalogs, readCatalog, type Catalog } from "../../src/catalog/index.ts";
+import { compareCatalogs, readCatalog } from "../../src/catalog/index.ts";
 import {
   parseRename,
   planMigration,
@@ -11,17 +11,13 @@ import {
 } from "../../src/migrate/index.ts";
 import { testDatabase, type TestDatabase } from "../support/test-database.ts";
 import { applyPlan } from "./corpus.ts";
+import { catalogOf } from "./recipes.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
   database = await testDatabase();
 });
 afterAll(() => database.close());
-
-async function catalogOf(sql: string): Promise<Catalog> {
-  await database.exec(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${sql}`);
-  return readCatalog(database);
-}
 
 async function rowsOf(sql: string): Promise<readonly unknown[]> {
   return (await database.query(sql)).rows;
@@ -52,7 +48,7 @@ test("a line that is no rename is refused with its number and with how to write 
 });
 
 test("a rename of what is not there is refused, and so is a new name with too many parts", async () => {
-  const catalog = await catalogOf("CREATE TABLE t (id integer)");
+  const catalog = await catalogOf(database, "CREATE TABLE t (id integer)");
   const plan = (rename: Rename) => () => planMigration(catalog, catalog, { renames: [rename] });
   expect(plan(parseRename("column t.no -> yes"))).toThrow("there is no column t.no before");
   expect(plan(parseRename("table u -> v"))).toThrow("there is no table u before");
@@ -64,11 +60,13 @@ test("a renamed column keeps its rows, index, check and view, and only a renamed
     CREATE INDEX orders_state ON orders (lower(state)) WHERE state <> 'gone';
     CREATE VIEW open_orders AS SELECT id, state FROM orders WHERE state = 'open';
     INSERT INTO orders VALUES (1, 'open'), (2, 'closed');`;
-  const after =
-    await catalogOf(`CREATE TABLE orders (id integer PRIMARY KEY, status text CONSTRAINT orders_state_check CHECK (status <> ''));
+  const after = await catalogOf(
+    database,
+    `CREATE TABLE orders (id integer PRIMARY KEY, status text CONSTRAINT orders_state_check CHECK (status <> ''));
     CREATE INDEX orders_state ON orders (lower(status)) WHERE status <> 'gone';
-    CREATE VIEW open_orders AS SELECT id, status AS state FROM orders WHERE status = 'open';`);
-  const original = await catalogOf(before);
+    CREATE VIEW open_orders AS SELECT id, status AS state FROM orders WHERE status = 'open';`,
+  );
+  const original = await catalogOf(database, before);
   const renames = [parseRename("column orders.state -> status")];
   const plan = planMigration(original, after, { renames });
   expect(plan.steps.map(({ sql, kind, reversal }) => ({ sql, kind, reversal }))).toEqual([
@@ -92,8 +90,8 @@ test("a renamed column keeps its rows, index, check and view, and only a renamed
 });
 
 test("a check that means another column after two columns exchanged their names is made again", async () => {
-  const before = await catalogOf("CREATE TABLE t (a integer, b integer, CONSTRAINT ck CHECK (a > 0))");
-  const after = await catalogOf("CREATE TABLE t (a integer, b integer, CONSTRAINT ck CHECK (a > 0))");
+  const before = await catalogOf(database, "CREATE TABLE t (a integer, b integer, CONSTRAINT ck CHECK (a > 0))");
+  const after = await catalogOf(database, "CREATE TABLE t (a integer, b integer, CONSTRAINT ck CHECK (a > 0))");
   const plan = planMigration(before, after, {
     renames: [parseRename("column t.a -> b"), parseRename("column t.b -> a")],
   });
@@ -107,8 +105,8 @@ test("a check that means another column after two columns exchanged their names 
 test("the body of a function is text: it is written anew where it names what was renamed", async () => {
   const define = (table: string): string => `CREATE TABLE ${table} (id integer);
     CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM ${table}';`;
-  const before = await catalogOf(define("old"));
-  const plan = planMigration(before, await catalogOf(define("fresh")), {
+  const before = await catalogOf(database, define("old"));
+  const plan = planMigration(before, await catalogOf(database, define("fresh")), {
     renames: [parseRename("table old -> fresh")],
   });
   expect(plan.steps.map(({ kind, subject }) => `${kind} ${subject}`)).toContain("alter function public.f.");
@@ -118,8 +116,9 @@ test("new names that need quotes, and sequences with backslashes, are followed i
   const define = (table: string, column: string, sequence: string): string => `CREATE SEQUENCE "${sequence}";
     CREATE TABLE "${table}" (id integer DEFAULT nextval('"${sequence.replaceAll("'", "''")}"'), "${column}" text CHECK ("${column}" <> '\\' OR id > 0));
     CREATE VIEW seen AS SELECT id, "${column}" AS said FROM "${table}";`;
-  const before = await catalogOf(define("orders", "state", "old\\it's"));
+  const before = await catalogOf(database, define("orders", "state", "old\\it's"));
   const after = await catalogOf(
+    database,
     define("order", "position", "new\\it's").replace("CHECK", "CONSTRAINT orders_state_check CHECK"),
   );
   const renames = ["table orders -> order", "column orders.state -> position", `sequence "old\\it's" -> "new\\it's"`];
@@ -133,16 +132,20 @@ test("new names that need quotes, and sequences with backslashes, are followed i
 });
 
 test("without being said, a table is dropped and made, and the rename is offered with a reason", async () => {
-  const before =
-    await catalogOf(`CREATE TABLE orders (id bigint PRIMARY KEY, state text NOT NULL, total numeric, note text);
+  const before = await catalogOf(
+    database,
+    `CREATE TABLE orders (id bigint PRIMARY KEY, state text NOT NULL, total numeric, note text);
     CREATE TYPE mood AS ENUM ('sad', 'ok');
     CREATE TABLE people (id integer, mail text, age integer);
-    CREATE FUNCTION add(a integer, b integer) RETURNS integer LANGUAGE sql RETURN a + b;`);
-  const after =
-    await catalogOf(`CREATE TABLE purchases (id bigint PRIMARY KEY, status text NOT NULL, total numeric, note text);
+    CREATE FUNCTION add(a integer, b integer) RETURNS integer LANGUAGE sql RETURN a + b;`,
+  );
+  const after = await catalogOf(
+    database,
+    `CREATE TABLE purchases (id bigint PRIMARY KEY, status text NOT NULL, total numeric, note text);
     CREATE TYPE mood AS ENUM ('unhappy', 'ok');
     CREATE TABLE people (id integer, email text, age integer, height real);
-    CREATE FUNCTION plus(a integer, b integer) RETURNS integer LANGUAGE sql RETURN a + b;`);
+    CREATE FUNCTION plus(a integer, b integer) RETURNS integer LANGUAGE sql RETURN a + b;`,
+  );
   expect(planMigration(before, after).renames).toEqual([]);
   const offers = renameCandidates(before, after);
   expect(offers.map(({ rename: { kind, from, to }, reason }) => `${kind} ${from} -> ${to}: ${reason}`).sort()).toEqual([
@@ -159,16 +162,18 @@ test("without being said, a table is dropped and made, and the rename is offered
 });
 
 test("nothing is offered where nothing is gone", async () => {
-  const before = await catalogOf("CREATE TABLE t (id integer)");
-  const after = await catalogOf("CREATE TABLE t (id integer, name text); CREATE TABLE u (id integer)");
+  const before = await catalogOf(database, "CREATE TABLE t (id integer)");
+  const after = await catalogOf(database, "CREATE TABLE t (id integer, name text); CREATE TABLE u (id integer)");
   expect(renameCandidates(before, after)).toEqual([]);
 });
 
 test("an index and a constraint that are the same but for their names are renamed unasked", async () => {
   const before = await catalogOf(
+    database,
     "CREATE TABLE t (a integer CONSTRAINT one UNIQUE, b integer); CREATE INDEX two ON t (b)",
   );
   const after = await catalogOf(
+    database,
     "CREATE TABLE t (a integer CONSTRAINT uno UNIQUE, b integer); CREATE INDEX dos ON t (b)",
   );
   const plan = planMigration(before, after);

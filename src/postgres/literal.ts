@@ -8,3 +8,10 @@ export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
 }
+
+/** Quotes the body of a function or of DO, whatever is in it. */
+export function dollarQuoted(body: string): string {
+  let tag = "$pgsteward$";
+  for (let count = 2; body.includes(tag); count++) tag = `$pgsteward${count}$`;
+  return `${tag}${body}${tag}`;
+}

@@ -144,8 +144,9 @@ test("of two primaries the one that was promoted last is written to, without a c
 });
 
 test("what is known of a server is asked again when the address leads elsewhere, a replica is promoted, or a write is refused", async () => {
-  const { primary } = servers;
-  const [standby] = servers.replicas;
+  await using pair = await startReplicatedServer(1);
+  const { primary } = pair;
+  const [standby] = pair.replicas;
   if (standby === undefined) throw new Error("no replica");
   const target = { targetHost: "127.0.0.1", targetPort: primary.port };
   await using proxy = await startWireProxy(target);
@@ -169,7 +170,7 @@ test("what is known of a server is asked again when the address leads elsewhere,
   await expect.poll(async () => (await moved.health()).server?.role).toBe("replica");
   expect(await knownOf(moved)).toEqual(["replica", false]);
 
-  await servers.promote(standby);
+  await pair.promote(standby);
   for (const database of [moved, promoted]) {
     await database.query("SELECT 1");
     expect(await knownOf(database)).toEqual(["primary", true]);

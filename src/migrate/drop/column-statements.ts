@@ -1,7 +1,7 @@
 // The statements of a column's drop and of its return. While its values are copied, in batches, a trigger keeps the copy equal, so that nothing
 // is read or written under the lock of the drop itself.
 import { literal, type Catalog, type Column, type Domain, type Sequence } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { dollarQuoted, identifier } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, inTransaction, type ExpandGroup } from "../expand/change.ts";
 import { findColumn } from "../expand/parts.ts";
@@ -171,24 +171,24 @@ function moveSequence(
 
 /** As replication applies rows: the table's own triggers do not fire, so that nothing else in the rows changes. */
 function triggersOff(): string {
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 BEGIN
   PERFORM pg_catalog.set_config('session_replication_role', 'replica', false);
 EXCEPTION WHEN insufficient_privilege THEN
   RAISE NOTICE 'the triggers of the table fire for the values that come back';
 END
-$pgsteward$`;
+`)}`;
 }
 
 /** Ends the way back while rows lack a value that they must have. */
 export function refuseNulls({ table, column }: DroppedColumn): string {
   const relation = identifier(table.schema, table.name);
   const query = `SELECT * FROM ${relation} WHERE ${identifier(column.name)} IS NULL`;
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 BEGIN
   IF EXISTS (${query}) THEN
     RAISE EXCEPTION 'there are rows without a value in a column that has to be NOT NULL again' USING HINT = ${literal(query)};
   END IF;
 END
-$pgsteward$`;
+`)}`;
 }

@@ -1,6 +1,6 @@
 // What can be dropped in two releases, and the statements that the drops of columns and of tables share.
 import type { Constraint, ObjectReference } from "../../catalog/index.ts";
-import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 
@@ -45,13 +45,13 @@ export function createKeptSchema(): string {
 
 /** When nothing else is kept. */
 export function dropKeptSchema(): string {
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = '${KEPT_SCHEMA}'::pg_catalog.regnamespace) THEN
     DROP SCHEMA ${identifier(KEPT_SCHEMA)};
   END IF;
 END
-$pgsteward$`;
+`)}`;
 }
 
 /** A foreign key that comes back: held from then on, and checked without stopping writers. */

@@ -1,7 +1,7 @@
 // Where the values of a column stand while it is gone: a table of keys and values, filled in batches while a trigger keeps it equal, which
 // follows the rows when they go or get another key.
 import { collate, type Catalog, type Column, type Table } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { dollarQuoted, identifier } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, type ExpandGroup } from "../expand/change.ts";
 import { suffixed } from "../expand/names.ts";
@@ -70,7 +70,7 @@ export function createCopy(copy: KeptCopy): readonly string[] {
 )`,
     ...(hasTriggers ? followRows(copy) : []),
     // Whoever writes to the table has no right to write here.
-    `CREATE FUNCTION ${kept}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $pgsteward$
+    `CREATE FUNCTION ${kept}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS ${dollarQuoted(`
 BEGIN
   IF TG_OP = 'UPDATE' AND NEW.${name}${asText} IS NOT DISTINCT FROM OLD.${name}${asText} THEN
     RETURN NULL;
@@ -79,7 +79,7 @@ BEGIN
   ON CONFLICT (${keys}) DO UPDATE SET ${name} = excluded.${name};
   RETURN NULL;
 END
-$pgsteward$`,
+`)}`,
     `CREATE TRIGGER ${copyTrigger(copy)} AFTER INSERT OR UPDATE ON ${relation}
   FOR EACH ROW EXECUTE FUNCTION ${kept}()`,
   ];
@@ -94,7 +94,7 @@ function followRows(copy: KeptCopy): readonly string[] {
   const row = (side: string): string => `ROW(${key.map((name) => `${side}.${name}`).join(", ")})`;
   const [gone, moved] = followTriggers(copy);
   return [
-    `CREATE FUNCTION ${followFunction(copy)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $pgsteward$
+    `CREATE FUNCTION ${followFunction(copy)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS ${dollarQuoted(`
 BEGIN
   IF TG_OP = 'DELETE' THEN
     DELETE FROM ${kept} WHERE ${is("OLD")};
@@ -104,7 +104,7 @@ BEGIN
   UPDATE ${kept} SET ${key.map((name) => `${name} = NEW.${name}`).join(", ")} WHERE ${is("OLD")};
   RETURN NEW;
 END
-$pgsteward$`,
+`)}`,
     `CREATE TRIGGER ${gone} AFTER DELETE ON ${relation}
   FOR EACH ROW EXECUTE FUNCTION ${followFunction(copy)}()`,
     `CREATE TRIGGER ${moved} BEFORE UPDATE ON ${relation}

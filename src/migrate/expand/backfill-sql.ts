@@ -1,7 +1,7 @@
 // A backfill as one SQL statement, for a migration file that any tool can run: a DO block that commits after each batch. Stopped, it
 // is simply run again: the condition knows what is left.
 import type { BackfillDefinition } from "../backfill/definition.ts";
-import { identifier, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, literal } from "../../postgres/index.ts";
 import type { ExpandGroup } from "./change.ts";
 import { alone } from "./change.ts";
 
@@ -76,7 +76,7 @@ export function batchedBlock(relation: string, key: readonly string[], work: Bat
   const window = `${row(columns)} >= ${row(here)}`;
   const rows = work.rows ?? relation;
   const nothing = work.isLeft === undefined ? "" : `  IF NOT ${work.isLeft} THEN\n    RETURN;\n  END IF;\n`;
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 #variable_conflict use_column
 DECLARE
 ${declare(here)}
@@ -125,7 +125,7 @@ ${nothing}  SELECT ${columns.join(", ")} INTO ${here.join(", ")}
     END IF;
   END LOOP;${work.finish}
 END
-$pgsteward$`;
+`)}`;
 }
 
 /** The same work for `runBackfill`. */

@@ -1,6 +1,6 @@
 // The switch: in one short transaction the new column takes the names of everything that was the old one's. Only the catalog is
 // changed in it; what has to be scanned or built was, or is, done outside.
-import { identifier, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, literal } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
 import {
@@ -202,12 +202,12 @@ const FIRING = {
 function refuseUnfit({ parts, after }: ColumnWork): string {
   const relation = identifier(parts.table.schema, parts.table.name);
   const condition = `${identifier(after.old)} IS NULL AND ${identifier(after.new)} IS NOT NULL`;
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 BEGIN
   IF EXISTS (SELECT FROM ${relation} WHERE ${condition}) THEN
     RAISE EXCEPTION 'there are rows whose value the old column cannot hold'
       USING HINT = ${literal(`SELECT * FROM ${relation} WHERE ${condition}`)};
   END IF;
 END
-$pgsteward$`;
+`)}`;
 }

@@ -1,6 +1,6 @@
 // The trigger that keeps two columns equal, whichever of them a program writes. It is the last BEFORE trigger by its name, so it sees
 // what the others made of the row, and it changes the row itself instead of writing a second time, so it cannot call itself.
-import { identifier } from "../../postgres/index.ts";
+import { dollarQuoted, identifier } from "../../postgres/index.ts";
 
 export interface TriggerName {
   readonly schema: string;
@@ -36,12 +36,12 @@ export interface SyncColumn {
 
 export function createSyncFunction(sync: SyncTrigger | ComputedTrigger): string {
   if ("value" in sync) {
-    return `CREATE OR REPLACE FUNCTION ${identifier(sync.schema, sync.name)}() RETURNS trigger LANGUAGE plpgsql AS $pgsteward$
+    return `CREATE OR REPLACE FUNCTION ${identifier(sync.schema, sync.name)}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(`
 BEGIN
   NEW.${identifier(sync.column)} := ${sync.value};
   RETURN NEW;
 END
-$pgsteward$`;
+`)}`;
   }
   const { schema, table, name, active, passive, toPassive, toActive, isTolerant } = sync;
   const newActive = `NEW.${identifier(active.name)}`;
@@ -53,7 +53,7 @@ $pgsteward$`;
     expected := NULL; -- the old type cannot hold it
   END;`
     : `expected := ${toPassive};`;
-  return `CREATE OR REPLACE FUNCTION ${identifier(schema, name)}() RETURNS trigger LANGUAGE plpgsql AS $pgsteward$
+  return `CREATE OR REPLACE FUNCTION ${identifier(schema, name)}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(`
 DECLARE
   expected ${identifier(schema, table)}.${identifier(passive.name)}%TYPE;
 BEGIN
@@ -73,7 +73,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END
-$pgsteward$`;
+`)}`;
 }
 
 export function createSyncTrigger(sync: TriggerName): string {

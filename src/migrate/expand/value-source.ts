@@ -1,6 +1,6 @@
 // Moves what gives a column its value when none is written (default, serial sequence, identity) to another column.
 import { literal, type Column, type Sequence } from "../../catalog/index.ts";
-import { identifier, InvalidInputError } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, InvalidInputError } from "../../postgres/index.ts";
 import type { ColumnParts } from "./parts.ts";
 
 const INTEGERS: Readonly<Record<string, bigint>> = {
@@ -85,7 +85,7 @@ export interface IdentityPlace {
 export function remakeIdentity({ sequence, identity, release, column }: IdentityPlace): string {
   const name = nameOf(sequence);
   const kind = identity === "always" ? "ALWAYS" : "BY DEFAULT";
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 DECLARE
   place bigint;
   used boolean;
@@ -94,7 +94,7 @@ BEGIN
 ${release.map((statement) => `  ${statement};\n`).join("")}  ${column} ADD GENERATED ${kind} AS IDENTITY (SEQUENCE NAME ${name} ${identityOptions(sequence)});
   PERFORM pg_catalog.setval(${literal(name)}, place, used);
 END
-$pgsteward$`;
+`)}`;
 }
 
 /** Bounds that are those of the sequence's type follow the new type. */

@@ -1,6 +1,6 @@
 // A conversion that copies: where the rows of a table cannot stay together in one partition (hash), a partitioned table is filled beside
 // it, kept equal by a trigger, and takes its name in one short transaction. The old table then follows, until it is dropped.
-import { identifier, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, literal } from "../../postgres/index.ts";
 import { batchedBlock } from "../expand/backfill-sql.ts";
 import { alone, inTransaction, nothingToUndo, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
 import { fileWords } from "../expand/names.ts";
@@ -189,7 +189,7 @@ function createSync(copy: Copy, from: string, to: string): readonly string[] {
   const values = columns.map((column) => `NEW.${identifier(column)}`).join(", ");
   const isOld = key.map((column) => `${identifier(column)} = OLD.${identifier(column)}`).join(" AND ");
   return [
-    `CREATE FUNCTION ${name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $pgsteward$
+    `CREATE FUNCTION ${name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ${dollarQuoted(`
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     TRUNCATE ${to};
@@ -203,7 +203,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$pgsteward$`,
+`)}`,
     `CREATE TRIGGER ${identifier(syncName(copy))} AFTER INSERT OR UPDATE OR DELETE ON ${from} FOR EACH ROW EXECUTE FUNCTION ${name}()`,
     `CREATE TRIGGER ${identifier(syncName(copy, "_all"))} AFTER TRUNCATE ON ${from} FOR EACH STATEMENT EXECUTE FUNCTION ${name}()`,
   ];

@@ -1,6 +1,6 @@
 // A backfill as one statement that any runner can run: a DO block that commits after each piece of the table. Stopped, it is simply
 // run again: the condition knows what is left.
-import { identifier } from "../../postgres/index.ts";
+import { dollarQuoted, identifier } from "../../postgres/index.ts";
 import { literal } from "../../catalog/index.ts";
 import type { BackfillDefinition } from "../backfill/definition.ts";
 
@@ -27,7 +27,7 @@ export function backfillBlock(work: BackfillDefinition & { readonly where: strin
   const updateRest = `UPDATE %s SET ${set.replaceAll("%", "%%")} WHERE ${isLeft}`;
   const update = `${updateRest} AND ctid >= $1 AND ctid < $2`;
   const countRest = `SELECT count(*) FROM (SELECT FROM %s WHERE ${isLeft} LIMIT ${ROWS_AT_ONCE}) AS rest`;
-  return `DO $pgsteward$
+  return `DO ${dollarQuoted(`
 DECLARE
   part regclass;
   page bigint;
@@ -51,5 +51,5 @@ BEGIN
     END IF;
   END LOOP;
 END
-$pgsteward$`;
+`)}`;
 }

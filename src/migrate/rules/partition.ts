@@ -1,6 +1,6 @@
 // How a table in use joins a partitioned table and leaves it, without others waiting while rows are read.
 import { alterTable, literal, nameOf, objectId, type CatalogObject } from "../../catalog/index.ts";
-import { identifier } from "../../postgres/index.ts";
+import { dollarQuoted, identifier } from "../../postgres/index.ts";
 import { keysLeftBehind } from "../partition-keys.ts";
 import { boundCondition } from "./partition-bound.ts";
 import { statement, undoneBy, type Hazard, type PlannedStatement, type RuleContext } from "./statement.ts";
@@ -141,7 +141,7 @@ export function detachStatements(partition: Partition, context: RuleContext): re
   );
   const relation = literal(nameOf(partition));
   const isLeft = known.length === 0 ? "" : `\n      AND conname NOT IN (${known.join(", ")})`;
-  const drop = `DO $pgsteward$
+  const drop = `DO ${dollarQuoted(`
 DECLARE
   bound name;
 BEGIN
@@ -152,7 +152,7 @@ BEGIN
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', ${relation}, bound);
   END LOOP;
 END
-$pgsteward$`;
+`)}`;
   const lock = { relation: nameOf(partition), mode: "ACCESS EXCLUSIVE", rewrite: false, scan: false } as const;
   return [detach, { ...undoneBy("", statement(drop)), locks: [lock] }, ...keys];
 }

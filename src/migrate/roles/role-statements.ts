@@ -1,6 +1,6 @@
 // The statements that make a role and let it go again. Roles belong to the whole server, so both look at what is there when they run:
 // another database may have made the role, and may still use it.
-import { identifier, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, literal } from "../../postgres/index.ts";
 
 /** Makes a group role where there is none, and refuses one that may do more than a group role. */
 export function createRole(name: string, options: { readonly joinsRunner: boolean }): string {
@@ -58,7 +58,5 @@ const MARK = `'made by the migrations of the database ' || pg_catalog.current_da
 
 /** A DO block around a body that may hold any name. */
 export function block(body: string): string {
-  let tag = "$pgsteward$";
-  for (let count = 1; body.includes(tag); count++) tag = `$pgsteward${count}$`;
-  return `DO ${tag}\n${body}\n${tag}`;
+  return `DO ${dollarQuoted(`\n${body}\n`)}`;
 }

@@ -77,7 +77,7 @@ export function readMigrationFolder(path: string, options: ReadMigrationFolderOp
   if (files.names.every((name) => !name.toLowerCase().endsWith(".sql"))) {
     if (inCode.length > 0) return { tool: "dbmate", migrations: inCode, notices: [] };
     throw new InvalidInputError(`the folder ${path} holds no .sql file`, {
-      hint: "give the folder that holds the migrations; those written in a programming language cannot be read",
+      hint: "give the folder that holds the migrations; those that other tools keep in a programming language cannot be read",
     });
   }
   const notices: string[] = [];

@@ -78,7 +78,7 @@ async function roles(context: CommandContext, options: Options): Promise<number>
   requireValid(settings);
   const url = chooseDatabase(context, settings);
   await using database = await openExisting(context, settings, url);
-  if (options.check === true) return check(context, database, options);
+  if (options.check === true) return await check(context, database, options);
   const { signal, output, cwd } = context;
   const plan = planRoles(await readCatalog(database, { signal }), await readRoles(database, { signal }), {
     reader: options.reader,

@@ -192,8 +192,11 @@ class Collector implements ObjectSink {
   schema(name: string, comment: string | undefined): void {
     this.add("schema", undefined, name, undefined, {}, []);
     // initdb's own comment is in every database.
-    if (name === "public" && comment === "standard public schema") return;
-    this.comment("schema", { schema: undefined, name }, undefined, `SCHEMA ${identifier(name)}`, comment);
+    const initialText = name === "public" ? "standard public schema" : undefined;
+    if (comment === initialText) return;
+    const on = `SCHEMA ${identifier(name)}`;
+    this.comment("schema", { schema: undefined, name }, undefined, on, comment);
+    if (initialText !== undefined) this.#note(objectId("comment", undefined, on), { initialText });
   }
 
   extension(extension: Catalog["extensions"][number]): void {

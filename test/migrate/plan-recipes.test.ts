@@ -25,6 +25,12 @@ describe("NOT NULL", () => {
     ]);
   });
 
+  test("is proved under a name that no other constraint of the table has", async () => {
+    const plan = await planOf(database, "CREATE TABLE t (a integer CONSTRAINT t_a_nn CHECK (a > 0))", after, 170000);
+    const statements = lines(plan).map((line) => line.slice(line.indexOf(" ") + 1));
+    expect(statements).toContain("ALTER TABLE t ADD CONSTRAINT t_a_nn_check CHECK (a IS NOT NULL) NOT VALID");
+  });
+
   test("on 18 is a constraint that is validated later, and only the validation reads the table", async () => {
     const plan = await planOf(database, before, after, 180000);
     expect(lines(plan)).toEqual([
@@ -288,4 +294,9 @@ test("an extension moves to another schema where it can, and is made again there
     "1 ALTER EXTENSION hstore SET SCHEMA b",
     "1 CREATE EXTENSION IF NOT EXISTS xml2 SCHEMA b",
   ]);
+});
+
+test("the schema public has initdb's comment again when it loses another", async () => {
+  const plan = await planOf(database, "COMMENT ON SCHEMA public IS 'ours'", "");
+  expect(lines(plan)).toEqual(["1 COMMENT ON SCHEMA public IS 'standard public schema'"]);
 });

@@ -76,12 +76,7 @@ export function nullability(before: Column, after: Column, context: RuleContext)
       statement(`${start} VALIDATE CONSTRAINT ${name}`, scan, "own"),
     ];
   }
-  // A partition that was NOT NULL with the table has the constraint under its name, and a new one is made with it.
-  const isNamed = (object: CatalogObject): boolean => object.kind === "column" && object.notNullName === usualName;
-  const isTaken =
-    [...context.before.values()].some(isNamed) ||
-    [...context.after.values()].some((object) => isNamed(object) && !context.before.has(object.parent ?? ""));
-  const proof = isTaken ? identifier(`${usualName.slice(0, 57)}_check`) : name;
+  const proof = identifier(freeName(usualName, context));
   return [
     statement(`${start} ADD CONSTRAINT ${proof} CHECK (${column} IS NOT NULL) NOT VALID`, [], "own"),
     statement(`${start} VALIDATE CONSTRAINT ${proof}`, scan, "own"),
@@ -89,6 +84,24 @@ export function nullability(before: Column, after: Column, context: RuleContext)
     statement(`${start} DROP CONSTRAINT ${proof}`),
   ];
 }
+
+/** The usual name, or one like it that no constraint has which is there while the column is being proved. */
+function freeName(usual: string, { before, after }: RuleContext): string {
+  // A partition that was NOT NULL with the table has the constraint under its name, and a new one is made with it.
+  const isNamed = (object: CatalogObject, name: string): boolean =>
+    object.kind === "column" && object.notNullName === name;
+  const isTaken = (name: string): boolean =>
+    [...before.values()].some((object) => isNamed(object, name) || isConstraint(object, name)) ||
+    [...after.values()].some(
+      (object) => isConstraint(object, name) || (isNamed(object, name) && !before.has(object.parent ?? "")),
+    );
+  for (let tried = 0; ; tried++) {
+    const name = tried === 0 ? usual : `${usual.slice(0, 54)}_check${tried === 1 ? "" : tried}`;
+    if (!isTaken(name)) return name;
+  }
+}
+
+const isConstraint = ({ kind, part }: CatalogObject, name: string): boolean => kind === "constraint" && part === name;
 
 /** Keeps NOT NULL for heirs and partitions that have it from a column, and still have it when the column loses it. */
 function keepingHeirs(column: Column, { before, after, serverVersion }: RuleContext): readonly PlannedStatement[] {

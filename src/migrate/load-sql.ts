@@ -2,7 +2,6 @@
 // left out and said, roles that the files only mention are made.
 import {
   DatabaseError,
-  identifier,
   IntegrityError,
   InvalidInputError,
   InvalidSqlError,
@@ -11,7 +10,7 @@ import {
 import { namesSupabase } from "./adopt/supabase.ts";
 import { commitCode, offsetInCode } from "./code/run-code.ts";
 import { refusedHere } from "./refused-here.ts";
-import { MISSING_ROLES_SQL } from "./source/roles.ts";
+import { createMissingRoles, hintOnRole, reasonToSkipRoles, stringIn } from "./missing-roles.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement, type SqlScript } from "./sql-script.ts";
 import type { SqlFile } from "./sql-files.ts";
 import { droppedNames } from "./syntax.ts";
@@ -34,6 +33,8 @@ export interface LoadSqlOptions {
   readonly searchPath?: string | undefined;
   /** Leaves out statements that fail for want of an extension that this server does not have, and says each. Default false. */
   readonly skipsMissingExtensions?: boolean | undefined;
+  /** False: the server has other databases, and its roles are not ours to change. Default true. */
+  readonly ownsServer?: boolean | undefined;
 }
 
 /**
@@ -58,10 +59,45 @@ export function requiredExtensions(files: readonly ParsedSqlFile[]): readonly st
 }
 
 export function extensionsOf(statements: readonly ScriptStatement[]): readonly string[] {
-  const names = statements.flatMap(({ kind, node }) =>
-    kind === "CreateExtensionStmt" ? [String(node["extname"])] : [],
+  const names = statements.flatMap((statement) =>
+    statement.kind === "CreateExtensionStmt" ? [String(statement.node["extname"])] : extensionsInBlock(statement),
   );
   return [...new Set(names)].filter((name) => name !== "plpgsql").sort();
+}
+
+/** Blocks make an extension where it may be missing, and go on without it. */
+function extensionsInBlock({ kind, text }: ScriptStatement): readonly string[] {
+  if (kind !== "DoStmt") return [];
+  return [...text.matchAll(/\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"([^"]+)"|([a-z_][\w$]*))/gi)].flatMap(
+    ([, quoted, plain]) => quoted ?? plain?.toLowerCase() ?? [],
+  );
+}
+
+const MISSING_EXTENSIONS_SQL = `
+SELECT wanted.name
+FROM unnest($1::text[]) AS wanted (name)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = wanted.name)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions AS a WHERE a.name = wanted.name)
+ORDER BY wanted.name`;
+
+/** Notes extensions that a block has gone on without, because the server does not have them. */
+export async function noteBlockExtensions(
+  connection: Connection,
+  statement: ScriptStatement,
+  skippedExtensions: Set<string>,
+  notices: Notices,
+): Promise<void> {
+  const wanted = extensionsInBlock(statement);
+  if (wanted.length === 0) return;
+  const { rows } = await connection.query<{ name: string }>(MISSING_EXTENSIONS_SQL, [wanted]);
+  for (const { name } of rows) {
+    skippedExtensions.add(name);
+    notices.add(withoutExtension(name));
+  }
+}
+
+function withoutExtension(name: string): string {
+  return `the extension ${name} is not available in the throw-away database: it was left out`;
 }
 
 /**
@@ -75,14 +111,16 @@ export async function loadSqlFiles(
   options: LoadSqlOptions = {},
 ): Promise<LoadedSql> {
   const notices = new Notices();
-  await createMissingRoles(connection, statementsOf(files), notices);
+  const { ownsServer = true } = options;
+  if (ownsServer) await createMissingRoles(connection, statementsOf(files), notices);
   let statements = 0;
   const skippedExtensions = new Set<string>();
   for (const file of files) {
     for (const part of file.script.psqlParts) notices.addPsqlPart(part);
     if (options.searchPath !== undefined) await connection.exec(`SET search_path = ${options.searchPath}`);
     for (const statement of file.script.statements) {
-      const reason = reasonToSkip(statement, skippedExtensions);
+      const reason =
+        reasonToSkip(statement, skippedExtensions) ?? (ownsServer ? undefined : reasonToSkipRoles(statement));
       if (reason !== undefined) {
         notices.add(reason);
         continue;
@@ -91,6 +129,7 @@ export async function loadSqlFiles(
         const { signal } = options;
         if (file.code === undefined) await connection.exec(statement.text, { signal });
         else await commitCode(connection, file.code, { signal });
+        await noteBlockExtensions(connection, statement, skippedExtensions, notices);
         statements++;
       } catch (error) {
         const excuse =
@@ -100,7 +139,7 @@ export async function loadSqlFiles(
                 ? lackingExtension(file, statement, error, skippedExtensions)
                 : undefined))
             : undefined;
-        if (excuse === undefined) throw located(error, statement, file, skippedExtensions);
+        if (excuse === undefined) throw located(error, statement, file, { skippedExtensions, ownsServer });
         notices.add(excuse);
       }
     }
@@ -138,23 +177,30 @@ const CONNECT_COMMANDS = new Set(["connect", "c"]);
 const COPY_COMMAND = "copy";
 
 function checkPsqlCommands(file: SqlFile, script: SqlScript): void {
+  const fault = psqlFault(script);
+  if (fault === undefined) return;
+  const { line, column } = placeOf(file.text, fault.offset);
+  throw new InvalidInputError(`${file.name}:${line}:${column}: ${fault.message}`, { hint: fault.hint });
+}
+
+/** The first psql command that would change what is loaded. */
+export function psqlFault(
+  script: SqlScript,
+): { readonly offset: number; readonly message: string; readonly hint: string } | undefined {
   let connects = 0;
   for (const part of script.psqlParts) {
     if (part.kind !== "command") continue;
     const name = commandName(part.text);
     if (HARMLESS_COMMANDS.has(name) || name === COPY_COMMAND) continue;
-    const place = placeOf(file.text, part.offset);
     if (CONNECT_COMMANDS.has(name) && ++connects === 1) continue;
     const hint = CONNECT_COMMANDS.has(name)
       ? "the file fills more than one database: dump each of them into its own file"
       : ["i", "ir", "include", "include_relative"].includes(name)
         ? "give the folder that holds the included files, or put them into this file"
         : "take the command out, or load the file with psql and check that database";
-    throw new InvalidInputError(
-      `${file.name}:${place.line}:${place.column}: the psql command \\${name} cannot be followed here`,
-      { hint },
-    );
+    return { offset: part.offset, message: `the psql command \\${name} cannot be followed here`, hint };
   }
+  return undefined;
 }
 
 function commandName(text: string): string {
@@ -282,7 +328,7 @@ export function excuseFor(
     ];
     if (!isAbsent.includes(state)) return undefined;
     skippedExtensions.add(name);
-    return `the extension ${name} is not available in the throw-away database: it was left out`;
+    return withoutExtension(name);
   }
   // Rows that point to rows of a COPY block cannot be stored without them; the schema does not need either.
   if (
@@ -317,14 +363,17 @@ function located(
   error: unknown,
   statement: ScriptStatement,
   file: ParsedSqlFile,
-  skippedExtensions: ReadonlySet<string>,
+  { skippedExtensions, ownsServer }: { readonly skippedExtensions: ReadonlySet<string>; readonly ownsServer: boolean },
 ): unknown {
   if (!(error instanceof DatabaseError)) return error;
   const inStatement = error.position === undefined ? 0 : unitsOf(statement.text, error.position - 1);
   const hint =
     skippedExtensions.size > 0 && error instanceof InvalidSqlError
       ? `the throw-away database lacks ${[...skippedExtensions].join(", ")}; check a server that has it: pgsteward check postgres://… (of diff and migrate verify, ${SKIP_MISSING})`
-      : (refusedHere(error) ?? lackOfSupabase(error, statement) ?? error.hint);
+      : ((ownsServer ? undefined : hintOnRole(error, statement)) ??
+        refusedHere(error) ??
+        lackOfSupabase(error, statement) ??
+        error.hint);
   const inCode = offsetInCode(error);
   const text = file.code === undefined || inCode === undefined ? file.text : file.code.text;
   return sqlErrorAt(text, inCode ?? statement.offset + inStatement, file.name, error.message, {
@@ -338,54 +387,4 @@ function located(
 function lackOfSupabase({ sqlState }: DatabaseError, { text }: ScriptStatement): string | undefined {
   if (!["3F000", "42P01", "42883"].includes(sqlState) || !namesSupabase(text)) return undefined;
   return "Supabase makes that in each of its databases, and the files do not: give the URL of such a database instead, or a first file that makes it";
-}
-
-/** Owners and grantees are roles of the server the files come from; here they only have to exist. */
-export async function createMissingRoles(
-  connection: Connection,
-  statements: readonly ScriptStatement[],
-  notices: Notices,
-): Promise<void> {
-  const created = new Set(
-    statements.flatMap(({ kind, node, text }) => {
-      if (kind === "CreateRoleStmt") return [String(node["role"])];
-      if (kind !== "DoStmt") return [];
-      return [...text.matchAll(/\bcreate\s+(?:role|user)\s+(?:"([^"]+)"|(\w+))/gi)].map(
-        ([, quoted, plain = ""]) => quoted ?? plain.toLowerCase(),
-      );
-    }),
-  );
-  const mentioned = new Set(statements.flatMap(({ kind, node }) => rolesIn(kind, node)));
-  const wanted = [...mentioned].filter((name) => !created.has(name) && !name.startsWith("pg_"));
-  if (wanted.length === 0) return;
-  const { rows } = await connection.query<{ name: string }>(MISSING_ROLES_SQL, [wanted]);
-  for (const { name } of rows) await connection.exec(`CREATE ROLE ${identifier(name)} NOLOGIN`);
-  if (rows.length > 0) notices.add(`roles made for the check: ${rows.map((row) => row.name).join(", ")}`);
-}
-
-function rolesIn(kind: string, node: unknown): string[] {
-  if (kind === "VariableSetStmt") {
-    const { name, args } = node as { name?: unknown; args?: unknown };
-    const role = name === "role" || name === "session_authorization" ? stringIn(args) : undefined;
-    return role === undefined || role === "none" ? [] : [role];
-  }
-  return roleSpecsIn(node);
-}
-
-function roleSpecsIn(node: unknown): string[] {
-  if (Array.isArray(node)) return node.flatMap(roleSpecsIn);
-  if (typeof node !== "object" || node === null) return [];
-  if ("roletype" in node)
-    return node.roletype === "ROLESPEC_CSTRING" && "rolename" in node ? [String(node.rolename)] : [];
-  return Object.values(node).flatMap(roleSpecsIn);
-}
-
-/** The first string in a parse node. */
-function stringIn(node: unknown): string | undefined {
-  if (Array.isArray(node)) return node.map(stringIn).find((found) => found !== undefined);
-  if (typeof node !== "object" || node === null) return undefined;
-  if ("sval" in node && typeof node.sval === "string") return node.sval;
-  return Object.values(node)
-    .map(stringIn)
-    .find((found) => found !== undefined);
 }

@@ -1,5 +1,7 @@
 // Templates of Go: `{{ template "views/a.sql" . }}` puts in another file of the folder, `{{.name}}` the value of a variable (tern), and
-// so does `{{ index .Options "name" }}` (soda, which pop and Supabase's auth use). goose puts in `${NAME}` where it is told to.
+// so does `{{ index .Options "name" }}` (soda, which pop and Supabase's auth use). goose puts in `${NAME}` where it is told to, and psql
+// the file that `\ir` names.
+import { dirname, posix } from "node:path";
 import type { FolderFiles } from "./folder.ts";
 import type { MigrationTool } from "./tools.ts";
 
@@ -16,8 +18,23 @@ const ENVIRONMENT_MARK = /^--\s*\+goose\s+envsub\s+(on|off)\b/i;
 export function textWithValues(files: FolderFiles, tool: MigrationTool, name: string, unset: Set<string>): string {
   const text = files.read(name);
   if (tool === "goose") return withEnvironment(files, text, unset);
+  if (tool === "plain" || tool === "sqitch") return withIncluded(files, name);
   const isTemplate = tool === "tern" || /\{\{-?\s*index\s+\.\w+\s+"/.test(text);
   return isTemplate ? templateText(files, name, unset) : text;
+}
+
+const PSQL_INCLUDE = /^\\(ir?|include(?:_relative)?)[ \t]+'?([^'\s]+)'?[ \t;]*$/gm;
+
+/** The files of psql's `\i` and `\ir` in their place; one that is not there is told when the SQL is read. */
+function withIncluded(files: FolderFiles, name: string, depth = 0): string {
+  return files.read(name).replaceAll(PSQL_INCLUDE, (line, command: string, path: string) => {
+    const beside = posix.normalize(posix.join(dirname(name), path));
+    // psql begins where it was started, mostly above the folder.
+    const below = files.names.find((file) => file === posix.normalize(path) || path.endsWith(`/${file}`));
+    const [first, second] = command === "ir" || command === "include_relative" ? [beside, below] : [below, beside];
+    const found = [first, second].find((file) => file !== undefined && files.has(file));
+    return found === undefined || depth >= DEEPEST ? line : withIncluded(files, found, depth + 1);
+  });
 }
 
 function withEnvironment(files: FolderFiles, text: string, unset: Set<string>): string {

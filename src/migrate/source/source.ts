@@ -10,6 +10,7 @@ import {
   type ShadowOptions,
 } from "../../postgres/index.ts";
 import { readMigrationFolder } from "../adopt/folder.ts";
+import { surroundingsOfHasura } from "../adopt/hasura.ts";
 import {
   makesSupabase,
   makeSupabase,
@@ -200,7 +201,13 @@ function filesOf(source: SqlSource): SourceFiles {
   const standsOn = reliesOnSupabase(migrations);
   // Plain files may lie in folders of folders; readers of SQL know those.
   if (tool === "plain") return { files: readSqlFiles(source.path), notices, standsOn };
-  return { files: migrations.map(({ up }) => ({ name: up.file, text: up.sql, code: up.code })), notices, standsOn };
+  const onHasura = surroundingsOfHasura(migrations);
+  const files = migrations.map(({ up }): SqlFile => ({ name: up.file, text: up.sql, code: up.code }));
+  return {
+    files: onHasura === undefined ? files : [{ name: "what Hasura makes", text: onHasura }, ...files],
+    notices,
+    standsOn,
+  };
 }
 
 function standsOnSupabase(source: Source): boolean {
@@ -215,9 +222,10 @@ async function load(
   { signal, skipsMissingExtensions }: ReadSourceOptions,
 ): Promise<LoadedSql> {
   await using connection = await database.connect();
-  if (isOnSupabase) await makeSupabase(connection, info.kind !== "scratch");
+  const ownsServer = info.kind !== "scratch";
+  if (isOnSupabase) await makeSupabase(connection, ownsServer);
   const searchPath = isOnSupabase ? SUPABASE_SEARCH_PATH : undefined;
-  const loaded = await loadSqlFiles(connection, files, { signal, searchPath, skipsMissingExtensions });
+  const loaded = await loadSqlFiles(connection, files, { signal, searchPath, skipsMissingExtensions, ownsServer });
   return isOnSupabase ? { ...loaded, notices: [SUPABASE_MADE, ...loaded.notices] } : loaded;
 }
 

@@ -2,7 +2,16 @@
 import { DatabaseError, InvalidInputError, type Connection } from "../../postgres/index.ts";
 import type { MigrationScript } from "../adopt/folder.ts";
 import { offsetInCode } from "../code/run-code.ts";
-import { excuseFor, lackingExtension, reasonToSkip, SKIP_MISSING, type Notices } from "../load-sql.ts";
+import {
+  excuseFor,
+  lackingExtension,
+  noteBlockExtensions,
+  psqlFault,
+  reasonToSkip,
+  SKIP_MISSING,
+  type Notices,
+} from "../load-sql.ts";
+import { hintOnRole, reasonToSkipRoles } from "../missing-roles.ts";
 import { refusedInTransaction } from "../run-alone.ts";
 import { parseSqlScript, placeOf, sqlErrorAt, unitsOf, type ScriptStatement } from "../sql-script.ts";
 import { actionsOf } from "../syntax.ts";
@@ -12,6 +21,8 @@ export interface PreparedScript {
   readonly statements: readonly ScriptStatement[];
   /** True: all statements are one transaction, which the caller opens and ends. */
   readonly isTransaction: boolean;
+  /** The tool opens a transaction, and the file ends it by itself: BEGIN comes before its first statement. */
+  readonly beginsInTransaction: boolean;
   /** A statement that PostgreSQL refuses in the transaction its tool opens. Here it runs outside. */
   readonly refused: { readonly statement: ScriptStatement; readonly what: string } | undefined;
   /** SQL that cannot be read. */
@@ -41,25 +52,36 @@ export async function prepareScript(script: MigrationScript, notices: Notices): 
     if (!(error instanceof DatabaseError)) throw error;
     const place = { file: script.file, ...placeAt(script, (error.position ?? 1) - 1) };
     const message = error.message + otherLanguage(script.sql, error.position ?? 1);
-    const fault = { message, sqlState: error.sqlState, table: undefined, place };
-    return { script, statements: [], isTransaction: true, refused: undefined, fault };
+    return unreadable(script, { message, sqlState: error.sqlState, table: undefined, place });
   }
   for (const part of parsed.psqlParts) notices.addPsqlPart(part);
+  const command = psqlFault(parsed);
+  if (command !== undefined) {
+    const place = { file: script.file, ...placeAt(script, command.offset) };
+    const message = `${script.file}:${place.line}:${place.column}: ${command.message}\n  ${command.hint}`;
+    return unreadable(script, { message, sqlState: "", table: undefined, place });
+  }
   const { statements, opens } = withoutOwnTransaction(parsed.statements);
-  const refused = firstRefused(statements);
   const isOne =
     script.transaction === "file" ||
     script.transaction === "batch" ||
     (script.transaction === "implicit" && statements.length > 1);
+  const isInside = isOne || opens === "one";
+  const refused = isInside ? firstRefused(statements, true) : undefined;
+  const needsNone = firstRefused(statements, false) === undefined;
   return {
     script,
     statements,
     // Statements that would run one by one run together where that makes no difference: what failed can then be rolled back.
-    isTransaction:
-      opens !== "several" && refused === undefined && (opens === "one" || isOne || !statements.some(mayNeedCommit)),
-    refused: isOne || opens === "one" ? refused : undefined,
+    isTransaction: opens !== "several" && needsNone && (isInside || !statements.some(mayNeedCommit)),
+    beginsInTransaction: opens === "several" && isOne && refused === undefined,
+    refused,
     fault: undefined,
   };
+}
+
+function unreadable(script: MigrationScript, fault: ScriptFailure): PreparedScript {
+  return { script, statements: [], isTransaction: true, beginsInTransaction: false, refused: undefined, fault };
 }
 
 /** What SQL that cannot be read may be instead. `position` counts from 1; psql's variables are told only where the error is. */
@@ -98,8 +120,15 @@ function withoutOwnTransaction(statements: readonly ScriptStatement[]): {
   return { statements: statements.filter((statement) => !controls.includes(statement)), opens: "one" };
 }
 
-function firstRefused(statements: readonly ScriptStatement[]): PreparedScript["refused"] {
+const ENDS: ReadonlySet<unknown> = new Set(["TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE"]);
+
+/** @param onlyInside - looks at what stands in the transaction that is open at the beginning, or in one of the file's own */
+function firstRefused(statements: readonly ScriptStatement[], onlyInside: boolean): PreparedScript["refused"] {
+  let isOpen = true;
   for (const statement of statements) {
+    if (statement.kind === "TransactionStmt" && !SAVEPOINTS.has(statement.node["kind"]))
+      isOpen = !ENDS.has(statement.node["kind"]);
+    if (onlyInside && !isOpen) continue;
     for (const action of actionsOf(statement)) {
       const what = refusedInTransaction(action);
       if (what !== undefined) return { statement, what };
@@ -122,35 +151,6 @@ const EXCUSABLE: ReadonlySet<string> = new Set([
   "CreateExtensionStmt",
   "VariableSetStmt",
 ]);
-/** Statements about the roles of a whole server. */
-const ROLE_STATEMENTS: ReadonlySet<string> = new Set([
-  "CreateRoleStmt",
-  "AlterRoleStmt",
-  "AlterRoleSetStmt",
-  "DropRoleStmt",
-  "GrantRoleStmt",
-  "DropOwnedStmt",
-  "ReassignOwnedStmt",
-]);
-
-/** A block that makes a role where there is none would leave it to the server. */
-function isBlockAboutRoles({ kind, text }: ScriptStatement): boolean {
-  return kind === "DoStmt" && /\b(?:create|alter|drop)\s+(?:role|user|group)\s+(?!mapping\b)/i.test(text);
-}
-
-/** Statements that name roles. */
-const NAMES_ROLES: ReadonlySet<string> = new Set([
-  ...ROLE_STATEMENTS,
-  "AlterDefaultPrivilegesStmt",
-  "AlterOwnerStmt",
-  "AlterTableStmt",
-  "CreatePolicyStmt",
-  "CreateSchemaStmt",
-  "GrantStmt",
-]);
-const NO_ROLE =
-  "; a role has to be made on this server first, or --database left out: a server of its own makes those that are named";
-
 export interface ScriptPlace {
   readonly connection: Connection;
   readonly notices: Notices;
@@ -187,11 +187,7 @@ async function runStatement(
 ): Promise<ScriptFailure | undefined> {
   // Our own prepared statements live in this session.
   if (statement.kind === "DiscardStmt" || statement.kind === "DeallocateStmt") return undefined;
-  const reason =
-    reasonToSkip(statement, skippedExtensions) ??
-    (!ownsServer && (ROLE_STATEMENTS.has(statement.kind) || isBlockAboutRoles(statement))
-      ? "statements about roles were not run: roles belong to the whole server"
-      : undefined);
+  const reason = reasonToSkip(statement, skippedExtensions) ?? (ownsServer ? undefined : reasonToSkipRoles(statement));
   if (reason !== undefined) {
     notices.add(reason);
     return undefined;
@@ -203,6 +199,7 @@ async function runStatement(
   try {
     if (takesSavepoint) await connection.exec("SAVEPOINT pgsteward_verify");
     await (script.code === undefined ? connection.exec(statement.text, options) : script.code.run(connection, options));
+    await noteBlockExtensions(connection, statement, skippedExtensions, notices);
     return undefined;
   } catch (error) {
     if (script.code !== undefined && error instanceof InvalidInputError) return failureOfCode(error, script);
@@ -239,9 +236,8 @@ function failureOf(
     skippedExtensions.size === 0
       ? ""
       : `; this server lacks ${[...skippedExtensions].join(", ")}: name one that has it with --database, or ${SKIP_MISSING}`;
-  // Roles belong to a whole server; on one of our own those that the SQL names are made.
-  const lacksRole = error.sqlState === "42704" && error.message.includes('role "') && NAMES_ROLES.has(statement.kind);
-  const role = ownsServer || !lacksRole ? "" : NO_ROLE;
+  const hint = ownsServer ? undefined : hintOnRole(error, statement);
+  const role = hint === undefined ? "" : `; ${hint}`;
   const { message } = sqlErrorAt(script.text, offset, script.file, `${error.message}${lacks}${role}`, {
     sqlState: error.sqlState,
     cause: error,
@@ -289,6 +285,7 @@ export async function runWhole(place: ScriptPlace, prepared: PreparedScript): Pr
     await connection.exec("BEGIN");
     failure = (await runScript(place, prepared)) ?? (await failureOfExec(connection, "COMMIT"));
   } else {
+    if (prepared.beginsInTransaction) await connection.exec("BEGIN");
     failure = await runScript(place, prepared);
     if (failure === undefined && connection.transactionStatus !== "idle")
       failure = await failureOfExec(connection, "COMMIT");

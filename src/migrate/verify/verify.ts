@@ -2,6 +2,7 @@
 // the catalog and the rows are compared.
 import { CancelledError, type Database } from "../../postgres/index.ts";
 import type { AdoptedMigration } from "../adopt/folder.ts";
+import { surroundingsOfHasura } from "../adopt/hasura.ts";
 import {
   makeSupabase,
   reliesOnSupabase,
@@ -9,7 +10,8 @@ import {
   SUPABASE_MADE,
   SUPABASE_SEARCH_PATH,
 } from "../adopt/supabase.ts";
-import { createMissingRoles, extensionsOf, loadSqlFiles, Notices, UNDEFINED, type ParsedSqlFile } from "../load-sql.ts";
+import { extensionsOf, loadSqlFiles, Notices, UNDEFINED, type ParsedSqlFile } from "../load-sql.ts";
+import { createMissingRoles } from "../missing-roles.ts";
 import { withBench, type Bench, type BenchOptions } from "./bench.ts";
 import { catalogDigest } from "./catalog-digest.ts";
 import { preparedReads } from "./prepared-reads.ts";
@@ -75,7 +77,12 @@ export async function verifyMigrations(
     ...(options.setup ?? []).flatMap(({ script }) => script.statements),
     ...prepared.flatMap(({ up }) => up.statements),
   ];
-  const extensions = new Set([...extensionsOf(statements), ...(isOnSupabase ? SUPABASE_EXTENSIONS : [])]);
+  const onHasura = surroundingsOfHasura(migrations);
+  const extensions = new Set([
+    ...extensionsOf(statements),
+    ...(isOnSupabase ? SUPABASE_EXTENSIONS : []),
+    ...(onHasura === undefined ? [] : ["pgcrypto"]),
+  ]);
   return withBench(options, [...extensions], async (bench) => {
     const verification = new Verification(bench, prepared, options, notices, isOnSupabase);
     await verification.run();
@@ -189,6 +196,7 @@ class Verification {
       const loaded = await loadSqlFiles(place.connection, setup, {
         signal,
         skipsMissingExtensions: this.#options.skipsMissingExtensions,
+        ownsServer: place.ownsServer,
       });
       for (const notice of loaded.notices) this.#notices.add(notice);
     }
@@ -196,6 +204,8 @@ class Verification {
       await makeSupabase(place.connection, place.ownsServer);
       this.#notices.add(`${SUPABASE_MADE}; what they lack, or others, can be given with --schema`);
     }
+    const onHasura = surroundingsOfHasura(this.#prepared.map(({ migration }) => migration));
+    if (onHasura !== undefined) await place.connection.exec(onHasura);
     // Where our own runner keeps its history; migrations that it runs may rely on it.
     if (this.#prepared.some(({ migration }) => migration.tool === "dbmate"))
       await place.connection.exec("CREATE SCHEMA IF NOT EXISTS pgsteward");

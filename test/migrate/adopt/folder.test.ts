@@ -102,6 +102,17 @@ test("tern puts files and variables in, and a variable without a value is its ow
   expect(notices).toContain("variables without a value stand for their own names: app_user");
 });
 
+test("psql's included files stand where they are included, beside the file or where psql is started", () => {
+  const folder = folderOf({
+    "sqitch.plan": "%project=x\na 2024-01-01T00:00:00Z A <a@x> # a\n",
+    "deploy/a.sql": "BEGIN;\n\\ir ../functions/f.sql\n\\i sql/deploy/g.sql\n\\i nowhere.sql\nCOMMIT;\n",
+    "deploy/g.sql": B,
+    "functions/f.sql": "\\include_relative 'h.sql';\n",
+    "functions/h.sql": A,
+  });
+  expect(readMigrationFolder(folder).migrations[0]?.up.sql).toBe(`BEGIN;\n${A}\n\n${B}\n\\i nowhere.sql\nCOMMIT;\n`);
+});
+
 test("options of soda's templates are put in, in both directions", () => {
   const folder = folderOf({
     "1_a.up.sql": `CREATE TABLE {{ index .Options "Namespace" }}.a ();`,

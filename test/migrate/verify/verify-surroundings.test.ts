@@ -17,13 +17,17 @@ const verify = (given: readonly Given[], options: VerifyOptions = {}): Promise<V
   verifyMigrations(history(given), { database, engine: "scratch", ...options });
 
 test("roles of a server that is not ours are left alone, and nothing of ours stays there", async () => {
-  const report = await verify([
-    {
-      up: `CREATE ROLE pgsteward_verify_probe LOGIN; CREATE TABLE t (id int);
-           DO $$ BEGIN CREATE ROLE pgsteward_verify_probe; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
-      down: "DROP TABLE t;",
-    },
-  ]);
+  const before = "CREATE ROLE pgsteward_verify_probe; CREATE SCHEMA s;";
+  const report = await verify(
+    [
+      {
+        up: `CREATE ROLE pgsteward_verify_probe LOGIN; CREATE TABLE t (id int);
+             DO $$ BEGIN CREATE ROLE pgsteward_verify_probe; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
+        down: "DROP TABLE t;",
+      },
+    ],
+    { setup: await parseSqlFiles([{ name: "before.sql", text: before }]) },
+  );
   expect(report.notices).toEqual(["statements about roles were not run: roles belong to the whole server"]);
   const { rows } = await database.query(`
     SELECT rolname FROM pg_roles WHERE rolname = 'pgsteward_verify_probe'
@@ -43,6 +47,7 @@ test("on a server of our own roles are made, for each database anew", async () =
         up: "CREATE EXTENSION IF NOT EXISTS no_such_extension; REVOKE ALL ON t FROM reporting;",
         down: "GRANT SELECT ON t TO reporting;",
       },
+      { up: "SET ROLE owners; CREATE TABLE of_owners (id int);", down: "SET ROLE owners; DROP TABLE of_owners;" },
     ]),
     { engine: "embedded", setup: await parseSqlFiles([{ name: "before.sql", text: "CREATE SCHEMA before;" }]) },
   );
@@ -50,9 +55,10 @@ test("on a server of our own roles are made, for each database anew", async () =
     ["reversible"],
     ["not reversible", "down-does-not-restore error", "up-again-fails error"],
     ["reversible"],
+    ["reversible"],
   ]);
   expect(report.notices).toEqual([
-    "roles made for the check: reporting",
+    "roles made for the check: owners, reporting",
     "the extension no_such_extension is not available in the throw-away database: it was left out",
   ]);
 });
@@ -82,6 +88,13 @@ test("what migrations take from Supabase is made for them, unless they make it o
   expect(own.notices.join()).not.toContain("Supabase");
 });
 
+test("Hasura's pgcrypto is there before its first migration", async () => {
+  const given = history([{ up: "CREATE TABLE a (id uuid DEFAULT public.gen_random_uuid());" }]);
+  const ofHasura = given.map((migration) => ({ ...migration, tool: "hasura" as const }));
+  const report = await verifyMigrations(ofHasura, { database, engine: "scratch" });
+  expect(brief(report)).toEqual([["no way back", "down-missing info"]]);
+});
+
 test("what needs an extension that is not there is not examined, and says how it can be", async () => {
   const report = await verify([
     {
@@ -95,6 +108,10 @@ test("what needs an extension that is not there is not examined, and says how it
     { up: "CREATE TABLE ${flyway:user}_g (id int);" },
     { up: "CREATE TABLE h (id INT NOT NULL AUTO_INCREMENT, PRIMARY KEY (id)) ENGINE=INNODB;" },
     { up: "CREATE TABLE i (id INTEGER PRIMARY KEY AUTOINCREMENT);" },
+    {
+      up: `DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS "no-where"; EXCEPTION WHEN OTHERS THEN NULL; END $$;
+           CREATE TABLE j (at no_where_point);`,
+    },
   ]);
   expect(brief(report)).toEqual([
     ["reversible"],
@@ -105,7 +122,9 @@ test("what needs an extension that is not there is not examined, and says how it
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
     ["failed", "up-fails error"],
+    ["not examined", "needs-extension warning"],
   ]);
+  expect(report.migrations[8]?.findings[0]?.message).toContain("this server lacks nowhere, no-where");
   expect(report.migrations[7]?.findings[0]?.message).toContain(
     "AUTOINCREMENT is not PostgreSQL's: it seems to be for SQLite",
   );

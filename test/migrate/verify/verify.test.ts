@@ -131,6 +131,12 @@ test("what runs outside of a transaction is verified too, and a database that it
       down: "ALTER TABLE users DROP e, DROP f;",
       transaction: "statement",
     },
+    // The tool's own transaction, which the file ends.
+    {
+      up: "ALTER TABLE users ADD g int; COMMIT; CREATE INDEX CONCURRENTLY g ON users (g);",
+      down: "ALTER TABLE users DROP g;",
+    },
+    { up: "ALTER TABLE users ADD h int; ROLLBACK;", down: "ALTER TABLE users DROP h;" },
   ]);
   expect(brief(report)).toEqual([
     ["reversible"],
@@ -142,7 +148,24 @@ test("what runs outside of a transaction is verified too, and a database that it
     ["reversible", "refused-in-transaction warning"],
     ["reversible"],
     ["reversible", "up-fails-on-rows warning"],
+    ["reversible"],
+    ["not reversible", "down-fails error"],
   ]);
+});
+
+test("what psql would do is not passed over", async () => {
+  const report = await verify([
+    { up: "\\set ON_ERROR_STOP on\n\\echo begins\nCREATE TABLE a (id int);", down: "\\i a.sql\n" },
+    { up: "CREATE TABLE b (id int);\n\\ir more.sql\n" },
+  ]);
+  expect(brief(report)).toEqual([
+    ["not reversible", "down-fails error"],
+    ["failed", "up-fails error"],
+  ]);
+  expect(report.migrations[1]?.findings[0]).toMatchObject({
+    message: expect.stringContaining("2.up.sql:2:1: the psql command \\ir cannot be followed here\n"),
+    place: { file: "2.up.sql", line: 2, column: 1 },
+  });
 });
 
 test("deferred constraints are checked where COMMIT would check them", async () => {

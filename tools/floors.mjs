@@ -19,5 +19,5 @@ export const entries = {
   config: ["nearest.ts"],
   logging: ["redact.ts"],
   migrate: ["linter.ts"],
-  postgres: ["errors.ts", "file-fault.ts"],
+  postgres: ["errors.ts", "file-fault.ts", "identifier.ts", "literal.ts"],
 };

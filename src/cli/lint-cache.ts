@@ -7,6 +7,8 @@ import { join } from "node:path";
 import type { LintFile, LintOptions, LintReport } from "../migrate/index.ts";
 import { packageVersion } from "./command.ts";
 
+/** Grows when the report gets other fields. */
+const REPORT_SHAPE = 2;
 /** Reports that are kept; the oldest go first. */
 const KEPT_REPORTS = 200;
 
@@ -29,7 +31,7 @@ export function lintCacheFolder(env: Environment): string {
 /** Everything a report depends on. */
 export function lintCacheKey(files: readonly LintFile[], options: LintOptions): string {
   return createHash("sha256")
-    .update(JSON.stringify([packageVersion(), files, options]))
+    .update(JSON.stringify([packageVersion(), REPORT_SHAPE, files, options]))
     .digest("hex");
 }
 

@@ -20,6 +20,10 @@ export function lintText(report: LintReport, files: readonly LintFile[], paint: 
     `Examined: ${fileCount} ${fileCount === 1 ? "file" : "files"}, ${statements} ${statements === 1 ? "statement" : "statements"}, ${rules} rules, PostgreSQL ${report.serverVersion}${report.hasCatalog ? "" : "; without --database or --schema, present types and constraints are not known"}`,
   ];
   if (statements === 0) lines.push("nothing: there are no statements");
+  if (report.alsoSeen.length > 0) {
+    const seen = report.alsoSeen.map(({ rule, count }) => `${count} ${rule}`).join(", ");
+    lines.push(`Not reported one by one: ${seen}; --on RULE does.`);
+  }
   if (total > 0)
     lines.push("To ignore one: -- pgsteward:ignore RULE reason, before its statement. docs/lint.md says why.");
   return [...blocks, lines.join("\n")].join("\n\n");

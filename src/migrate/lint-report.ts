@@ -64,6 +64,11 @@ export interface LintReport {
   /** In the order of files and lines. */
   readonly findings: readonly LintFinding[];
   readonly ignored: readonly { readonly finding: LintFinding; readonly reason: string }[];
+  /**
+   * How many findings `missing-lock-timeout`, `foreign-key-without-index` and `unvalidated-constraint` would give where they are off:
+   * what a team settles once, by the role that migrates or by a later file, and most want to hear of once. In no count and no exit code.
+   */
+  readonly alsoSeen: readonly { readonly rule: string; readonly count: number }[];
   readonly counts: Readonly<Record<LintSeverity, number>>;
   readonly examined: { readonly files: number; readonly statements: number; readonly rules: number };
   readonly serverVersion: number;

@@ -19,9 +19,16 @@ import { noteDone } from "./transaction-state.ts";
 export const NEWEST_SERVER_VERSION = 18;
 const OLDEST_SERVER_VERSION = 14;
 
+/** Off, and told by their number only. */
+const COUNTED: ReadonlySet<string> = new Set([
+  "missing-lock-timeout",
+  "foreign-key-without-index",
+  "unvalidated-constraint",
+]);
+
 interface ActiveRule {
   readonly rule: LintRule;
-  readonly severity: LintSeverity;
+  readonly severity: LintSeverity | "counted";
 }
 
 /**
@@ -51,12 +58,18 @@ export async function lintSql(files: readonly LintFile[], options: LintOptions =
   const findings = run.findings.toSorted(
     (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
   );
+  const isOn = (severity: ActiveRule["severity"]): boolean => severity !== "counted";
   const count = (severity: LintSeverity): number => findings.filter((finding) => finding.severity === severity).length;
   return {
     findings,
     ignored: run.ignored,
+    alsoSeen: [...run.alsoSeen].map(([rule, seen]) => ({ rule, count: seen })),
     counts: { error: count("error"), warning: count("warning"), info: count("info") },
-    examined: { files: files.length, statements: statements.length, rules: severities.size },
+    examined: {
+      files: files.length,
+      statements: statements.length,
+      rules: [...severities.values()].filter(isOn).length,
+    },
     serverVersion: version,
     hasCatalog: options.catalog !== undefined,
     files: states.map(({ name, recognised: { tool, transaction } }) => ({ name, tool, transaction })),
@@ -72,7 +85,7 @@ function versionOf({ serverVersion, catalog }: LintOptions): number {
   });
 }
 
-function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<LintRule, LintSeverity> {
+function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<LintRule, ActiveRule["severity"]> {
   const { preset = "recommended", rules = {} } = config;
   const all = [...LINT_RULES, ...ownRules];
   const known = new Set(all.map(({ id }) => id));
@@ -83,9 +96,10 @@ function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<L
     throw new InvalidInputError(`there is no lint rule ${unknown.join(", ")}`, {
       hint: "docs/lint.md names every rule",
     });
-  const active = new Map<LintRule, LintSeverity>();
+  const active = new Map<LintRule, ActiveRule["severity"]>();
   for (const rule of all) {
-    const said = rules[rule.id] ?? (rule.isRecommended || (preset === "all" && rule.isPolicy !== true) ? "on" : "off");
+    const isOn = rule.isRecommended || (preset === "all" && rule.isPolicy !== true);
+    const said = rules[rule.id] ?? (isOn ? "on" : COUNTED.has(rule.id) ? "counted" : "off");
     if (said !== "off") active.set(rule, said === "on" ? rule.severity : said);
   }
   return active;
@@ -93,6 +107,7 @@ function activeRules({ config = {}, ownRules = [] }: LintOptions): ReadonlyMap<L
 
 class LintRun {
   readonly findings: LintFinding[] = [];
+  readonly alsoSeen = new Map<string, number>();
   readonly ignored: { readonly finding: LintFinding; readonly reason: string }[] = [];
   readonly #state: BatchState;
   readonly #config: LintConfig;
@@ -108,11 +123,16 @@ class LintRun {
 
   readonly #version: number;
   readonly #exactVersion: number | undefined;
-  readonly #rules: ReadonlyMap<LintRule, LintSeverity>;
+  readonly #rules: ReadonlyMap<LintRule, ActiveRule["severity"]>;
   readonly #known: ReadonlySet<string>;
   readonly #rulesByKind = new Map<string, readonly ActiveRule[]>();
 
-  constructor(options: LintOptions, before: BatchState, version: number, rules: ReadonlyMap<LintRule, LintSeverity>) {
+  constructor(
+    options: LintOptions,
+    before: BatchState,
+    version: number,
+    rules: ReadonlyMap<LintRule, ActiveRule["severity"]>,
+  ) {
     this.#version = version;
     this.#exactVersion = options.catalog?.serverVersion;
     this.#rules = rules;
@@ -191,7 +211,8 @@ class LintRun {
           const key = `${rule.id} ${match.message}`;
           if (seen.includes(key)) continue; // an ALTER TABLE with the same command for one thing twice
           seen.push(key);
-          this.#report(rule, match.severity ?? severity, match, linted, effectsOf());
+          if (severity === "counted") this.#count(rule);
+          else this.#report(rule, match.severity ?? severity, match, linted, effectsOf());
         }
       }
       if (before !== undefined) taken.push(...effectsOf());
@@ -322,7 +343,12 @@ class LintRun {
 
   #reportWhole(rule: LintRule, at: Pick<LintedStatement, "statement" | "file" | "within">, match: RuleMatch): void {
     const severity = this.#rules.get(rule);
-    if (severity !== undefined) this.#report(rule, severity, match, at, []);
+    if (severity === "counted") this.#count(rule);
+    else if (severity !== undefined) this.#report(rule, severity, match, at, []);
+  }
+
+  #count({ id }: LintRule): void {
+    this.alsoSeen.set(id, (this.alsoSeen.get(id) ?? 0) + 1);
   }
 
   #report(

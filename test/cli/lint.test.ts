@@ -31,6 +31,7 @@ test("text shows place, caret, lock, reason and the safe form; --fail-on decides
   expect(stdout).toContain("lock: ACCESS EXCLUSIVE on public.users, rewrites it");
   expect(stdout).toContain("safe: ALTER TABLE users ADD CONSTRAINT users_name_not_null NOT NULL name NOT VALID;");
   expect(stdout).toContain("Examined: 1 file, 2 statements");
+  expect(stdout).toContain("Not reported one by one: 2 missing-lock-timeout; --on RULE does.");
   expect((await runCli(["lint", "change.sql", "--fail-on", "never", "--no-cache"], { cwd })).code).toBe(0);
 });
 

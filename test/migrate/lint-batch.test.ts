@@ -264,3 +264,29 @@ test("a table that the batch makes and fills has rows: a required column fails, 
     "create-index-non-concurrent",
   ]);
 });
+
+test("what a team settles once is counted, not reported, unless its rule is switched on or off", async () => {
+  const text =
+    "ALTER TABLE t ADD a int;\nALTER TABLE t ADD b int, ADD c int;\nSET lock_timeout = '2s';\nALTER TABLE t ADD d int;";
+  const lint = (config: LintOptions["config"], sql = text): ReturnType<typeof lintSql> =>
+    lintSql([{ name: "a.sql", text: sql }], { config });
+  const byDefault = await lint({});
+  expect(byDefault).toMatchObject({
+    findings: [],
+    counts: { error: 0, warning: 0, info: 0 },
+    alsoSeen: [{ rule: "missing-lock-timeout", count: 2 }],
+  });
+  const on = await lint({ rules: { "missing-lock-timeout": "on" } });
+  expect(on.findings.map(({ rule, line }) => `${line} ${rule}`)).toEqual([
+    "1 missing-lock-timeout",
+    "2 missing-lock-timeout",
+  ]);
+  expect(on.alsoSeen).toEqual([]);
+  expect(on.examined.rules).toBe(byDefault.examined.rules + 1);
+  const off = await lint({ rules: { "missing-lock-timeout": "off" } });
+  expect(off).toMatchObject({ findings: [], alsoSeen: [], examined: byDefault.examined });
+  const key = "CREATE TABLE n (a int PRIMARY KEY, t int REFERENCES t);";
+  expect((await lint({}, key)).alsoSeen).toContainEqual({ rule: "foreign-key-without-index", count: 1 });
+  const check = "SET lock_timeout = '2s'; ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID;";
+  expect((await lint({}, check)).alsoSeen).toEqual([{ rule: "unvalidated-constraint", count: 1 }]);
+});

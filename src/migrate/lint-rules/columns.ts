@@ -1,5 +1,5 @@
 // Columns that are added to or changed in a table others use.
-import { literal } from "../../postgres/index.ts";
+import { literal } from "../../postgres/literal.ts";
 import { mentions } from "../batch-state.ts";
 import { addedColumn, columnTypeChange, provesNotNull } from "../locks.ts";
 import { childOf, constraintOf, stringsOf, tableColumns, textOf, walk } from "../syntax.ts";

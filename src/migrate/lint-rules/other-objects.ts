@@ -1,5 +1,5 @@
 // Changes of what is no table: composite types, domains, sequences, identities, inheritance, rules, casts. Programs and rows rely on them.
-import { literal } from "../../postgres/index.ts";
+import { literal } from "../../postgres/literal.ts";
 import {
   childOf,
   listOf,

@@ -1,5 +1,5 @@
 // Renames: programs that run at that moment know only the old name.
-import { literal } from "../../postgres/index.ts";
+import { literal } from "../../postgres/literal.ts";
 import { childOf, nameOfParts, relationName, stringsOf, textOf, type Action, type Node } from "../syntax.ts";
 import { defineLintRule, type LintRule } from "./rule.ts";
 import { sqlName, word } from "./words.ts";

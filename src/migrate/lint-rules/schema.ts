@@ -1,5 +1,5 @@
 // Types, names and security of what is created: most are house style and off until asked for.
-import { literal } from "../../postgres/index.ts";
+import { literal } from "../../postgres/literal.ts";
 import {
   childOf,
   constraintOf,

@@ -258,8 +258,8 @@ export const transactionRules: readonly LintRule[] = [
     why: "Without a limit the statement waits behind the longest query, and everybody else waits behind the statement.",
     bad: "ALTER TABLE users ADD COLUMN email text;",
     good: "SET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN email text;",
-    check({ effects, state }) {
-      if ((state.settings.get("lock_timeout") ?? "0") !== "0") return undefined;
+    check({ action, effects, state }) {
+      if (READS.has(action.kind) || (state.settings.get("lock_timeout") ?? "0") !== "0") return undefined;
       const strong = effects.find(({ mode }) => blocksWrites(mode));
       if (strong === undefined) return undefined;
       return {

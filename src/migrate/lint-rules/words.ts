@@ -1,5 +1,5 @@
 // Texts that several rules share: names as SQL, the statements of the safe forms.
-import { printedIdentifier as word } from "../../postgres/index.ts";
+import { printedIdentifier as word } from "../../postgres/identifier.ts";
 import type { Name } from "../syntax.ts";
 
 export { word };

@@ -19,7 +19,7 @@ import {
 import { identifier, openDatabase, type Database } from "../../../src/postgres/index.ts";
 import { failureOf } from "../../support/failure-of.ts";
 import { runOnServer, testDatabase, type TestDatabase } from "../../support/test-database.ts";
-import { migrationOf, plan, refusal, rowsAs, SETUP, travelWithRoles } from "./travel.ts";
+import { migrationOf, plan, refusal, rowsAs, SETUP } from "./travel.ts";
 
 const made: string[] = [];
 /** Roles belong to the whole server of the run: names of this process, dropped at the end. */
@@ -42,11 +42,6 @@ function urlFor(database: Database, login: string): string {
   url.password = "x";
   return url.href;
 }
-
-test("a reader reads, a writer writes rows, neither does more, and what the migrator makes later is theirs at once", async () => {
-  await using database = await testDatabase({ setup: SETUP });
-  await travelWithRoles(database, roleNames('Names "to quote"'));
-});
 
 test("up, down and up again lead back on a server of its own", async () => {
   await using database = await testDatabase({ setup: SETUP });

@@ -15,6 +15,12 @@ import {
 } from "../../../src/migrate/index.ts";
 import { identifier, type Connection, type Database } from "../../../src/postgres/index.ts";
 
+/** Roles belong to the whole server: names that no other test has. */
+export function namesToQuote(of: string): RoleNames {
+  const named = (part: string): string => `${part} of "${of}" ${process.pid}`;
+  return { reader: named("Reader"), writer: named("Writer"), migrator: named("Migrator") };
+}
+
 export async function plan(database: Database | Connection, options: PlanRolesOptions): Promise<RolesPlan> {
   return planRoles(await readCatalog(database), await readRoles(database), options);
 }

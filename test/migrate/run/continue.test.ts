@@ -24,6 +24,7 @@ import {
 import { groupsOf } from "../../../src/migrate/run/statement-groups.ts";
 import { describeDatabases } from "../../support/test-database.ts";
 import { failureOf } from "../../support/failure-of.ts";
+import { namesToQuote, SETUP, travelWithRoles } from "../roles/travel.ts";
 
 const migration = (file: string, up: string, down?: string, header = "") =>
   parseMigration(file, `${header}-- migrate:up\n${up}\n${down === undefined ? "" : `-- migrate:down\n${down}\n`}`);
@@ -247,6 +248,11 @@ CREATE TABLE g3 ();`,
       { name: "plain", schema: "public", owner },
     ]);
     await database.exec("DROP OWNED BY steward_plain");
+  });
+
+  test("of group roles one reads, one writes rows, neither does more, and what the migrator makes later is theirs at once", async () => {
+    await using database = await open({ setup: SETUP });
+    await travelWithRoles(database, namesToQuote(kind));
   });
 
   test("number and target say how far a run goes; redo takes back and applies again", async () => {

@@ -1,7 +1,7 @@
 // Who a unit of work runs for, and the one statement that tells the server: settings and role live exactly as long as the
 // transaction, never on the connection.
 import type { ContextSigner } from "./signed-context.ts";
-import { identifier, InvalidInputError, literal, type Statement } from "../postgres/index.ts";
+import { givenOptions, identifier, InvalidInputError, literal, type Statement } from "../postgres/index.ts";
 
 /** Read by row-level security policies and triggers through `current_setting('app.tenant_id', true)` and alike. */
 export interface SessionContext {
@@ -167,4 +167,22 @@ function limitsStatement(limits: SessionLimits, serverVersion: number): Statemen
     values: settings.map(([, value]) => String(value)),
     rowMode: "array",
   };
+}
+
+/** `base` with what was given otherwise. @throws InvalidInputError for a limit that is unknown or no whole number of milliseconds */
+export function checkedLimits(base: SessionLimits, changes: Partial<SessionLimits> | undefined): SessionLimits {
+  if (changes === undefined) return base;
+  const given = givenOptions(changes);
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name))
+      throw new InvalidInputError(`there is no limit ${name}`, {
+        hint: `known are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
+      });
+    if (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1) {
+      throw new InvalidInputError(
+        `limits.${name} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${String(value)}`,
+      );
+    }
+  }
+  return { ...base, ...given };
 }

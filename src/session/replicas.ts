@@ -20,6 +20,7 @@ import {
   type Statement,
 } from "../postgres/index.ts";
 import type { SessionContext } from "./context.ts";
+import type { SessionFactoryOptions } from "./session-types.ts";
 
 /** A place in the write-ahead log. After a promotion the new primary writes on under the next timeline. */
 export interface LogPosition {
@@ -220,4 +221,20 @@ const UNREACHABLE = [
 /** Everybody of a tenant sees what anybody of it wrote through this factory. */
 function keyOf({ tenantId }: SessionContext): string {
   return tenantId ?? "";
+}
+
+/** What a factory reads from; undefined without replicas. @throws InvalidInputError for options that cannot be used */
+export function replicasOf(
+  database: Database,
+  { replicas, replicaWaitMs = 500 }: Pick<SessionFactoryOptions, "replicas" | "replicaWaitMs">,
+): Replicas | undefined {
+  if (!Number.isSafeInteger(replicaWaitMs) || replicaWaitMs < 0 || replicaWaitMs > 2 ** 31 - 1) {
+    throw new InvalidInputError(
+      `replicaWaitMs must be a whole number from 0 to ${2 ** 31 - 1}, got ${String(replicaWaitMs)}`,
+    );
+  }
+  if (replicas === undefined || replicas.length === 0) return undefined;
+  if (replicas.some((replica) => replica.kind !== "server") || database.kind !== "server")
+    throw new InvalidInputError("replicas are servers: the embedded database has none");
+  return new Replicas(database, replicas, replicaWaitMs);
 }

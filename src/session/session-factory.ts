@@ -5,7 +5,6 @@ import {
   callSiteOf,
   createGuardState,
   currentUnit,
-  givenOptions,
   InvalidInputError,
   isSameEngine,
   type CallSite,
@@ -13,11 +12,11 @@ import {
   type QueryResult,
 } from "../postgres/index.ts";
 import { nameColumns } from "./casing.ts";
-import { checkContext, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
+import { checkContext, checkedLimits, DEFAULT_LIMITS, type SessionContext, type SessionLimits } from "./context.ts";
 import { checkCursorKey } from "./cursor-token.ts";
 import { declaredQueries, settleDeclared, statementCount } from "./declared.ts";
 import { installGuard } from "./guard.ts";
-import { parseToken, printToken, Replicas } from "./replicas.ts";
+import { parseToken, printToken, replicasOf, type Replicas } from "./replicas.ts";
 import { DEFAULT_RETRY, retryPolicy, runAgain, type RetriedUnit, type RetryPolicy } from "./retry.ts";
 import type {
   Declared,
@@ -350,21 +349,6 @@ function decodedAs<Q extends Declared | readonly Declared[]>(
   return (Array.isArray(declared) ? decoded : decoded[0]) as DeclaredResult<Q>;
 }
 
-function replicasOf(
-  database: Database,
-  { replicas, replicaWaitMs = 500 }: Pick<SessionFactoryOptions, "replicas" | "replicaWaitMs">,
-): Replicas | undefined {
-  if (!Number.isSafeInteger(replicaWaitMs) || replicaWaitMs < 0 || replicaWaitMs > 2 ** 31 - 1) {
-    throw new InvalidInputError(
-      `replicaWaitMs must be a whole number from 0 to ${2 ** 31 - 1}, got ${String(replicaWaitMs)}`,
-    );
-  }
-  if (replicas === undefined || replicas.length === 0) return undefined;
-  if (replicas.some((replica) => replica.kind !== "server") || database.kind !== "server")
-    throw new InvalidInputError("replicas are servers: the embedded database has none");
-  return new Replicas(database, replicas, replicaWaitMs);
-}
-
 function isCausedBy(error: unknown, cause: Error): boolean {
   for (
     let current: unknown = error, depth = 0;
@@ -374,23 +358,6 @@ function isCausedBy(error: unknown, cause: Error): boolean {
     if (current === cause) return true;
   }
   return false;
-}
-
-function checkedLimits(base: SessionLimits, changes: Partial<SessionLimits> | undefined): SessionLimits {
-  if (changes === undefined) return base;
-  const given = givenOptions(changes);
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name))
-      throw new InvalidInputError(`there is no limit ${name}`, {
-        hint: `known are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
-      });
-    if (!Number.isSafeInteger(value) || value < 0 || value > 2 ** 31 - 1) {
-      throw new InvalidInputError(
-        `limits.${name} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${String(value)}`,
-      );
-    }
-  }
-  return { ...base, ...given };
 }
 
 function warnProcess(warning: UnitWarning): void {

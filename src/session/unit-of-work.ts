@@ -1,16 +1,12 @@
-// One unit of work: statements collected per tick and sent in one flush, savepoints that ride along, a COMMIT that is
-// checked, a connection that is held from the first statement to the end and not longer.
+// One unit of work: what may be done with it when, its savepoints, a COMMIT that is checked, and its end from outside. How its
+// statements travel is unit-flow.ts.
 import {
   CancelledError,
-  ConnectionLostError,
   InvalidInputError,
-  leaseForUnit,
   runInUnit,
   toStewardError,
   UnitFailedError,
   UnitTooLongError,
-  type WireStatement,
-  type BatchFailure,
   type Database,
   type GuardState,
   type LeasedConnection,
@@ -21,30 +17,24 @@ import {
   type Statement,
   type StewardError,
 } from "../postgres/index.ts";
-import { isOutdated, isSuspicious } from "./outdated-statements.ts";
 import { readPosition } from "./replicas.ts";
-import { isStaleStatement, noteOutdated } from "./retry.ts";
+import { isStaleStatement } from "./retry.ts";
 import {
   connectionHeldError,
   notDeclaredYetError,
   silentRollbackError,
   transactionControlError,
   unitClosedError,
-  unitFailedError,
 } from "./unit-errors.ts";
 import { Savepoints } from "./savepoints.ts";
 import { lostCommitError, UnitCommit } from "./unit-commit.ts";
-import { SingleFlush, type FlushedStatement } from "./single-flush.ts";
+import { SingleFlush } from "./single-flush.ts";
 import { StatementNames } from "./statement-names.ts";
-import { observationOf, observeEnd, observeFlush, observeStatement, type UnitObservation } from "./unit-observer.ts";
+import { UnitFlow, type QueuedStatement } from "./unit-flow.ts";
+import { observationOf, observeEnd, observeStatement, type UnitObservation } from "./unit-observer.ts";
 import type { ConnectionHold, LastStatement, SavepointObserver, UnitSettings } from "./unit-settings.ts";
-import { commitStatements, isTransactionControl, openingStatements } from "./unit-statements.ts";
+import { commitStatements, isTransactionControl } from "./unit-statements.ts";
 import { UnitWatch } from "./unit-watch.ts";
-
-interface QueuedStatement extends FlushedStatement {
-  resolve(result: QueryResult): void;
-  reject(error: Error): void;
-}
 
 type State = "declaring" | "open" | "ending" | "closed";
 
@@ -56,21 +46,11 @@ export class UnitOfWork implements OpenUnit {
   /** Number of statements that were declared; undefined for an interactive unit. */
   #declared: number | undefined;
   #state: State;
-  #connection: LeasedConnection | undefined;
-  #isStarted = false;
-  #hasSent = false;
-  #queue: QueuedStatement[] = [];
+  #madeFlow: UnitFlow | undefined;
   #madeSavepoints: Savepoints | undefined;
-  #pumping: Promise<void> | undefined;
-  #failure: StewardError | undefined;
-  /** The connection, or the whole unit, is gone: nothing but the end is possible. */
-  #isLost = false;
-  #held: ConnectionHold | undefined;
   #madeCommit: UnitCommit | undefined;
   #madeWatch: UnitWatch | undefined;
   readonly #names: StatementNames;
-  /** What was refused, perhaps for what its prepared statement remembers. */
-  #suspect: { readonly wire: WireStatement; readonly error: StewardError } | undefined;
   /** Carries out a declared unit. */
   #single: SingleFlush | undefined;
   #rejectAborted: ((error: StewardError) => void) | undefined;
@@ -122,13 +102,14 @@ export class UnitOfWork implements OpenUnit {
       const refusal = this.#refusal();
       if (refusal !== undefined) throw refusal;
       if (isTransactionControl(statement.text)) throw transactionControlError();
-      this.#queue.push({
+      const flow = this.#flow;
+      flow.add({
         wire: this.#names.wireOf(statement),
         issuedAt: this.observation?.issuer,
         resolve,
         reject,
       });
-      if (this.#declared === undefined || this.#queue.length === this.#declared) this.#schedule();
+      if (this.#declared === undefined || flow.waitingCount === this.#declared) flow.schedule();
     }) as Promise<QueryResult<R>>;
   }
 
@@ -155,30 +136,7 @@ export class UnitOfWork implements OpenUnit {
    */
   async exclusive<T>(work: (connection: LeasedConnection) => Promise<T>, hold?: ConnectionHold): Promise<T> {
     this.#checkOpen();
-    while (this.#pumping !== undefined) await this.#pumping;
-    let finish: () => void = () => undefined;
-    this.#pumping = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    try {
-      if (!this.#isStarted || this.#savepoints.hasUnsent) await this.#send([]);
-      if (this.#failure !== undefined) throw this.#failure;
-      const connection = this.#connection;
-      if (connection === undefined) throw unitClosedError(this.openedAt);
-      this.#hasSent = true;
-      this.#held = hold;
-      return await work(connection);
-    } catch (error) {
-      // A mistake of `work` itself leaves the transaction as it was; one that the server saw does not.
-      if (this.#connection?.transactionStatus !== "open") this.#failure ??= toStewardError(error);
-      throw error;
-    } finally {
-      this.#held = undefined;
-      this.#pumping = undefined;
-      finish();
-      if (this.#queue.length > 0) this.#schedule();
-      else this.#gapBegins();
-    }
+    return this.#flow.exclusive(work, hold);
   }
 
   /** Tells observers of a statement that `exclusive` work ran by itself. */
@@ -197,7 +155,7 @@ export class UnitOfWork implements OpenUnit {
    * became of it, so the transaction's id has to be known before.
    */
   get canSendWithCommit(): boolean {
-    return this.#isStarted && this.#commit.isKnowable;
+    return this.#madeFlow?.isStarted === true && this.#commit.isKnowable;
   }
 
   /** For the hook of `lastBeforeCommit`, when {@link canSendWithCommit}. */
@@ -221,7 +179,7 @@ export class UnitOfWork implements OpenUnit {
 
   /** Nothing was sent by it, or waits to be sent. */
   get isUnstarted(): boolean {
-    return this.#queue.length === 0 && !this.#isStarted;
+    return this.#madeFlow === undefined || (this.#madeFlow.waitingCount === 0 && !this.#madeFlow.isStarted);
   }
 
   /** Ends a unit that is unstarted: its statements go another way. */
@@ -237,7 +195,9 @@ export class UnitOfWork implements OpenUnit {
       });
     }
     this.#declared = count;
-    this.#single = new SingleFlush(this.settings, this.observation, this.#names, (error) => this.interrupt(error));
+    const single = new SingleFlush(this.settings, this.observation, this.#names, (error) => this.interrupt(error));
+    this.#single = single;
+    this.#flow.instead = (items) => this.#sendSingle(single, items);
     this.#state = "open";
   }
 
@@ -252,25 +212,26 @@ export class UnitOfWork implements OpenUnit {
    * @throws SilentRollbackError, CommitOutcomeUnknownError, ExternalCallInUnitError, or the server's error of a deferred constraint
    */
   async commit(): Promise<void> {
-    this.#held?.stop();
+    const flow = this.#flow;
+    flow.held?.stop();
     await this.#madeCommit?.runHooks();
-    while (this.#pumping !== undefined) await this.#pumping;
-    if (this.#failure !== undefined) throw silentRollbackError(this.#failure);
+    while (flow.pumping !== undefined) await flow.pumping;
+    if (flow.failure !== undefined) throw silentRollbackError(flow.failure);
     if (this.guard?.violation !== undefined) throw this.guard.violation;
     if (!this.isOpen) throw unitClosedError(this.openedAt);
     const overLimit = this.#watch.overLimit();
     if (overLimit !== undefined) throw overLimit;
     this.#state = "ending";
-    if (!this.#isStarted || this.#connection === undefined) return this.#close("committed");
+    if (!flow.isStarted || flow.connection === undefined) return this.#close("committed");
 
-    const prefix = this.#takePrefix();
+    const prefix = flow.takePrefix();
     const last = this.#madeCommit?.carried(this.observation?.issuer) ?? [];
     const sentAt = performance.now();
-    const sent = await this.#connection.tryBatch(
+    const sent = await flow.connection.tryBatch(
       [...prefix, ...last.map(({ wire }) => wire), ...commitStatements(this.settings, this.#names)],
       this.settings.signal,
     );
-    this.#observe(last, sent, sentAt, 0);
+    flow.observe(last, sent, sentAt, 0);
     if ("error" in sent) {
       if (sent.outcome.kind === "undecodable") this.#close("committed");
       if (sent.outcome.kind === "failed")
@@ -284,14 +245,13 @@ export class UnitOfWork implements OpenUnit {
       throw silentRollbackError(undefined);
     }
     this.settings.onPosition?.(readPosition(sent.results.at(-1)));
-    await this.#askAboutSuspect();
+    await flow.askAboutSuspect();
     this.#close("committed");
     last.forEach((item, index) => item.committed(sent.results[prefix.length + index] as QueryResult));
   }
 
   async #settleLostCommit(error: StewardError): Promise<void> {
-    this.#connection?.release(error); // first: the question may need its place in the pool
-    this.#connection = undefined;
+    this.#flow.giveBack(error); // first: the question may need its place in the pool
     const outcome = await this.#commit.outcome();
     this.#close(outcome);
     if (outcome !== "committed") throw lostCommitError(outcome, error);
@@ -301,175 +261,37 @@ export class UnitOfWork implements OpenUnit {
   async rollback(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "ending";
-    this.#held?.stop();
-    for (const item of this.#queue.splice(0)) item.reject(unitClosedError(this.openedAt));
-    while (this.#pumping !== undefined) await this.#pumping;
-    const connection = this.#connection;
+    const flow = this.#madeFlow;
+    if (flow === undefined) return this.#close("rolled back");
+    flow.held?.stop();
+    flow.refuseWaiting(unitClosedError(this.openedAt));
+    while (flow.pumping !== undefined) await flow.pumping;
+    const { connection } = flow;
     if (connection !== undefined && connection.transactionStatus !== "idle") {
       await connection
         .tryBatch([{ text: "ROLLBACK", name: this.#names.nameOf("ROLLBACK") }], undefined)
         .catch(() => undefined);
     }
-    await this.#askAboutSuspect();
+    await flow.askAboutSuspect();
     this.#close("rolled back");
-  }
-
-  /** At the end, when the connection is idle: inside a failed transaction the server answers nothing. */
-  async #askAboutSuspect(): Promise<void> {
-    const { wire, error } = this.#suspect ?? {};
-    if (wire === undefined || error === undefined || this.#connection === undefined || this.#isLost) return;
-    if (!(await isOutdated(this.#connection, this.settings, wire, error).catch(() => false))) return;
-    noteOutdated(error);
-    this.#failure ??= error;
   }
 
   /** What the caller of the unit gets for an error that came out of its function. */
   get failure(): StewardError | undefined {
-    return this.#failure;
-  }
-
-  #schedule(): void {
-    if (this.#pumping !== undefined) return;
-    this.#watch.gapEnds();
-    let finish: () => void = () => undefined;
-    this.#pumping = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    queueMicrotask(() => {
-      void this.#pump().finally(() => {
-        this.#pumping = undefined;
-        finish();
-        if (this.#queue.length > 0 && this.isOpen) this.#schedule();
-      });
-    });
-  }
-
-  async #pump(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const items = this.#queue;
-      this.#queue = [];
-      try {
-        await this.#send(items);
-      } catch (error) {
-        const failure = toStewardError(error);
-        this.#failure ??= failure;
-        this.#isLost ||= failure instanceof ConnectionLostError;
-        for (const item of items) item.reject(failure);
-      }
-    }
-    this.#gapBegins();
-  }
-
-  async #send(items: readonly QueuedStatement[]): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failedError();
-    if (this.#single !== undefined) return this.#sendSingle(this.#single, items);
-    const askedAt = performance.now();
-    const connection = this.#connection ?? (await this.#lease());
-    const isFirst = !this.#isStarted;
-    const prelude = isFirst ? this.#opening(connection.serverVersion) : [];
-    const prefix = this.#takePrefix();
-    const lead = [...prelude, ...prefix];
-    const trail = this.#commit.question(items);
-    const sentAt = performance.now();
-    this.observation?.startFlush();
-    this.#isStarted = true;
-    const sent = await connection.tryBatch(
-      [...lead, ...items.map(({ wire }) => wire), ...trail],
-      this.settings.signal,
-      lead.length,
-    );
-    if (
-      "error" in sent &&
-      isFirst &&
-      this.#names.areUsed &&
-      isStaleStatement(sent.error) &&
-      sent.outcome.kind === "failed"
-    ) {
-      // Nothing of the unit happened yet: a fresh connection, where the text is parsed anew, carries it out. Without names,
-      // because a pooler may give us a server connection that knows them already.
-      this.#names.stop();
-      this.#savepoints.putBack(prefix.map(({ text }) => text));
-      connection.release(sent.error);
-      this.#connection = undefined;
-      this.#isStarted = false;
-      return this.#send(items.map((item) => ({ ...item, wire: this.#names.wireOf(item.wire.statement) })));
-    }
-    if (items.length > 0) this.#hasSent = true;
-    this.#observe(items, sent, sentAt, isFirst ? sentAt - askedAt : 0);
-    if (!("error" in sent)) {
-      if (connection.transactionStatus !== "open") {
-        // A function or a statement hidden from our check ended it: what follows would commit by itself.
-        this.#failure = transactionControlError();
-        this.#isLost = true;
-      }
-      if (trail.length > 0) this.#commit.answered(sent.results.at(-1));
-      items.forEach((item, index) => item.resolve(sent.results[lead.length + index] as QueryResult));
-      return;
-    }
-    this.#settleFailure(items, sent, lead.length);
-  }
-
-  #settleFailure(items: readonly QueuedStatement[], { outcome, error }: BatchFailure, offset: number): void {
-    if (outcome.kind === "undecodable") {
-      // The server carried out every statement and the transaction goes on; only the unreadable rows are lost to their caller.
-      items.forEach((item, index) => {
-        if (item.wire.decodeFailure === undefined) item.resolve(outcome.results[offset + index] as QueryResult);
-        else item.reject(error);
-      });
-      return;
-    }
-    this.#failure = this.#isLost ? (this.#failure ?? error) : error;
-    if (outcome.kind === "lost") this.#isLost = true;
-    const failedAt = outcome.kind === "failed" ? outcome.index - offset : -1;
-    const refused = items[failedAt]?.wire;
-    const connection = this.#connection;
-    if (refused !== undefined && connection !== undefined && isSuspicious({ outcome, error }, refused, connection))
-      this.#suspect = { wire: refused, error };
-    items.forEach((item, index) => {
-      if (outcome.kind === "failed" && index < failedAt) item.resolve(outcome.results[offset + index] as QueryResult);
-      else if (outcome.kind === "lost" || index === failedAt || failedAt < 0) item.reject(this.#failure ?? error);
-      else item.reject(this.#failedError());
-    });
+    return this.#madeFlow?.failure;
   }
 
   async #sendSingle(single: SingleFlush, items: readonly QueuedStatement[]): Promise<void> {
-    this.#isStarted = true;
     try {
       const results = await single.send(items, (all) => all);
       this.#state = "closed";
       items.forEach((item, index) => item.resolve(results[index] as QueryResult));
     } catch (error) {
-      this.#failure = toStewardError(error);
+      const failure = toStewardError(error);
+      this.#flow.failure = failure;
       this.#state = "closed";
-      for (const item of items) item.reject(this.#failure);
+      for (const item of items) item.reject(failure);
     }
-  }
-
-  async #lease(): Promise<LeasedConnection> {
-    const connection = await leaseForUnit(
-      this.database,
-      { signal: this.settings.signal, timeoutMs: undefined },
-      this.settings.openedAt,
-    );
-    if (!this.isOpen || this.#failure !== undefined) {
-      connection.release();
-      throw this.#failure ?? unitClosedError(this.openedAt);
-    }
-    this.#connection = connection;
-    this.#watch.start(true);
-    return connection;
-  }
-
-  #opening(serverVersion: number): WireStatement[] {
-    return openingStatements(this.settings, {
-      serverVersion,
-      isDeclared: false,
-      nameOf: (text) => this.#names.nameOf(text),
-    });
-  }
-
-  #takePrefix(): Statement[] {
-    return this.#savepoints.takeUnsent().map((text) => ({ text }));
   }
 
   #refusal(): StewardError | undefined {
@@ -477,8 +299,19 @@ export class UnitOfWork implements OpenUnit {
     if (this.#state === "declaring") return notDeclaredYetError();
     if (this.settings.signal?.aborted === true)
       return new CancelledError("the unit of work was cancelled", { cause: this.settings.signal.reason });
-    if (this.#held?.isOver() === false) return connectionHeldError(this.#held.what);
-    return this.#failure === undefined ? undefined : this.#failedError();
+    const { held, failure } = this.#flow;
+    if (held?.isOver() === false) return connectionHeldError(held.what);
+    return failure === undefined ? undefined : this.#flow.failedError();
+  }
+
+  get #flow(): UnitFlow {
+    return (this.#madeFlow ??= new UnitFlow(this.settings, this.observation, this.#names, {
+      isOpen: () => this.isOpen,
+      gapBegins: () => this.#gapBegins(),
+      savepoints: () => this.#savepoints,
+      commit: () => this.#commit,
+      watch: () => this.#watch,
+    }));
   }
 
   get #commit(): UnitCommit {
@@ -492,8 +325,8 @@ export class UnitOfWork implements OpenUnit {
   get #savepoints(): Savepoints {
     return (this.#madeSavepoints ??= new Savepoints({
       checkOpen: () => this.#checkOpen(),
-      pumping: () => this.#pumping,
-      failure: () => this.#failure,
+      pumping: () => this.#flow.pumping,
+      failure: () => this.#flow.failure,
       recover: () => this.#recover(),
     }));
   }
@@ -505,14 +338,10 @@ export class UnitOfWork implements OpenUnit {
 
   /** A savepoint cannot bring back a lost connection, or a unit that was interrupted. */
   #recover(): boolean {
-    if (this.#isLost || this.#failure instanceof UnitTooLongError) return false;
-    this.#failure = undefined;
+    const flow = this.#flow;
+    if (flow.isLost || flow.failure instanceof UnitTooLongError) return false;
+    flow.failure = undefined;
     return true;
-  }
-
-  #failedError(): StewardError {
-    const cause = this.#failure;
-    return this.#isLost && cause !== undefined ? cause : unitFailedError(cause);
   }
 
   /** Ends the unit from outside: its caller hears of it at once, even when it waits for something else. */
@@ -521,11 +350,12 @@ export class UnitOfWork implements OpenUnit {
     const wasCommitting = this.#state === "ending";
     this.#rejectAborted?.(error);
     // Whether a COMMIT that is under way comes through is for its answer, or its loss, to say.
-    this.#connection?.interrupt(error);
+    const flow = this.#flow;
+    flow.connection?.interrupt(error);
     this.#single?.interrupt(error);
     if (wasCommitting) return;
-    this.#failure = error;
-    this.#isLost = true;
+    flow.failure = error;
+    flow.isLost = true;
     void this.rollback();
   }
 
@@ -533,24 +363,14 @@ export class UnitOfWork implements OpenUnit {
     if (this.#declared === undefined && this.#state === "open") this.#watch.gapBegins();
   }
 
-  #observe(
-    items: readonly Pick<QueuedStatement, "wire" | "issuedAt">[],
-    sent: { results: QueryResult[] } | BatchFailure,
-    sentAt: number,
-    waitedMs: number,
-  ): void {
-    if (this.observation !== undefined && items.length > 0)
-      observeFlush(this.settings.observers, this.observation, items, sent, sentAt, waitedMs);
-  }
-
   #close(outcome: "committed" | "rolled back" | "unknown"): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#madeWatch?.stop();
     // Otherwise the next unit of this connection would meet the same stale statement.
-    this.#connection?.release(isStaleStatement(this.#failure) ? this.#failure : undefined);
-    this.#connection = undefined;
-    if (this.#hasSent && this.observation !== undefined)
+    const flow = this.#madeFlow;
+    flow?.giveBack(isStaleStatement(flow.failure) ? flow.failure : undefined);
+    if (flow?.hasSent === true && this.observation !== undefined)
       observeEnd(this.settings.observers, this.observation, outcome, this.#startedAt);
   }
 }

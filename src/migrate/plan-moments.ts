@@ -69,15 +69,33 @@ export function connectMoments(context: RuleContext, actions: Actions, links: Li
     if (key?.kind === "constraint" && key.facts.kind === "foreign key") followOldKeys(key, context, actions, links);
   }
   followTableLists(context, actions, links);
+  connectParts(context, actions, links);
   for (const id of actions.created) {
     const partition = after.get(id);
     if (partition?.kind !== "partition") continue;
     // A table is attached to one that has its columns already, in the same form.
+    if (before.has(partition.parent ?? ""))
+      for (const need of partition.needs) links.link(links.createKey(id), `validate ${need}`);
     const { parentSchema, parentTable } = partition.facts;
     for (const part of passedDown(after, parentSchema, parentTable)) {
       if (part.kind !== "column") continue;
       links.link(links.createKey(id), `alter ${part.id}`);
       if (actions.created.has(part.id)) links.link(links.createKey(id), links.createKey(part.id));
+    }
+  }
+}
+
+/** The index of a partitioned table that joins another is found by that when it has its parts, and is valid. */
+function connectParts({ after }: RuleContext, { created }: Actions, { link, createKey }: Links): void {
+  for (const id of created) {
+    const part = after.get(id);
+    if (part?.kind !== "index partition") continue;
+    let above = after.get(after.get(part.parent ?? "")?.inheritedFrom ?? "");
+    while (above !== undefined && created.has(above.id)) {
+      const attached = objectId("partition", above.schema, above.name);
+      if (above.inheritedFrom !== undefined && !created.has(above.inheritedFrom) && created.has(attached))
+        link(createKey(attached), createKey(id));
+      above = after.get(above.inheritedFrom ?? "");
     }
   }
 }

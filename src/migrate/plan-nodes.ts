@@ -283,7 +283,7 @@ export class PlanNodes {
       for (const need of object?.needs ?? []) {
         if (need === partition) continue;
         if (dropped.has(need)) link(dropKey(need), dropKey(id));
-        else if (altered.has(need)) link(`alter ${need}`, dropKey(id));
+        else if (altered.has(need)) link(`${this.#letsGo(need, object)} ${need}`, dropKey(id));
       }
       if (created.has(id)) link(createKey(id), dropKey(id));
     }
@@ -363,24 +363,12 @@ export class PlanNodes {
       if (parent !== undefined && !this.#actions.created.has(parent)) link(createKey(attached), createKey(id));
       else if (parent === undefined && object.kind === "index") link(createKey(id), createKey(attached));
     }
-    this.#connectParts(createKey, link);
   }
 
-  /** The index of a partitioned table that joins another is found by that when it has its parts, and is valid. */
-  #connectParts(createKey: (id: string) => string, link: (key: string, earlier: string) => unknown): void {
-    const { after } = this.#context;
-    const { created } = this.#actions;
-    for (const id of created) {
-      const part = after.get(id);
-      if (part?.kind !== "index partition") continue;
-      let above = after.get(after.get(part.parent ?? "")?.inheritedFrom ?? "");
-      while (above !== undefined && created.has(above.id)) {
-        const attached = objectId("partition", above.schema, above.name);
-        if (above.inheritedFrom !== undefined && !created.has(above.inheritedFrom) && created.has(attached))
-          link(createKey(attached), createKey(id));
-        above = after.get(above.inheritedFrom ?? "");
-      }
-    }
+  /** A type that another takes the name of lets types go late, when their columns have left them. */
+  #letsGo(type: string, dropped: CatalogObject | undefined): "alter" | "late" {
+    const isLate = this.#actions.swapped.has(type) && this.#context.before.get(type)?.kind !== "range";
+    return isLate && (dropped?.kind === "domain" || dropped?.kind === "composite") ? "late" : "alter";
   }
 
   #isPrimaryKey(id: string): boolean {

@@ -85,7 +85,10 @@ export function alterColumn(before: Column, after: Column, context: RuleContext)
 function inheritedChange(before: Column, after: Column, context: RuleContext): ReadonlySet<string> {
   const parent = parentColumn(after, context.after);
   if (parent === undefined || parent !== parentColumn(before, context.before)) return new Set();
-  if (context.isDetached?.(after) === true) return new Set();
+  const partition = objectId("partition", after.schema, after.name);
+  // An heir that becomes a partition, or the other way round, stands alone in between.
+  if (context.isDetached?.(after) === true || context.before.has(partition) !== context.after.has(partition))
+    return new Set();
   const oldParent = context.before.get(parent);
   const newParent = context.after.get(parent);
   if (oldParent?.kind !== "column" || newParent?.kind !== "column") return new Set();

@@ -70,6 +70,11 @@ export function nullability(before: Column, after: Column, context: RuleContext)
       : `ALTER COLUMN ${column} SET NOT NULL`;
     return [statement(`${start} ${action}`, mayFail)];
   }
+  // Out of its table for a moment only: nobody finds its rows until it is back.
+  if (context.isDetached?.(after) === true) {
+    const why = "reads the whole table while nobody else can use it";
+    return [statement(`${start} ALTER COLUMN ${column} SET NOT NULL`, [{ kind: "scan", why }, ...mayFail])];
+  }
   if (context.serverVersion >= NOT_NULL_CONSTRAINT_VERSION && table.facts.kind === "table") {
     return [
       statement(`${start} ADD CONSTRAINT ${name} ${notNull} NOT VALID`, [], "own"),
@@ -86,15 +91,18 @@ export function nullability(before: Column, after: Column, context: RuleContext)
 }
 
 /** The usual name, or one like it that no constraint has which is there while the column is being proved. */
-function freeName(usual: string, { before, after }: RuleContext): string {
-  // A partition that was NOT NULL with the table has the constraint under its name, and a new one is made with it.
+function freeName(usual: string, { before, after, isDetached }: RuleContext): string {
+  // A partition that was NOT NULL with the table has the constraint under its name, and one that is made or joins comes with it.
+  const comes = (object: CatalogObject): boolean => {
+    const partition = objectId("partition", object.schema, object.name);
+    const joins = after.has(partition) && !before.has(partition);
+    return joins || !before.has(object.parent ?? "") || isDetached?.(object) === true;
+  };
   const isNamed = (object: CatalogObject, name: string): boolean =>
     object.kind === "column" && object.notNullName === name;
   const isTaken = (name: string): boolean =>
     [...before.values()].some((object) => isNamed(object, name) || isConstraint(object, name)) ||
-    [...after.values()].some(
-      (object) => isConstraint(object, name) || (isNamed(object, name) && !before.has(object.parent ?? "")),
-    );
+    [...after.values()].some((object) => isConstraint(object, name) || (isNamed(object, name) && comes(object)));
   for (let tried = 0; ; tried++) {
     const name = tried === 0 ? usual : `${usual.slice(0, 54)}_check${tried === 1 ? "" : tried}`;
     if (!isTaken(name)) return name;

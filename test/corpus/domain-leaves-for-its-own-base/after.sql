@@ -1,0 +1,2 @@
+CREATE DOMAIN size AS int CHECK (VALUE > 0);
+CREATE TABLE shoes (size size, others size[]);

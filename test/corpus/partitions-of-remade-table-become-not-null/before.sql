@@ -1,0 +1,9 @@
+CREATE TABLE readings (day date, sensor int) PARTITION BY RANGE (day);
+CREATE TABLE readings_2024 PARTITION OF readings FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+INSERT INTO readings VALUES ('2024-05-01', 1);
+CREATE TABLE archive (day date, sensor int);
+CREATE TABLE readings_2023 (sensor int) INHERITS (archive);
+CREATE TABLE orders (day date) PARTITION BY RANGE (day);
+CREATE TABLE orders_2024 PARTITION OF orders FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE orders_old PARTITION OF orders FOR VALUES FROM ('2010-01-01') TO ('2020-01-01') PARTITION BY RANGE (day);
+INSERT INTO orders VALUES ('2024-05-01');

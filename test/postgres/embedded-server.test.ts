@@ -94,17 +94,6 @@ test("a port that is taken is named in the error", async () => {
   await new Promise((done) => holder.close(done));
 });
 
-test("rows in a given folder survive a stop, and a second server on it is refused", async () => {
-  const dataDir = join(folder, "lasting", "data");
-  const first = await startEmbeddedServer({ dataDir });
-  await ask(first.url, "CREATE TABLE kept AS SELECT 7 AS value");
-  await expect(startEmbeddedServer({ dataDir })).rejects.toThrow(FolderInUseError);
-  expect(await ask(first.url, "SHOW fsync")).toEqual([{ fsync: "on" }]);
-  await first.stop();
-  await using second = await startEmbeddedServer({ dataDir });
-  expect(await ask(second.url, "SELECT value FROM kept")).toEqual([{ value: 7 }]);
-});
-
 test("a setting the server refuses is an error that shows the log, and leaves no folder behind", async () => {
   const failure: unknown = await startEmbeddedServer({ settings: { max_connections: "many" } }).catch(
     (error: unknown) => error,
@@ -199,7 +188,19 @@ console.log(JSON.stringify({ url }));`);
   expect((await child.ended()).code).toBe(0);
 });
 
-test.each(["", "no archive"])("a kept cluster that was damaged to %j is made anew", async (damage) => {
+test.concurrent("rows in a given folder survive a stop, and a second server on it is refused", async ({ expect }) => {
+  const dataDir = join(folder, "lasting", "data");
+  const first = await startEmbeddedServer({ dataDir });
+  await ask(first.url, "CREATE TABLE kept AS SELECT 7 AS value");
+  await expect(startEmbeddedServer({ dataDir })).rejects.toThrow(FolderInUseError);
+  expect(await ask(first.url, "SHOW fsync")).toEqual([{ fsync: "on" }]);
+  await first.stop();
+  await using second = await startEmbeddedServer({ dataDir });
+  expect(await ask(second.url, "SELECT value FROM kept")).toEqual([{ value: 7 }]);
+});
+
+// Beside the wait for a predecessor that may be about to end.
+test.concurrent("a kept cluster that was damaged is made anew", async ({ expect }) => {
   const temporary = await mkdtemp(join(folder, "tmp-"));
   await chmod(temporary, 0o755);
   const script = `
@@ -212,9 +213,11 @@ console.log(JSON.stringify(server.version));`;
     return await child.readJson();
   };
   const version = await start();
-  const [cache = ""] = (await readdir(temporary)).filter((name) => name.startsWith("pgsteward-clusters"));
-  const archives = (await readdir(join(temporary, cache))).filter((name) => name.startsWith(String(version)));
-  expect(archives).toHaveLength(1);
-  for (const name of archives) await writeFile(join(temporary, cache, name), damage);
-  expect(await start()).toBe(version);
-});
+  for (const damage of ["", "no archive"]) {
+    const [cache = ""] = (await readdir(temporary)).filter((name) => name.startsWith("pgsteward-clusters"));
+    const archives = (await readdir(join(temporary, cache))).filter((name) => name.startsWith(String(version)));
+    expect(archives).toHaveLength(1);
+    for (const name of archives) await writeFile(join(temporary, cache, name), damage);
+    expect(await start()).toBe(version);
+  }
+}, 240_000);

@@ -97,7 +97,8 @@ describe("which host is chosen", () => {
   }
 });
 
-test("a failover is followed: units are run again and find the new primary", async () => {
+// These two wait for most of their time, each for servers of its own.
+test.concurrent("a failover is followed: units are run again and find the new primary", async ({ expect }) => {
   await using pair = await startReplicatedServer(1);
   const { primary, replica } = ports(pair);
   const [standby] = pair.replicas;
@@ -129,7 +130,9 @@ test("a failover is followed: units are run again and find the new primary", asy
   expect(database.leases()).toEqual([]);
 });
 
-test("of two primaries the one that was promoted last is written to, without a connection being lost", async () => {
+test.concurrent("of two primaries the one that was promoted last is written to, without a connection being lost", async ({
+  expect,
+}) => {
   await using pair = await startReplicatedServer(1);
   const { primary, replica } = ports(pair);
   const [standby] = pair.replicas;

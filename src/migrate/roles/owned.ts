@@ -58,11 +58,11 @@ export interface OwnerChange {
 /** Since PostgreSQL 15 the schema public belongs to it, and so to whoever owns the database. */
 const DATABASE_OWNER = "pg_database_owner";
 
-/** What is in the schemas and does not belong to the role, with the statements there and back. */
-export function ownerChanges(catalog: Catalog, schemas: ReadonlySet<string>, role: string): readonly OwnerChange[] {
+/** The catalog as it is when what is in the schemas belongs to the role. */
+export function withOwner(catalog: Catalog, schemas: ReadonlySet<string>, role: string): Catalog {
   const given = <T extends Named & { readonly schema: string }>(list: readonly T[]): readonly T[] =>
     list.map((each) => (schemas.has(each.schema) && each.extension === undefined ? { ...each, owner: role } : each));
-  const wanted: Catalog = {
+  return {
     ...catalog,
     schemas: catalog.schemas.map((each) =>
       schemas.has(each.name) && each.owner !== DATABASE_OWNER ? { ...each, owner: role } : each,
@@ -81,6 +81,11 @@ export function ownerChanges(catalog: Catalog, schemas: ReadonlySet<string>, rol
     textSearchConfigurations: given(catalog.textSearchConfigurations),
     statistics: given(catalog.statistics),
   };
+}
+
+/** What is in the schemas and does not belong to the role, with the statements there and back. */
+export function ownerChanges(catalog: Catalog, schemas: ReadonlySet<string>, role: string): readonly OwnerChange[] {
+  const wanted = withOwner(catalog, schemas, role);
   return compareCatalogs(catalog, wanted, { owners: {} }).flatMap((change): readonly OwnerChange[] => {
     if (change.kind !== "alter" || change.after.kind !== "owner" || change.before.kind !== "owner") return [];
     const { on } = change.after.facts;

@@ -19,10 +19,10 @@ import {
   type ThereAndBack,
 } from "./grants.ts";
 import type { AccessLevel } from "./levels.ts";
-import { ownerChanges, type OwnerChange } from "./owned.ts";
+import { ownerChanges, withOwner, type OwnerChange } from "./owned.ts";
 import { newRole, reachableRoles, type ServerRole, type ServerRoles } from "./read-roles.ts";
 import { createRole, dropRole } from "./role-statements.ts";
-import { securablesOf, type Securable } from "./securables.ts";
+import { handedOver, securablesOf, type Securable } from "./securables.ts";
 
 export interface RoleNames {
   readonly reader: string;
@@ -74,11 +74,16 @@ export function planRoles(catalog: Catalog, server: ServerRoles, options: PlanRo
   const schemas = schemasOf(catalog, options.schemas);
   const all = securablesOf(catalog);
   const chosen = all.filter((each) => schemas.includes(each.schema) && each.nature !== "record");
-  const granted = withoutExceptions(chosen, options.except ?? []);
   const created = [roles.reader, roles.writer, roles.migrator].filter(
     (name) => !server.roles.some((role) => role.name === name),
   );
   const owners = ownerChanges(catalog, new Set(schemas), roles.migrator);
+  const wanted = options.ownsAll === true ? withOwner(catalog, new Set(schemas), roles.migrator) : catalog;
+  const given = options.ownsAll === true ? handedOver(all, securablesOf(wanted)) : all;
+  const granted = withoutExceptions(
+    given.filter((each) => schemas.includes(each.schema) && each.nature !== "record"),
+    options.except ?? [],
+  );
   const missing = {
     reader: missingGrants(granted, "reader", roles.reader),
     writer: missingGrants(granted, "writer", roles.writer),
@@ -100,7 +105,7 @@ export function planRoles(catalog: Catalog, server: ServerRoles, options: PlanRo
   // A database without a history gets one when the file runs: the grant goes with a file that is written anyway.
   const planned = steps.length === 0 || hasRunner(all) ? steps : [...steps, ...forRunner];
   const isRevoked = new Set(revoked.map(({ revoke }) => revoke));
-  const given = options.ownsAll === true ? owners : [];
+  const moved = options.ownsAll === true ? owners : [];
   return {
     roles,
     created,
@@ -111,14 +116,14 @@ export function planRoles(catalog: Catalog, server: ServerRoles, options: PlanRo
         : [phaseOf(planned, roles, created, schemas, options.ownsAll === true && owners.length > 0)],
     findings: bySeverity([
       ...LEVELS.flatMap((level) => [
-        ...roleFindings(catalog, server, all, roleOf(server, roles[level]), level, ({ revoke }) =>
+        ...roleFindings(wanted, server, given, roleOf(server, roles[level]), level, ({ revoke }) =>
           isRevoked.has(revoke),
         ),
       ]),
       ...migratorFindings(server, roles.migrator, options.ownsAll === true ? [] : owners),
       ...partitionDefaults(catalog, schemas, roles),
     ]),
-    notices: noticesOf(roles, missing, given, revoked),
+    notices: noticesOf(roles, missing, moved, revoked),
   };
 }
 

@@ -78,6 +78,28 @@ export function securablesOf(catalog: Catalog): readonly Securable[] {
   ];
 }
 
+/**
+ * Objects whose owner has become another: ALTER … OWNER TO hands over what the old owner had and granted.
+ *
+ * @param after - the same objects with the new owner
+ */
+export function handedOver(before: readonly Securable[], after: readonly Securable[]): readonly Securable[] {
+  return after.map((securable, index) => {
+    const from = before[index]?.owner;
+    if (from === undefined || from === securable.owner) return securable;
+    const renamed = <T extends Grant>(grant: T): T => ({
+      ...grant,
+      grantee: grant.grantee === from ? securable.owner : grant.grantee,
+      grantor: grant.grantor === from ? securable.owner : grant.grantor,
+    });
+    return {
+      ...securable,
+      grants: securable.grants.map(renamed),
+      columnGrants: securable.columnGrants.map(renamed),
+    };
+  });
+}
+
 type ListOf = (kind: Securable["kind"], schema: string | undefined, object: string) => readonly Grant[];
 
 function relations(

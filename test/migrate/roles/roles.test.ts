@@ -15,6 +15,7 @@ import {
   type AccessLevel,
   type RoleNames,
   type RoleReport,
+  type RolesPlan,
 } from "../../../src/migrate/index.ts";
 import { identifier, openDatabase, type Database } from "../../../src/postgres/index.ts";
 import { failureOf } from "../../support/failure-of.ts";
@@ -115,6 +116,32 @@ test("a login that may make roles but is no superuser migrates as the migrator, 
     await revertMigrations(mine, [migration], { count: 1 });
     expect((await readRoles(mine)).roles.some(({ name }) => name === names.migrator)).toBe(false);
   }
+});
+
+test("an application that owned its tables becomes one that writes them, and owns them again on the way back", async () => {
+  await using database = await testDatabase({ setup: "CREATE TABLE notes (id int); CREATE SEQUENCE counter" });
+  const names = { ...roleNames("owner"), writer: roleName("owning_agent") };
+  await database.exec(`CREATE ROLE ${names.writer} LOGIN; ALTER TABLE notes OWNER TO ${names.writer};
+    ALTER SEQUENCE counter OWNER TO ${names.writer}; GRANT CREATE ON SCHEMA public TO ${names.writer}`);
+  const before = await readCatalog(database);
+  expect((await plan(database, names)).findings.map(({ rule, severity }) => `${severity} ${rule}`)).toEqual([
+    "error role-owns",
+    "warning role-creates",
+    "warning migrator-owns-not",
+  ]);
+  const options = { ...names, ownsAll: true, isExact: true };
+  const [phase] = (await plan(database, options)).phases;
+  expect((await plan(database, options)).findings).toEqual([]);
+  const run = (groups: RolesPlan["phases"][number]["up"] = []): Promise<unknown> =>
+    database.exec(groups.flatMap(({ statements }) => statements).join(";\n"));
+  await run(phase?.up);
+  expect(await refusal(database, names.writer, "INSERT INTO notes VALUES (nextval('counter'))")).toBeUndefined();
+  expect(await refusal(database, names.writer, "DROP TABLE notes")).toBe("42501");
+  expect(await refusal(database, names.writer, "CREATE TABLE more ()")).toBe("42501");
+  expect((await plan(database, options)).phases).toEqual([]);
+  expect(checkRole(await readCatalog(database), await readRoles(database), names.writer).findings).toEqual([]);
+  await run(phase?.down);
+  expect(compareCatalogs(before, await readCatalog(database), { owners: {} })).toEqual([]);
 });
 
 test("a role of another database stays on the way back, and one that bypasses row security is refused", async () => {

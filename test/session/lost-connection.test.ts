@@ -1,19 +1,10 @@
 // Units whose connection is lost: what is run again, what is asked about, and what stays unknown.
 import { sql } from "drizzle-orm";
-import { integer, pgTable } from "drizzle-orm/pg-core";
 import { describe, expect, test } from "vitest";
 import { createSessionFactory } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
 import { proxiedDatabase } from "../support/proxied-database.ts";
-
-const counters = pgTable("counters", { id: integer().primaryKey(), value: integer().notNull() });
-const SETUP = `
-CREATE TABLE counters (id int PRIMARY KEY, value int NOT NULL);
-CREATE TABLE notes (id int PRIMARY KEY, body text);
-INSERT INTO counters VALUES (1, 0), (2, 0);
-CREATE FUNCTION fail(state text, message text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message; END $$;`;
-const FAST = { baseDelayMs: 1, maxDelayMs: 2 };
+import { counters, FAST, SETUP } from "./counters.ts";
 
 describe("when the connection is lost", () => {
   const start = async (options: Parameters<typeof createSessionFactory>[1] = {}) => {

@@ -6,16 +6,9 @@ import { SerializationFailureError } from "../../src/postgres/index.ts";
 import { createSessionFactory, type RetryNotice } from "../../src/session/index.ts";
 import { failureOf } from "../support/failure-of.ts";
 import { describeDatabases, testDatabase } from "../support/test-database.ts";
+import { counters, FAST, SETUP } from "./counters.ts";
 
-const counters = pgTable("counters", { id: integer().primaryKey(), value: integer().notNull() });
 const notes = pgTable("notes", { id: integer().primaryKey(), body: text() });
-const SETUP = `
-CREATE TABLE counters (id int PRIMARY KEY, value int NOT NULL);
-CREATE TABLE notes (id int PRIMARY KEY, body text);
-INSERT INTO counters VALUES (1, 0), (2, 0);
-CREATE FUNCTION fail(state text, message text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message; END $$;`;
-const FAST = { baseDelayMs: 1, maxDelayMs: 2 };
 
 describeDatabases((_kind, open) => {
   for (const state of ["40001", "40P01"]) {

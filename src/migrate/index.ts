@@ -79,12 +79,14 @@ export {
   draftMigration,
   inGroups,
   migrationName,
+  repeatLines,
   summaryOf,
   withLockLimit,
   writeMigration,
   type MigrationDraft,
   type WrittenMigration,
 } from "./write-migration.ts";
+export { idempotentSteps, type IdempotentSteps, type NotRepeatable } from "./idempotent/steps.ts";
 export { verifyMigrations, type VerifyOptions, type VerifyProgress } from "./verify/verify.ts";
 export type {
   Verdict,

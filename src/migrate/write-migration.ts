@@ -5,6 +5,7 @@ import type { CatalogObject, Change } from "../catalog/index.ts";
 import { withFileFaults } from "../postgres/file-fault.ts";
 import { InvalidInputError } from "../postgres/index.ts";
 import { isCodeMigration } from "./code/code-file.ts";
+import { idempotentSteps, type NotRepeatable } from "./idempotent/steps.ts";
 import { LOCK_LIMIT_SQL } from "./lock-limit.ts";
 import { blocksWrites } from "./locks.ts";
 import { parseMigration, readMigrations } from "./migration-files.ts";
@@ -23,6 +24,8 @@ export interface MigrationDraft {
   readonly up: PlannedWay;
   /** The plan of the way back. */
   readonly down: PlannedWay;
+  /** Each statement in a form that may run again, or where its object is there already. */
+  readonly idempotent?: boolean | undefined;
 }
 
 export interface WrittenMigration {
@@ -32,6 +35,8 @@ export interface WrittenMigration {
   readonly text: string;
   /** What the header says after `-- irreversible:`. */
   readonly irreversible: string | undefined;
+  /** Of an idempotent one: statements for which no such form exists, as they stand in the file. */
+  readonly notRepeatable: readonly (NotRepeatable & { readonly direction: "up" | "down" })[];
 }
 
 /**
@@ -48,7 +53,8 @@ export function draftMigration(folder: string, draft: MigrationDraft, at: Date):
   const name = migrationName(draft.name);
   const file = `${version}_${name}.sql`;
   const irreversible = irreversibleReason(draft);
-  const text = migrationText(`${version}_${name}`, draft, irreversible);
+  const { ways, notRepeatable } = waysOf(draft);
+  const text = migrationText(`${version}_${name}`, { ...draft, ...ways }, irreversible, notRepeatable);
   // What is written is read by marks at the beginning of lines; a function's body that has one would be cut there.
   const marks = [...text.matchAll(/^--\s*migrate:(?:up|down)\b/gm)].length;
   if (marks !== 2) {
@@ -57,7 +63,23 @@ export function draftMigration(folder: string, draft: MigrationDraft, at: Date):
     });
   }
   parseMigration(file, text);
-  return { file, version, text, irreversible };
+  return { file, version, text, irreversible, notRepeatable };
+}
+
+function waysOf({ up, down, idempotent }: MigrationDraft): {
+  readonly ways: Pick<MigrationDraft, "up" | "down">;
+  readonly notRepeatable: WrittenMigration["notRepeatable"];
+} {
+  if (idempotent !== true) return { ways: { up, down }, notRepeatable: [] };
+  const there = idempotentSteps(up.steps);
+  const back = idempotentSteps(down.steps);
+  return {
+    ways: { up: { ...up, steps: there.steps }, down: { ...down, steps: back.steps } },
+    notRepeatable: [
+      ...there.notRepeatable.map((statement) => ({ ...statement, direction: "up" as const })),
+      ...back.notRepeatable.map((statement) => ({ ...statement, direction: "down" as const })),
+    ],
+  };
 }
 
 /**
@@ -144,7 +166,12 @@ function irreversibleReason({ up, down }: MigrationDraft): string | undefined {
   return all.length === 0 ? undefined : all.join("; ");
 }
 
-function migrationText(title: string, draft: MigrationDraft, irreversible: string | undefined): string {
+function migrationText(
+  title: string,
+  draft: MigrationDraft,
+  irreversible: string | undefined,
+  notRepeatable: WrittenMigration["notRepeatable"],
+): string {
   const { up, down, why, from } = draft;
   const summary = summaryOf(up.changes);
   const header = [
@@ -154,8 +181,26 @@ function migrationText(title: string, draft: MigrationDraft, irreversible: strin
     ...hazardLines(up.steps),
     ...up.notCovered.map((change) => `-- not covered: ${describeChange(change)}`),
     ...(irreversible === undefined ? [] : [`-- irreversible: ${irreversible}`]),
+    ...(draft.idempotent === true
+      ? repeatLines(notRepeatable.map(({ direction, sql, why }) => ({ sql, why: `${why} (${direction})` })))
+      : []),
   ];
   return `${header.join("\n")}\n\n${part("up", up.steps)}\n${part("down", down.steps)}`;
+}
+
+/** What a file of idempotent statements says of itself. */
+export function repeatLines(notRepeatable: readonly NotRepeatable[]): readonly string[] {
+  const but = notRepeatable.length === 0 ? "" : ", but for those that are named here";
+  return [
+    `-- may run again: each statement does nothing where its work is done${but}. An object of the same name counts as done,`,
+    "--   even where it is a different one",
+    ...notRepeatable.map(({ sql, why }) => `-- not repeatable: ${shortened(oneLine(sql))}: ${oneLine(why)}`),
+  ];
+}
+
+function shortened(text: string): string {
+  const most = 100;
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 function part(direction: "up" | "down", steps: readonly Step[]): string {

@@ -16,6 +16,7 @@ import {
   type PlanOptions,
   type Source,
   type SourceRead,
+  type WrittenMigration,
 } from "../../../migrate/index.ts";
 import { InvalidInputError, StewardError } from "../../../postgres/index.ts";
 import { wholeNumber } from "../../arguments.ts";
@@ -44,6 +45,7 @@ interface Options extends DecidedRenameOptions {
   readonly casing?: "snake_case" | "camelCase";
   readonly serverVersion?: number;
   readonly dryRun?: boolean;
+  readonly idempotent?: boolean;
 }
 
 export const DEFAULT_FOLDER = "migrations";
@@ -74,6 +76,10 @@ export function generateCommand(run: Run): Command {
       wholeNumber,
     )
     .option("--confirm <name>", "the migration's name again: required when data will be lost")
+    .option(
+      "--idempotent",
+      "statements that may run again, or where their object is there already; see below why this is not the default",
+    )
     .option("--dry-run", "print the migration and write nothing")
     .addHelpText(
       "before",
@@ -82,6 +88,10 @@ export function generateCommand(run: Run): Command {
   pgsteward migrate generate add_search --models src/db/schema.ts src/db/functions.sql --why "agents search by text"
   pgsteward migrate generate rename_state --models src/db/schema.ts --rename "column shop.orders.state -> status"
   pgsteward migrate generate drop_drafts --to schema.sql --confirm drop_drafts
+  pgsteward migrate generate add_owner_to_agents --models src/db/schema.ts --idempotent
+
+--idempotent is for files that something without a history runs, or that met a part of their work before. It is not the default:
+IF NOT EXISTS and its like take a different object of the same name for the wanted one, so that the file succeeds where it did nothing.
 
 Exit codes: 0 written, or nothing differs; 1 something differs that cannot be planned; 64 wrong use, data loss not confirmed,
 or something may have been renamed and nobody said so.
@@ -137,7 +147,11 @@ async function generate(context: CommandContext, given: string, options: Options
     );
     return 1;
   }
-  const migration = draftMigration(out, { name, why: options.why, from: wanted.shown, up, down }, new Date());
+  const migration = draftMigration(
+    out,
+    { name, why: options.why, from: wanted.shown, up, down, idempotent: options.idempotent },
+    new Date(),
+  );
   if (options.dryRun !== true) {
     await confirmByName(context, name, options.confirm, lossesOf(up));
     writeMigration(out, migration);
@@ -146,8 +160,7 @@ async function generate(context: CommandContext, given: string, options: Options
   const { file: _, ...about } = migration;
   context.output.result(
     context.output.json ? { file: options.dryRun === true ? null : path, ...about, notCovered, up, down } : undefined,
-    () =>
-      options.dryRun === true ? migration.text.trimEnd() : describeWritten(path, up, down, migration.irreversible),
+    () => (options.dryRun === true ? migration.text.trimEnd() : describeWritten(path, up, down, migration)),
   );
   return 0;
 }
@@ -234,7 +247,12 @@ export function lossesOf({ steps }: Plan): readonly string[] {
   ];
 }
 
-function describeWritten(path: string, up: Plan, down: Plan, irreversible: string | undefined): string {
+function describeWritten(
+  path: string,
+  up: Plan,
+  down: Plan,
+  { irreversible, notRepeatable }: WrittenMigration,
+): string {
   const hazards = up.steps.flatMap(({ subject, hazards: found }) =>
     found.map(({ kind, why }) => `  ${kind} (${subject}): ${why}`),
   );
@@ -243,5 +261,8 @@ function describeWritten(path: string, up: Plan, down: Plan, irreversible: strin
     ...summaryOf(up.changes).map((line) => `  ${line}`),
     ...new Set(hazards),
     ...(irreversible === undefined ? [] : [`  irreversible: ${irreversible}`]),
+    ...notRepeatable.map(
+      ({ direction, sql, why }) => `  not repeatable (${direction}): ${sql.split("\n", 1)[0] ?? ""}: ${why}`,
+    ),
   ].join("\n");
 }

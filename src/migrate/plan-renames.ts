@@ -11,6 +11,7 @@ import {
   type Change,
 } from "../catalog/index.ts";
 import { identifier, printedIdentifier } from "../postgres/index.ts";
+import { namesTaken } from "./plan-names.ts";
 import { NewNames } from "./rename-names.ts";
 import { renamedObjects } from "./rename-objects.ts";
 import { resolveRename, type Rename, type RenameKind, type ResolvedRename } from "./renames.ts";
@@ -165,7 +166,27 @@ function sameButForName(
     if (old !== undefined && after.has(old.parent ?? old.id) === (old.parent !== undefined))
       found.push({ object: old, name: object.kind === "sequence" ? object.name : (object.part ?? "") });
   }
-  return found;
+  return withFreeNames(found, before);
+}
+
+/** Those whose names nobody has but others of them: what else gives a name up is dropped after everything is renamed. */
+function withFreeNames<T extends { readonly object: CatalogObject; readonly name: string }>(
+  found: readonly T[],
+  before: CatalogObjects,
+): readonly T[] {
+  if (found.length === 0) return found;
+  const holders = new Map(
+    [...before.values()].flatMap((object) => namesTaken(object).map((name) => [name, object.id])),
+  );
+  for (let free = found; ;) {
+    const moving = new Set(free.map(({ object }) => object.id));
+    const still = free.filter(({ object, name }) => {
+      const renamed = object.part === undefined ? { ...object, name } : { ...object, part: name };
+      return namesTaken(renamed).every((taken) => moving.has(holders.get(taken) ?? object.id));
+    });
+    if (still.length === free.length) return still;
+    free = still;
+  }
 }
 
 /**

@@ -8,7 +8,8 @@ import { findColumn } from "../expand/parts.ts";
 import { identityOptions, remakeIdentity } from "../expand/value-source.ts";
 import { bareCatalog, goneCatalog, plannedWay, valuelessCatalog, type PlannedWay } from "./column-catalogs.ts";
 import { firedBy, type DroppedColumn } from "./column-parts.ts";
-import { commentOn, createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
+import { commentOn } from "../expand/comment-on.ts";
+import { createKeptSchema, dropKeptSchema } from "./drop-parts.ts";
 import { createCopy, dropCopy, endCopying, fillCopy, keptTable, rowsOf, type KeptCopy } from "./kept-copy.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 

@@ -1,7 +1,8 @@
 // What can be dropped in two releases, and the statements that the drops of columns and of tables share.
 import type { Constraint, ObjectReference } from "../../catalog/index.ts";
-import { dollarQuoted, identifier, InvalidInputError, literal } from "../../postgres/index.ts";
+import { dollarQuoted, identifier, InvalidInputError } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup, type ExpandPhase } from "../expand/change.ts";
+import { commentOn } from "../expand/comment-on.ts";
 import { KEPT_SCHEMA } from "./kept-names.ts";
 
 export type DropChange =
@@ -66,8 +67,4 @@ export function addForeignKey(relation: string, key: Constraint, canWait: boolea
     ),
     ...(waits && key.isValidated ? alone(`ALTER TABLE ${relation} VALIDATE CONSTRAINT ${name}`) : []),
   ];
-}
-
-export function commentOn(what: string, comment: string | undefined): readonly string[] {
-  return comment === undefined ? [] : [`COMMENT ON ${what} IS ${literal(comment)}`];
 }

@@ -3,6 +3,7 @@ import type { Table } from "../../catalog/index.ts";
 import { identifier } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
+import { commentOn } from "./comment-on.ts";
 import { suffixed } from "./names.ts";
 import { conditionSql, createIndexSql, foreignKeySql, withNames, type OtherNames } from "./parts.ts";
 
@@ -37,14 +38,18 @@ export async function addConditions(work: ColumnWork, to: string, suffix: string
   for (const condition of conditions) {
     const definition = await conditionSql(table, condition, otherNames(work, to));
     const notValid = condition.isEnforced ? " NOT VALID" : "";
+    const name = identifier(suffixed(condition.name, suffix));
     statements.push(
-      `ALTER TABLE ${relationOf(work)} ADD CONSTRAINT ${identifier(suffixed(condition.name, suffix))} ${definition}${notValid}`,
+      `ALTER TABLE ${relationOf(work)} ADD CONSTRAINT ${name} ${definition}${notValid}`,
+      ...commentOn(`CONSTRAINT ${name} ON ${relationOf(work)}`, condition.comment),
     );
   }
   if (notNull !== undefined) {
     const what = isNamedNotNull(work) ? `NOT NULL ${identifier(to)}` : `CHECK (${identifier(to)} IS NOT NULL)`;
+    const name = identifier(suffixed(notNullName(work), suffix));
     statements.push(
-      `ALTER TABLE ${relationOf(work)} ADD CONSTRAINT ${identifier(suffixed(notNullName(work), suffix))} ${what} NOT VALID`,
+      `ALTER TABLE ${relationOf(work)} ADD CONSTRAINT ${name} ${what} NOT VALID`,
+      ...commentOn(`CONSTRAINT ${name} ON ${relationOf(work)}`, notNull.comment),
     );
   }
   return statements;
@@ -113,7 +118,10 @@ export async function buildIndexes(
   const groups: ExpandGroup[] = [];
   for (const index of wanted) {
     const copy = { name: suffixed(index.name, suffix), names: otherNames(work, to) };
-    groups.push(...alone(await createIndexSql(table, index, copy)));
+    groups.push(
+      ...alone(await createIndexSql(table, index, copy)),
+      ...alone(...commentOn(`INDEX ${identifier(table.schema, copy.name)}`, index.comment)),
+    );
   }
   return groups;
 }
@@ -140,6 +148,7 @@ export function addIncoming(work: ColumnWork, to: string, suffix: string): reado
     return [
       ...inTransaction(
         `ALTER TABLE ${relation} ADD CONSTRAINT ${name} ${definition}${key.isEnforced ? " NOT VALID" : ""}`,
+        ...commentOn(`CONSTRAINT ${name} ON ${relation}`, key.comment),
       ),
       ...(isChecked ? alone(`ALTER TABLE ${relation} VALIDATE CONSTRAINT ${name}`) : []),
     ];

@@ -3,6 +3,7 @@
 import { dollarQuoted, identifier, literal } from "../../postgres/index.ts";
 import { alone, inTransaction, type ExpandGroup } from "./change.ts";
 import type { ColumnWork } from "./column-names.ts";
+import { commentOn } from "./comment-on.ts";
 import {
   addConditions,
   addIncoming,
@@ -48,7 +49,7 @@ function exchangeUp(work: ColumnWork): readonly string[] {
     ...conditions.map(({ name }) => dropConstraint(table, name)),
     ...(notNull === undefined ? [] : [`ALTER TABLE ${table} ALTER COLUMN ${identifier(after.old)} DROP NOT NULL`]),
     ...indexes.map(({ name }) => `DROP INDEX ${identifier(parts.table.schema, name)}`),
-    ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, NEW_SUFFIX))),
+    ...keys.flatMap((key) => useIndex(table, key, suffixed(key.name, NEW_SUFFIX))),
     ...indexes.map(({ name }) => renameIndex(work, suffixed(name, NEW_SUFFIX), name)),
     ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, NEW_SUFFIX), name)),
     ...(notNull !== undefined && isNamedNotNull(work)
@@ -108,7 +109,7 @@ function exchangeDown(work: ColumnWork): readonly string[] {
     ...conditions.map(({ name }) => renameConstraint(table, name, suffixed(name, NEW_SUFFIX))),
     ...(named ? [renameConstraint(table, notNullName(work), suffixed(notNullName(work), NEW_SUFFIX))] : []),
     ...indexes.map(({ name }) => renameIndex(work, name, suffixed(name, NEW_SUFFIX))),
-    ...keys.map((key) => useIndex(table, key, key.name, suffixed(key.name, OLD_SUFFIX))),
+    ...keys.flatMap((key) => useIndex(table, key, suffixed(key.name, OLD_SUFFIX))),
     ...indexes.map(({ name }) => renameIndex(work, suffixed(name, OLD_SUFFIX), name)),
     ...conditions.map(({ name }) => renameConstraint(table, suffixed(name, OLD_SUFFIX), name)),
     ...(named ? [renameConstraint(table, suffixed(notNullName(work), OLD_SUFFIX), notNullName(work))] : []),
@@ -156,9 +157,13 @@ function renameIndex(work: ColumnWork, from: string, to: string): string {
 }
 
 /** A finished unique index becomes a key. */
-function useIndex(table: string, key: ColumnWork["parts"]["keys"][number], name: string, index: string): string {
+function useIndex(table: string, key: ColumnWork["parts"]["keys"][number], index: string): readonly string[] {
   const kind = key.kind === "primary key" ? "PRIMARY KEY" : "UNIQUE";
-  return `ALTER TABLE ${table} ADD CONSTRAINT ${identifier(name)} ${kind} USING INDEX ${identifier(index)}${deferrability(key)}`;
+  const name = identifier(key.name);
+  return [
+    `ALTER TABLE ${table} ADD CONSTRAINT ${name} ${kind} USING INDEX ${identifier(index)}${deferrability(key)}`,
+    ...commentOn(`CONSTRAINT ${name} ON ${table}`, key.comment),
+  ];
 }
 
 function incomingRenames(work: ColumnWork, from: string, to: string): readonly string[] {
@@ -179,7 +184,7 @@ function createNaming(work: ColumnWork): readonly string[] {
   const statements = triggers.flatMap(({ name, definition, enabled, comment }) => [
     definition,
     ...(enabled === "origin" ? [] : [`ALTER TABLE ${relation} ${FIRING[enabled]} TRIGGER ${identifier(name)}`]),
-    ...(comment === undefined ? [] : [`COMMENT ON TRIGGER ${identifier(name)} ON ${relation} IS ${literal(comment)}`]),
+    ...commentOn(`TRIGGER ${identifier(name)} ON ${relation}`, comment),
   ]);
   const own = policies.map((policy) => ({ schema: table.schema, table: table.name, policy }));
   for (const { schema, table: on, policy } of [...own, ...dependants.policies]) {

@@ -24,7 +24,7 @@ export interface ColumnParts {
   /** Checks and outgoing foreign keys. */
   readonly conditions: readonly Constraint[];
   /** PostgreSQL 18 keeps NOT NULL as a constraint with a name. */
-  readonly notNull: { readonly name: string | undefined } | undefined;
+  readonly notNull: { readonly name: string | undefined; readonly comment: string | undefined } | undefined;
   /** Primary key and unique constraints. */
   readonly keys: readonly Constraint[];
   /** Indexes that serve no constraint. */
@@ -124,7 +124,7 @@ export function collectParts(
     table,
     column,
     conditions: own.filter(({ kind }) => kind === "check" || kind === "foreign key"),
-    notNull: column.isNullable ? undefined : { name: notNullConstraint?.name },
+    notNull: column.isNullable ? undefined : { name: notNullConstraint?.name, comment: notNullConstraint?.comment },
     keys: own.filter(({ kind }) => kind === "primary key" || kind === "unique"),
     indexes,
     incoming: catalog.tables.flatMap((other) =>

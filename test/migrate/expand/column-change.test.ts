@@ -41,6 +41,13 @@ ALTER VIEW shop.dear OWNER TO pg_monitor;
 CREATE FUNCTION shop.sum_of_all() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT sum(o.total)::text FROM shop.orders AS o; END;
 ALTER TABLE shop.regions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY in_use ON shop.regions USING (EXISTS (SELECT FROM shop.orders AS o WHERE o.region = code AND o.total > 0));
+DO $$ DECLARE it record; BEGIN
+  FOR it IN SELECT conname AS name, conrelid::regclass AS place FROM pg_constraint WHERE connamespace = 'shop'::regnamespace AND conrelid <> 0 LOOP
+    EXECUTE format('COMMENT ON CONSTRAINT %I ON %s IS %L', it.name, it.place, 'it''s ' || it.name);
+  END LOOP;
+  FOR it IN SELECT oid::regclass AS name FROM pg_class WHERE relkind = 'i' AND relnamespace = 'shop'::regnamespace LOOP
+    EXECUTE format('COMMENT ON INDEX %s IS %L', it.name, 'for ' || it.name);
+  END LOOP; END $$;
 INSERT INTO shop.orders (total, region, payload) SELECT i % 40, CASE i % 3 WHEN 0 THEN 'south' WHEN 1 THEN 'north' END, '{"a": 1}' FROM generate_series(1, 2500) AS i;
 INSERT INTO shop.items SELECT id, id, number FROM shop.orders WHERE id % 3 = 0;`;
 

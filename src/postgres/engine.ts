@@ -314,6 +314,8 @@ export class Engine {
       const timer = hasOne ? undefined : setTimeout(() => setImmediate(onTimeout), limitMs);
       options.signal?.addEventListener("abort", onAbort, { once: true });
       const queued = this.pool.waitingCount;
+      // The pool reads its own limit in this very call; it must not end a wait that was asked to be longer.
+      (this.pool.options as PoolConfig).connectionTimeoutMillis = Math.max(limitMs, this.#options.acquireTimeoutMs);
       this.pool.connect((error, client, release) => {
         if (isQueued && isSettled) this.#leftQueue--;
         isQueued = false;

@@ -1,10 +1,11 @@
 // Reads a SQL file, or a folder of them as migration tools keep it, in the order in which they are meant to run.
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, extname, join, relative } from "node:path";
 import { InvalidInputError } from "../postgres/errors.ts";
 import { withFileFaults } from "../postgres/file-fault.ts";
 import type { MigrationCode } from "./code/run-code.ts";
 import { isDownFile, undoesAnother, withoutDownPart } from "./adopt/parts.ts";
+import { filesBelow } from "./files-below.ts";
 
 export interface SqlFile {
   /** As it is shown in messages: the file's name, or its path inside the folder. */
@@ -34,10 +35,7 @@ export function readSqlFiles(path: string): readonly SqlFile[] {
     });
   if (!info.isDirectory()) return [readSqlFile(path, basename(path))];
 
-  const names = withFileFaults(path, () => readdirSync(path, { recursive: true, encoding: "utf8" }))
-    .filter((name) => name.toLowerCase().endsWith(".sql"))
-    .filter((name) => !name.split(/[\\/]/).some((part) => part.startsWith(".") || part === "node_modules"))
-    .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true);
+  const names = filesBelow(path).filter((name) => name.toLowerCase().endsWith(".sql"));
   const wanted = names.filter((name) => !isDownFile(basename(name)) && !undoesAnother(name, names));
   if (wanted.length === 0) {
     const seen =

@@ -4,7 +4,7 @@ import { folderWith, runCli } from "./run.ts";
 
 test("what a way back does not restore is told, as text and as JSON", async () => {
   const cwd = folderWith({
-    "db/migrations/1_users.sql": `-- +goose Up\nCREATE TABLE users (id int PRIMARY KEY, name text NOT NULL, note text);\n-- +goose Down\nDROP TABLE users;`,
+    "db/migrations/1_users.sql": `-- +goose Up\nCREATE TABLE users (id int PRIMARY KEY, name text NOT NULL, note text);\nCOMMENT ON COLUMN users.note IS 'a';\n-- +goose Down\nDROP TABLE users;`,
     "db/migrations/2_names.sql": `-- +goose Up\nALTER TABLE users DROP COLUMN note;\nCREATE INDEX users_name ON users (name);\n-- +goose Down\nALTER TABLE users ADD COLUMN note text;`,
   });
   const [text, json, up] = await Promise.all([
@@ -17,6 +17,7 @@ test("what a way back does not restore is told, as text and as JSON", async () =
     "error down-does-not-restore db/migrations/2_names.sql (names)".replace("db/migrations/", ""),
   );
   expect(text.stdout).toContain("  too much: index public.users.users_name\n");
+  expect(text.stdout).toContain('  missing: comment on COLUMN "public"."users"."note"\n');
   expect(text.stdout).toContain("  public.users: other values in note\n");
   expect(text.code).toBe(1);
   expect(JSON.parse(json.stdout)).toMatchObject({

@@ -1,10 +1,11 @@
 // Reads a folder of migrations of any tool whose migrations are SQL: whose it is, and its migrations in one shape, in the order in
 // which that tool runs them.
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileFault, withFileFaults } from "../../postgres/file-fault.ts";
 import { identifier, InvalidInputError, literal } from "../../postgres/index.ts";
 import type { MigrationCode } from "../code/run-code.ts";
+import { filesBelow } from "../files-below.ts";
 import { byNameWithNumbers, decode } from "../sql-files.ts";
 import { isBesideSqlx } from "./beside.ts";
 import { codeMigrationsOf } from "./code.ts";
@@ -144,11 +145,7 @@ export class FolderFiles {
       throw new InvalidInputError(`${path} ${what}`, { hint: "give the folder that holds the migrations" });
     }
     this.path = resolve(path);
-    this.names = withFileFaults(path, () => readdirSync(path, { recursive: true, encoding: "utf8" }))
-      .map((name) => name.replaceAll("\\", "/"))
-      .filter((name) => !name.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
-      .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() === true)
-      .sort();
+    this.names = [...filesBelow(path)].sort();
   }
 
   has(name: string): boolean {

@@ -93,11 +93,11 @@ function otherLanguage(sql: string, position: number): string {
   const name = names.find((part) => part !== undefined);
   if (whole !== undefined && name !== undefined)
     return `\n  ${whole} is a variable of its tool: give its value with --set ${name}=VALUE`;
+  const lite = /\bautoincrement\b|^\s*pragma\b|\bwithout\s+rowid\b/im.exec(sql)?.[0].trim();
+  if (lite !== undefined) return `\n  ${lite} is not PostgreSQL's: it seems to be for SQLite`;
   if (/^[^'$-]*`\w+`/m.test(sql)) return "\n  names in backquotes are not PostgreSQL's: it seems to be for MySQL";
   const mysql = /\bauto_increment\b|(?<=\)\s*)engine\s*=\s*\w+/i.exec(sql)?.[0];
-  const lite = /\bautoincrement\b/i.exec(sql)?.[0];
-  if (mysql !== undefined) return `\n  ${mysql} is not PostgreSQL's: it seems to be for MySQL`;
-  return lite === undefined ? "" : `\n  ${lite} is not PostgreSQL's: it seems to be for SQLite`;
+  return mysql === undefined ? "" : `\n  ${mysql} is not PostgreSQL's: it seems to be for MySQL`;
 }
 
 /** The file's own BEGIN and COMMIT taken off where they are around all of it. */

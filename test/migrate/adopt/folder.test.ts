@@ -1,5 +1,5 @@
 // Folders of other tools are read as those tools read them: which files, in which order, which part of each leads where.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -324,6 +324,25 @@ test("a folder without SQL, a missing one, and a plan whose file is gone are ref
   expect(() => readMigrationFolder(folderOf({ "meta/_journal.json": journal, "0001_a.sql": A }))).toThrow(
     /0000_gone\.sql cannot be read/,
   );
+});
+
+test("links are followed, but not round and round, and one to nothing is refused", () => {
+  const folder = folderOf({ "sql/1_a.sql": A, "other/2_b.sql": B });
+  symlinkSync("..", join(folder, "sql/again"));
+  symlinkSync("../other", join(folder, "sql/more"));
+  symlinkSync("../other/2_b.sql", join(folder, "sql/3_c.sql"));
+  const files = ["1_a.sql", "more/2_b.sql", "3_c.sql"];
+  const inside = (name: string): boolean => !name.startsWith("again");
+  const { migrations } = readMigrationFolder(join(folder, "sql"));
+  expect(migrations.map(({ up }) => up.file).filter(inside)).toEqual(files);
+  expect(
+    readSqlFiles(join(folder, "sql"))
+      .map(({ name }) => name)
+      .filter(inside),
+  ).toEqual(["1_a.sql", "3_c.sql", "more/2_b.sql"]);
+  symlinkSync("gone.sql", join(folder, "sql/4_d.sql"));
+  for (const read of [readMigrationFolder, readSqlFiles])
+    expect(() => read(join(folder, "sql"))).toThrow("4_d.sql is a symbolic link to a file that is not there");
 });
 
 test("the tool may be named", () => {

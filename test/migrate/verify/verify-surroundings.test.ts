@@ -107,7 +107,7 @@ test("what needs an extension that is not there is not examined, and says how it
     { up: "CREATE TABLE e (id int);\nCREATE TABLE :APP_SCHEMA.f (id int);" },
     { up: "CREATE TABLE ${flyway:user}_g (id int);" },
     { up: "CREATE TABLE h (id INT NOT NULL AUTO_INCREMENT, PRIMARY KEY (id)) ENGINE=INNODB;" },
-    { up: "CREATE TABLE i (id INTEGER PRIMARY KEY AUTOINCREMENT);" },
+    { up: "CREATE TABLE `i` (`id` INTEGER PRIMARY KEY) WITHOUT ROWID;" },
     {
       up: `DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS "no-where"; EXCEPTION WHEN OTHERS THEN NULL; END $$;
            CREATE TABLE j (at no_where_point);`,
@@ -126,7 +126,7 @@ test("what needs an extension that is not there is not examined, and says how it
   ]);
   expect(report.migrations[8]?.findings[0]?.message).toContain("this server lacks nowhere, no-where");
   expect(report.migrations[7]?.findings[0]?.message).toContain(
-    "AUTOINCREMENT is not PostgreSQL's: it seems to be for SQLite",
+    "WITHOUT ROWID is not PostgreSQL's: it seems to be for SQLite",
   );
   expect(report.migrations[6]?.findings[0]?.message).toContain(
     "AUTO_INCREMENT is not PostgreSQL's: it seems to be for MySQL",

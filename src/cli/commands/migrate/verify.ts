@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Change } from "../../../catalog/index.ts";
+import type { CatalogObject, Change } from "../../../catalog/index.ts";
 import {
   MIGRATION_TOOLS,
   parseSqlFiles,
@@ -204,9 +204,14 @@ function differenceText(change: Change): string {
     const { kind, schema, name } = change.object;
     return `${change.what === "create" ? "too much" : "missing"}: ${kind} ${schema === undefined ? "" : `${schema}.`}${name}`;
   }
-  if (change.kind === "create") return `too much: ${change.after.id}`;
-  if (change.kind === "drop") return `missing: ${change.before.id}`;
-  return `other: ${change.after.id} (${change.facts.map(({ fact }) => fact).join(", ")})`;
+  if (change.kind === "create") return `too much: ${shown(change.after)}`;
+  if (change.kind === "drop") return `missing: ${shown(change.before)}`;
+  return `other: ${shown(change.after)} (${change.facts.map(({ fact }) => fact).join(", ")})`;
+}
+
+/** The name of a comment is what it is on. */
+function shown({ kind, name, id }: CatalogObject): string {
+  return kind === "comment" ? `comment on ${name}` : id;
 }
 
 function lostText({ table, rowsBefore, rowsAfter, columns }: LostData): string {

@@ -191,6 +191,11 @@ function dropForm(script: readonly Known[], position: number, form: Form): Form 
   const known = script[position];
   if (known === undefined || known.effects.drops.length === 0) return form;
   const { step, statement, effects } = known;
+  const [index] = effects.drops;
+  if (statement.node["removeType"] === "OBJECT_INDEX" && index !== undefined && isKeyLater(script, position, index))
+    return step.inTransaction
+      ? { ...form, conditions: [notHeld(index)] }
+      : { sql: step.sql, notRepeatable: "a constraint has its name afterwards, and CONCURRENTLY refuses a DO block" };
   const dropped = new Set(effects.drops.map(refKey));
   const again = script
     .slice(position + 1)
@@ -214,6 +219,14 @@ function dropForm(script: readonly Known[], position: number, form: Form): Form 
     return condition === undefined || !step.inTransaction ? form : { ...form, conditions: [condition] };
   }
   return losesData ? losing(statement.sql) : form;
+}
+
+function isKeyLater(script: readonly Known[], position: number, { path }: ObjectRef): boolean {
+  return script
+    .slice(position + 1)
+    .some(({ effects: { makes } }) =>
+      makes.some((made) => made.kind === "constraint" && made.path[0] === path[0] && made.path[2] === path[1]),
+    );
 }
 
 /** What another holds by then: the sequence of an identity, a key or an index that is attached. The server drops none of them. */

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { parseSqlScript } from "../../src/migrate/index.ts";
 import { testDatabase } from "../support/test-database.ts";
 import { folderWith, runCli } from "./run.ts";
 
@@ -82,4 +83,54 @@ export const users = pgTable("users", { id: integer().primaryKey(), email: text(
     subject: { kind: "column", schema: "public", table: "users", name: "seen_at" },
     fix: { sql: expect.stringContaining('ADD COLUMN "seen_at"') as string },
   });
+});
+
+test("an idempotent migration runs twice, names what must not, and leaves an object of the same name as it is", async () => {
+  const cwd = folderWith({
+    "migrations/0001_users.sql": FIRST,
+    "before.sql": "CREATE TABLE t (a integer, b text);",
+    "after.sql": "CREATE TABLE t (a text, b integer);",
+    "schema.sql": `CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE users (id integer PRIMARY KEY, email text NOT NULL, mood mood, CONSTRAINT users_email_check CHECK (email <> ''));
+CREATE INDEX users_mood ON users (mood);`,
+  });
+  const [generated, compared] = await Promise.all([
+    runCli(["migrate", "generate", "moods", "--to", "schema.sql", "--idempotent", "--json"], { cwd }),
+    runCli(
+      ["diff", "before.sql", "after.sql", "--idempotent", "--rename", "column t.a -> b", "--rename", "column t.b -> a"],
+      { cwd },
+    ),
+  ]);
+  expect(JSON.parse(generated.stdout)).toMatchObject({ file: "migrations/0002_moods.sql", notRepeatable: [] });
+  expect(compared.stdout).toMatch(/^-- may run again: [^]*-- not repeatable: ALTER TABLE .*: names are exchanged/);
+
+  const text = readFileSync(join(cwd, "migrations/0002_moods.sql"), "utf8");
+  expect(text).toMatch(/^-- may run again: /m);
+  const [up = "", down = ""] = text.split(/^-- migrate:.*$/m).slice(1);
+  await using database = await testDatabase({ setup: FIRST.split("-- migrate:down", 1)[0] ?? "" });
+  const runPart = async (part: string): Promise<void> => {
+    const { statements } = await parseSqlScript(part, "part.sql");
+    await using connection = await database.connect();
+    for (const { text: sql } of statements) await connection.exec(sql);
+  };
+  const built = async (): Promise<unknown> => {
+    const { rows } = await database.query(
+      `SELECT (SELECT count(*)::int FROM pg_catalog.pg_index AS i WHERE i.indexrelid = to_regclass('users_mood') AND i.indisvalid) AS indexes,
+         (SELECT count(*)::int FROM pg_catalog.pg_constraint WHERE conname = 'users_email_check' AND convalidated) AS checks,
+         (SELECT count(*)::int FROM pg_catalog.pg_type WHERE typname = 'mood') AS types`,
+    );
+    return rows[0];
+  };
+  await runPart(up);
+  // As a failed build leaves it.
+  await database.exec("UPDATE pg_catalog.pg_index SET indisvalid = false WHERE indexrelid = 'users_mood'::regclass");
+  await runPart(up);
+  expect(await built()).toEqual({ indexes: 1, checks: 1, types: 1 });
+  await runPart(down);
+  await runPart(down);
+  expect(await built()).toEqual({ indexes: 0, checks: 0, types: 0 });
+
+  await database.exec("CREATE TYPE mood AS ENUM ('other')");
+  await runPart(up);
+  expect(await built()).toEqual({ indexes: 1, checks: 1, types: 1 });
 });

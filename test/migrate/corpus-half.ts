@@ -2,10 +2,15 @@
 // two test files, each with every other pair, so that two workers share the longest of all tests.
 import { afterAll, describe, expect, test } from "vitest";
 import { describeDatabases, type TestDatabase } from "../support/test-database.ts";
+import { travelAgain, travelFromHalfway } from "./corpus-again.ts";
 import { CORPUS, travel } from "./corpus.ts";
 
 /** Cases for the embedded database, which runs the same code: one in so many. */
 const PGLITE_SHARE = 6;
+
+/** Cases whose plans run twice, one in so many, and those that are stopped halfway. */
+const AGAIN_SHARE = { server: 20, pglite: 78 } as const;
+const HALFWAY_SHARE = 78;
 
 /** @param first - position of the first pair; every other one follows */
 export function testCorpus(first: 0 | 1): void {
@@ -30,6 +35,23 @@ export function testCorpus(first: 0 | 1): void {
           lostRows: [],
           differentWhenPrinted: [],
         });
+      });
+
+      const again = half.filter((_, position) => position % AGAIN_SHARE[kind] === 0);
+      test.each(again)("$name, in a form that may run again, does nothing the second time", async (pair) => {
+        database ??= await open();
+        const { notRepeatable, left } = await travelAgain(database, pair);
+        // Each is named in the file: rows would go, names are exchanged, or the statement refuses a DO block.
+        const isKnown = ({ sql }: { readonly sql: string }): boolean =>
+          /^DROP (?:TABLE|INDEX CONCURRENTLY) | RENAME |DETACH PARTITION .* CONCURRENTLY$/.test(sql);
+        expect(notRepeatable.filter((statement) => !isKnown(statement))).toEqual([]);
+        expect(Object.values(left).flat()).toEqual([]);
+      });
+
+      const halfway = kind === "server" ? half.filter((_, position) => position % HALFWAY_SHARE === 7) : [];
+      test.each(halfway)("$name, stopped after any of its transactions, is completed by that form", async (pair) => {
+        database ??= await open();
+        expect(Object.values(await travelFromHalfway(database, pair)).flat()).toEqual([]);
       });
 
       afterAll(() => database?.close());

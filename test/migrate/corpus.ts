@@ -88,7 +88,7 @@ export class RefusedCaseError extends Error {}
  *
  * @param includeDependencies - false for a catalog that is only compared
  */
-async function read(database: Database, includeDependencies = true): Promise<Catalog> {
+export async function read(database: Database, includeDependencies = true): Promise<Catalog> {
   await using connection = await database.connect();
   await connection.exec("SET plan_cache_mode = force_generic_plan");
   return await readCatalog(preparedReads(connection), { includeDependencies });
@@ -100,7 +100,7 @@ async function buildToCompare(database: Database, sql: string): Promise<Catalog>
   return read(database, false);
 }
 
-async function buildCase(database: Database, sql: string): Promise<Catalog> {
+export async function buildCase(database: Database, sql: string): Promise<Catalog> {
   await database.exec(CLEAN_SQL);
   try {
     await database.exec(sql);

@@ -46,7 +46,8 @@ export function readMigrations(folder: string): readonly Migration[] {
     readdirSync(folder).filter(
       (name) =>
         (name.endsWith(".sql") || isCodeMigration(name)) &&
-        statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
+        // A link to nothing is kept: reading it says so.
+        statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() !== false,
     ),
   );
   const migrations = names.sort(byNameWithNumbers).map((file) => {

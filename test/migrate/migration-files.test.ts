@@ -1,5 +1,5 @@
 // Files of our own form as editors and other systems leave them.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -31,6 +31,16 @@ test("a byte order mark and other line ends change neither the parts nor the che
 
 test("a folder whose name ends in .sql is no migration", () => {
   expect(read({ "2_b.sql": TEXT }, ["1_a.sql"]).map(({ file }) => file)).toEqual(["2_b.sql"]);
+});
+
+test("a link to a file that is not there is no folder without it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "pgsteward-files-"));
+  try {
+    symlinkSync(join(folder, "gone.sql"), join(folder, "1_a.sql"));
+    expect(() => readMigrations(folder)).toThrow("1_a.sql does not exist");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a number that is used twice, a file without marks and one with a mark twice are refused with what to do", () => {

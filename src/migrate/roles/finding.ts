@@ -12,7 +12,7 @@ export type RoleRule =
   | "role-default-privilege"
   | "role-runs-definer"
   | "partition-defaults"
-  | "migrator-owns-not"
+  | "not-owned-by-migrator"
   | "grant-of-another";
 
 export type RoleSeverity = "error" | "warning" | "info";

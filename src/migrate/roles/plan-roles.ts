@@ -212,7 +212,7 @@ function migratorFindings(
       ? []
       : [
           {
-            rule: "migrator-owns-not" as const,
+            rule: "not-owned-by-migrator" as const,
             severity: "warning" as const,
             role: migrator,
             via: [migrator],

@@ -127,7 +127,7 @@ test("an application that owned its tables becomes one that writes them, and own
   expect((await plan(database, names)).findings.map(({ rule, severity }) => `${severity} ${rule}`)).toEqual([
     "error role-owns",
     "warning role-creates",
-    "warning migrator-owns-not",
+    "warning not-owned-by-migrator",
   ]);
   const options = { ...names, ownsAll: true, isExact: true };
   const [phase] = (await plan(database, options)).phases;

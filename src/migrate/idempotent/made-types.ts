@@ -47,13 +47,18 @@ export function isAsMade({ kind, node }: Pick<ScriptStatement, "kind" | "node">)
     return `ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = (SELECT o.oid FROM ${row}) ORDER BY e.enumsortorder) = ARRAY[${labels}]::text[]`;
   }
   if (kind === "CompositeTypeStmt") return isComposite(node);
-  return kind === "CreateDomainStmt" ? isPlainDomain(node) : undefined;
+  // A domain changes in place before another takes its name, and a type made of types that do so looks like the new one.
+  return undefined;
 }
 
 function isComposite(node: Node): string | undefined {
   const path = relationRef(childOf(node, "typevar"))?.path;
-  if (path === undefined) return undefined;
   const columns = listOf(node, "coldeflist").map(({ node: column }) => column);
+  const isOwnType = (column: Node): boolean => {
+    const names = stringsOf(childOf(column, "typeName"), "names");
+    return names.length > 1 && names[0] !== "pg_catalog";
+  };
+  if (path === undefined || columns.some(isOwnType)) return undefined;
   const each = columns.flatMap((column) => {
     const type = hasType(column);
     return type === undefined
@@ -65,13 +70,4 @@ function isComposite(node: Node): string | undefined {
   const row = rowOf("type", path);
   const inOrder = `ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = (SELECT o.typrelid FROM ${row}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) = ARRAY[${names}]::text[]`;
   return [inOrder, ...each].join(" AND ");
-}
-
-/** Only one without a default and constraints, of which no more than the text is known. */
-function isPlainDomain(node: Node): string | undefined {
-  const type = childOf(node, "typeName");
-  const numbers = type === undefined ? undefined : modifiersOf(type);
-  if (type === undefined || numbers === undefined || listOf(node, "constraints").length > 0) return undefined;
-  const row = rowOf("type", namedRef("type", stringsOf(node, "domainname")).path);
-  return `EXISTS (SELECT FROM ${row} AND o.typtype = 'd' AND o.typbasetype = pg_catalog.to_regtype(${literal(typeSql(type))}) AND ${modified("o.typbasetype", "o.typtypmod", numbers)} AND ${collated(node, "o.typcollation", "o.typbasetype")} AND NOT o.typnotnull AND o.typdefault IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS c WHERE c.contypid = o.oid))`;
 }

@@ -58,6 +58,8 @@ export type ObjectKind =
 export interface ObjectRef {
   readonly kind: ObjectKind;
   readonly path: readonly string[];
+  /** Of a routine: its types one by one. */
+  readonly types?: readonly string[];
 }
 
 const KIND_OF: Readonly<Record<string, ObjectKind>> = {
@@ -132,7 +134,7 @@ export function namedRef(kind: ObjectKind, parts: readonly string[]): ObjectRef 
 }
 
 export function routineRef(parts: readonly string[], types: readonly string[]): ObjectRef {
-  return { kind: "routine", path: [...qualified(parts, 2), types.join(", ")] };
+  return { kind: "routine", path: [...qualified(parts, 2), types.join(", ")], types };
 }
 
 export function operatorRef(parts: readonly string[], left: string, right: string): ObjectRef {
@@ -235,7 +237,7 @@ export function columnRow([schema = "", table = "", column = ""]: readonly strin
  *
  * @see https://www.postgresql.org/docs/18/functions-info.html (to_regclass and its like: NULL instead of an error)
  */
-export function isThere({ kind, path }: ObjectRef): string {
+export function isThere({ kind, path, types = [] }: ObjectRef): string {
   const [first = "", second = "", third = "", fourth = ""] = path;
   if (kind === "relation") return `${regclass(path)} IS NOT NULL`;
   if (kind === "schema") return `${namespace(first)} IS NOT NULL`;
@@ -244,10 +246,11 @@ export function isThere({ kind, path }: ObjectRef): string {
   if (kind === "type") return `EXISTS (SELECT FROM ${rowOf("type", path)} AND o.typisdefined)`;
   if (kind === "operator") {
     const operator = `${first === "" ? "" : `${identifier(first)}.`}${second}(${third}, ${fourth})`;
-    return `EXISTS (SELECT FROM pg_catalog.pg_operator AS o WHERE o.oid = pg_catalog.to_regoperator(${literal(operator)}) AND o.oprcode <> 0)`;
+    const found = whereTypesAre([third, fourth], `pg_catalog.to_regoperator(${literal(operator)})`);
+    return `EXISTS (SELECT FROM pg_catalog.pg_operator AS o WHERE o.oid = ${found} AND o.oprcode <> 0)`;
   }
   if (kind === "routine")
-    return `pg_catalog.to_regprocedure(${literal(`${dotted(first, second)}(${third})`)}) IS NOT NULL`;
+    return `${whereTypesAre(types, `pg_catalog.to_regprocedure(${literal(`${dotted(first, second)}(${third})`)})`)} IS NOT NULL`;
   if (kind === "cast")
     return `EXISTS (SELECT FROM pg_catalog.pg_cast AS c WHERE c.castsource = pg_catalog.to_regtype(${literal(first)}) AND c.casttarget = pg_catalog.to_regtype(${literal(second)}))`;
   if (kind === "domain constraint")
@@ -261,6 +264,14 @@ export function isThere({ kind, path }: ObjectRef): string {
   }
   const [catalog, column] = BY_NAME[kind];
   return `EXISTS (SELECT FROM pg_catalog.${catalog} AS o WHERE o.${column} = ${literal(first)})`;
+}
+
+/** Up to 15 `to_regprocedure` and `to_regoperator` raise an error for a type that is not there (seen on 14.23 and 15.18). */
+function whereTypesAre(types: readonly string[], found: string): string {
+  const mayBeGone = types.filter((type) => type !== "NONE" && !type.startsWith(`${identifier("pg_catalog")}.`));
+  if (mayBeGone.length === 0) return found;
+  const areThere = mayBeGone.map((type) => `pg_catalog.to_regtype(${literal(type)}) IS NOT NULL`).join(" AND ");
+  return `(CASE WHEN ${areThere} THEN ${found} END)`;
 }
 
 export function isMissing(ref: ObjectRef): string {
@@ -293,5 +304,5 @@ export function renamedRef(node: Node, objectType: unknown): ObjectRef | undefin
 /** The same object under another name, or in another schema. */
 export function withName(ref: ObjectRef, name: string): ObjectRef {
   const at = isKey(OF_RELATIONS, ref.kind) || ref.kind.startsWith("domain ") ? 2 : ref.path.length === 1 ? 0 : 1;
-  return { kind: ref.kind, path: ref.path.map((part, position) => (position === at ? name : part)) };
+  return { ...ref, path: ref.path.map((part, position) => (position === at ? name : part)) };
 }

@@ -10,6 +10,7 @@ import {
   revertMigrations,
   runMigrations,
 } from "../../../src/migrate/index.ts";
+import { isThere, operatorRef, routineRef } from "../../../src/migrate/idempotent/objects.ts";
 import { openDatabase, UniqueViolationError, type Database } from "../../../src/postgres/index.ts";
 import { startEmbeddedServer } from "../../../src/postgres/embedded-server.ts";
 import { failureOf } from "../../support/failure-of.ts";
@@ -49,6 +50,15 @@ DROP TABLE u;
     expect((await readMigrationStatus(database, files)).migrations).toMatchObject([{ state: "applied" }]);
     await revertMigrations(database, files);
     expect((await readMigrationStatus(database, files)).migrations).toMatchObject([{ state: "pending" }]);
+  });
+
+  test("a routine and an operator over a type that is gone are not there", async () => {
+    const gone = [routineRef(["f"], ["pg_catalog.int4", "nowhere.pair"]), operatorRef(["+"], "nowhere.pair", "NONE")];
+    for (const ref of gone)
+      expect((await database.query(`SELECT ${isThere(ref)} AS there`)).rows).toEqual([{ there: false }]);
+    const there = [routineRef(["lower"], ["text"]), operatorRef(["||"], "text", "text")];
+    for (const ref of there)
+      expect((await database.query(`SELECT ${isThere(ref)} AS there`)).rows).toEqual([{ there: true }]);
   });
 
   test("rows that leave the default partition fire no trigger that came down from the table", async () => {

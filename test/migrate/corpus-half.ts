@@ -11,6 +11,8 @@ const PGLITE_SHARE = 6;
 /** Cases whose plans run twice, one in so many, and those that are stopped halfway. */
 const AGAIN_SHARE = { server: 20, pglite: 78 } as const;
 const HALFWAY_SHARE = 78;
+/** Their statements look at more than their own object. */
+const ALWAYS_AGAIN: ReadonlySet<string> = new Set(["inheritance-parents-reordered"]);
 
 /** @param first - position of the first pair; every other one follows */
 export function testCorpus(first: 0 | 1): void {
@@ -37,7 +39,9 @@ export function testCorpus(first: 0 | 1): void {
         });
       });
 
-      const again = half.filter((_, position) => position % AGAIN_SHARE[kind] === 0);
+      const again = half.filter(
+        ({ name }, position) => position % AGAIN_SHARE[kind] === 0 || (kind === "server" && ALWAYS_AGAIN.has(name)),
+      );
       test.each(again)("$name, in a form that may run again, does nothing the second time", async (pair) => {
         database ??= await open();
         const { notRepeatable, left } = await travelAgain(database, pair);

@@ -7,6 +7,7 @@ import { commandsOf, effectsOf, type Effects } from "./effects.ts";
 import { isAsMade } from "./made-types.ts";
 import { literal } from "../../postgres/index.ts";
 import { columnRow, isThere, refKey, regclass, withContainers, type ObjectRef } from "./objects.ts";
+import { unlessInOrder } from "./parents.ts";
 import { formOf, kindCondition, type Form, type PlainStatement } from "./statement.ts";
 import { alterIfExists, doBlock } from "./words.ts";
 
@@ -95,6 +96,10 @@ function formIn(script: readonly Known[], position: number): Form {
       ...own,
       ...trustedOnly(script, position),
       ...untypedOnly(script, position),
+      ...unlessInOrder(
+        script.map(({ statement: each }) => each),
+        position,
+      ),
       ...(form.conditions ?? []),
     ]),
   ];

@@ -20,7 +20,7 @@ import {
 } from "./objects.ts";
 import { isAboutOption } from "./option-conditions.ts";
 import { tableForm } from "./table-form.ts";
-import { createOrReplace, dropIfExists, insertAfter } from "./words.ts";
+import { createOrReplace, doBlock, dropIfExists, insertAfter } from "./words.ts";
 
 export interface PlainStatement extends Pick<ScriptStatement, "kind" | "node"> {
   readonly sql: string;
@@ -187,16 +187,14 @@ function indexForm(sql: string, node: Node, made: ObjectRef | undefined): Form {
     // A failed CONCURRENTLY build leaves the index invalid, and IF NOT EXISTS takes it for the index. That of a partitioned table is
     // invalid until its parts are attached, and is made without CONCURRENTLY.
     before: isConcurrent
-      ? doBlockOfInvalid(
-          `EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indexrelid = ${regclass(made.path)} AND NOT i.indisvalid)`,
+      ? doBlock(
+          [
+            `EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indexrelid = ${regclass(made.path)} AND NOT i.indisvalid)`,
+          ],
           `DROP INDEX ${index}`,
         )
       : undefined,
   };
-}
-
-function doBlockOfInvalid(condition: string, sql: string): string {
-  return `DO $pgsteward$\nBEGIN\n  IF ${condition} THEN\n    ${sql};\n  END IF;\nEND\n$pgsteward$`;
 }
 
 function definedForm(sql: string, node: Node, made: ObjectRef | undefined): Form {

@@ -1,4 +1,5 @@
 // Puts words into a statement's text, and puts a statement into a DO block that looks before it runs.
+import { dollarQuoted } from "../../postgres/index.ts";
 import { tokensOf } from "../sql-tokens.ts";
 
 /**
@@ -54,9 +55,7 @@ export function doBlock(conditions: readonly string[], sql: string, otherwise?: 
   const lines = [`  IF ${condition} THEN`, indented(sql)];
   if (otherwise !== undefined) lines.push("  ELSE", indented(otherwise));
   const body = ["BEGIN", ...lines, "  END IF;", "END"].join("\n");
-  let tag = "$pgsteward$";
-  for (let count = 1; body.includes(tag); count++) tag = `$pgsteward${count}$`;
-  return `DO ${tag}\n${body}\n${tag}`;
+  return `DO ${dollarQuoted(`\n${body}\n`)}`;
 }
 
 /** Only the first line: a literal or a body may go over several. */

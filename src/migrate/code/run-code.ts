@@ -11,6 +11,7 @@ import {
   type Row,
   type Statement,
 } from "../../postgres/index.ts";
+import { parseSqlScript } from "../sql-script.ts";
 
 /** One direction of a migration in code. */
 export interface MigrationCode {
@@ -97,8 +98,23 @@ async function importFunction(path: string, direction: "up" | "down"): Promise<(
   return found as (connection: Queryable) => unknown;
 }
 
-const ENDS_TRANSACTION =
-  /^(?:\s|--[^\n]*\n|\/\*[^]*?\*\/|;)*(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
+const SAVEPOINTS: ReadonlySet<unknown> = new Set([
+  "TRANS_STMT_SAVEPOINT",
+  "TRANS_STMT_RELEASE",
+  "TRANS_STMT_ROLLBACK_TO",
+]);
+
+/** Whether a script begins or ends a transaction anywhere. What cannot be parsed is for the server to refuse. */
+async function endsTransaction(sql: string): Promise<boolean> {
+  if (!/\b(?:begin|start|commit|end|abort|rollback|prepare)\b/i.test(sql)) return false;
+  try {
+    const { statements } = await parseSqlScript(sql, "statement");
+    return statements.some(({ kind, node }) => kind === "TransactionStmt" && !SAVEPOINTS.has(node["kind"]));
+  } catch (error) {
+    if (error instanceof DatabaseError) return false;
+    throw error;
+  }
+}
 
 /** What the code gets: statements run with the caller's limits, and the transaction stays the caller's. */
 class CodeConnection implements Queryable {
@@ -108,6 +124,7 @@ class CodeConnection implements Queryable {
   /** Those that were sent and have no answer, by their number. */
   readonly #running = new Map<number, Promise<unknown>>();
   #sent = 0;
+  #looking: Promise<unknown> = Promise.resolve();
 
   constructor(connection: Connection, options: QueryOptions, part: CodePart) {
     this.#connection = connection;
@@ -149,6 +166,18 @@ class CodeConnection implements Queryable {
     return running;
   }
 
+  /** One after the other, so that statements are sent in the order in which they were asked for. */
+  #endsTransaction(texts: readonly string[]): Promise<boolean> {
+    const before = this.#looking;
+    const looked = (async () => {
+      await before.catch(() => undefined); // told to whoever sent that one
+      for (const sql of texts) if (await endsTransaction(sql)) return true;
+      return false;
+    })();
+    this.#looking = looked;
+    return looked;
+  }
+
   async #run<T>(texts: readonly string[], send: () => Promise<T>, line: number | undefined): Promise<T> {
     const { text, path } = this.#part;
     const refuse = (): InvalidInputError =>
@@ -159,7 +188,7 @@ class CodeConnection implements Queryable {
         line,
         text,
       );
-    if (texts.some((sql) => ENDS_TRANSACTION.test(sql))) throw refuse();
+    if (await this.#endsTransaction(texts)) throw refuse();
     let result: T;
     try {
       result = await send();

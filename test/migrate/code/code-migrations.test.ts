@@ -98,6 +98,12 @@ describeDatabases((_kind, make) => {
       "0002_bad.ts:4: a migration does not end its own transaction",
     ],
     [
+      "commits inside a script",
+      `  await connection.exec("UPDATE people SET first = 'x'; COMMIT; BEGIN");`,
+      "INVALID_INPUT",
+      "0002_bad.ts:3: a migration does not end its own transaction",
+    ],
+    [
       "hides a failure",
       `  await connection.query("SELECT 1/0").catch(() => undefined);`,
       "INVALID_INPUT",
@@ -147,6 +153,20 @@ test.for([
   write("0002_bad.ts", text);
   await expect(runMigrations(database, readMigrations(folder))).rejects.toThrow(message);
   expect(await readMigrationHistory(database)).toEqual([]);
+});
+
+test("statements that are sent together run in their order, and bodies of functions may say BEGIN", async () => {
+  await using database = await testDatabase();
+  write(
+    "0001_order.ts",
+    bad(`  await Promise.all([
+    connection.exec("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int; BEGIN n := 1; RETURN n; END $$"),
+    connection.query("CREATE TABLE t AS SELECT f() AS n"),
+    connection.exec("SAVEPOINT one; INSERT INTO t VALUES (2); ROLLBACK TO one; RELEASE one"),
+  ]);`),
+  );
+  await runMigrations(database, readMigrations(folder));
+  expect((await database.query("SELECT n FROM t")).rows).toEqual([{ n: 1 }]);
 });
 
 test("a savepoint lets code go on after a failure", async () => {

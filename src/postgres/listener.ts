@@ -108,8 +108,12 @@ export class Listener {
   async close(): Promise<void> {
     this.#closed.abort();
     this.#hearers.clear();
-    const opening = this.#opening?.catch(() => undefined);
-    const session = this.#session ?? (await opening);
+    await this.#opening?.catch(() => undefined); // told to whoever opened it
+    await this.#endSession();
+  }
+
+  async #endSession(): Promise<void> {
+    const session = this.#session;
     this.#session = undefined;
     await session?.close();
   }
@@ -183,6 +187,7 @@ export class Listener {
         this.#onConnectionError(toStewardError(failure));
         continue;
       }
+      if (this.#hearers.size === 0) return this.#endSession();
       for (const hearers of this.#hearers.values()) for (const { onReconnect } of hearers) call(onReconnect);
       return;
     }
